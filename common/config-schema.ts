@@ -1,0 +1,110 @@
+/**
+ * The schema of config.json: what may stand in the file. `config.schema.json` is written from it (`npm run schema`) for
+ * editors; `config.ts` validates with it and resolves defaults and relations.
+ */
+import { Type, type Static, type TObject, type TProperties } from 'typebox';
+
+/** A closed object: an unknown property is a mistake, not an extension. */
+function closed<P extends TProperties>(properties: P, description?: string): TObject<P> {
+  return Type.Object(properties, { additionalProperties: false, ...(description ? { description } : {}) });
+}
+
+export const MODEL_NAME_PATTERN = '^[a-z][a-z0-9_-]{0,39}$';
+const ModelName = Type.String({ pattern: MODEL_NAME_PATTERN, description: 'lowercase letters, digits, _ and -, starting with a letter, at most 40' });
+
+export const PREPROCESSING = ['[-1,1]', '[0,1]', 'caffe', 'torch', 'raw'] as const;
+export const ENGINES = ['auto', 'tfjs-wasm', 'tfjs-node', 'onnxruntime'] as const;
+export const INDEX_ALGORITHMS = ['brute', 'hnsw', 'kd_tree'] as const;
+export const AUTOSCALING = ['none', 'hpa', 'keda'] as const;
+
+const oneOf = <T extends readonly string[]>(values: T, description: string) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: [...values], description });
+
+const Pods = Type.Union(
+  [Type.Integer({ minimum: 1 }), closed({ min: Type.Integer({ minimum: 1 }), max: Type.Integer({ minimum: 1 }) })],
+  { description: 'how many, or { "min", "max" } to be autoscaled' },
+);
+export type PodsConfig = Static<typeof Pods>;
+
+export const ModelSchema = closed({
+  name: ModelName,
+  model_url: Type.Optional(Type.String({ minLength: 1, description: 'http(s)://, gs://, or a path (from this file) of a model.json, a Keras .h5 or a folder' })),
+  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the file that model_url names' })),
+  layer: Type.Optional(Type.String({ minLength: 1, description: 'output layer; default: the pooled features under the classifier' })),
+  input_size: Type.Optional(Type.Integer({ minimum: 8, maximum: 2048, description: 'pixels of the square input, where the model leaves it open' })),
+  preprocess: Type.Optional(oneOf(PREPROCESSING, 'how pixels become numbers')),
+  engine: Type.Optional(oneOf(ENGINES, 'what runs the model; auto: the fastest that can')),
+});
+
+const ByModelPods = closed({ name: ModelName, pods: Type.Optional(Pods) });
+
+const IndexingModel = closed({
+  name: ModelName,
+  num_indexes: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096, description: 'shards that the collection is split into' })),
+  pods: Type.Optional(Pods),
+  index_algorithm: Type.Optional(oneOf(INDEX_ALGORITHMS, 'brute is exact, hnsw approximate')),
+  connectivity: Type.Optional(Type.Integer({ minimum: 2, maximum: 512, description: 'hnsw: neighbours per node' })),
+  expansion_add: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while building' })),
+  expansion_search: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while searching' })),
+});
+
+const FunctionModel = closed({
+  name: ModelName,
+  memory: Type.Optional(Type.String({ pattern: '^[1-9][0-9]*(Mi|Gi)$' })),
+  cpu: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 32 })),
+  concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+  min_instances: Type.Optional(Type.Integer({ minimum: 0 })),
+  max_instances: Type.Optional(Type.Integer({ minimum: 1 })),
+  timeout_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600 })),
+});
+
+const MongoPart = Type.Union([
+  closed({ name: Type.Literal('config_db'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  closed({ name: Type.Literal('router'), pods: Type.Optional(Pods) }),
+  closed({ name: Type.Literal('shard'), shards: Type.Optional(Type.Integer({ minimum: 1 })), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+]);
+
+/** Each service's schema by its name: chosen by name before validating, so that errors speak of the right one. */
+export const SERVICE_SCHEMAS = {
+  extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods) }),
+  indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel) }),
+  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods) }),
+  functions: closed({ name: Type.Literal('functions'), models: Type.Array(FunctionModel) }),
+  nginx: closed({
+    name: Type.Literal('nginx'),
+    pods: Type.Optional(Pods),
+    serving_weights: Type.Optional(Type.Array(closed({ name: ModelName, weight: Type.Number({ minimum: 0 }) }))),
+  }),
+  rabbitmq_wrapper: closed({ name: Type.Literal('rabbitmq_wrapper'), pods: Type.Optional(Pods) }),
+  rabbitmq: closed({ name: Type.Literal('rabbitmq'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  prometheus: closed({ name: Type.Literal('prometheus'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  mongo: closed({ name: Type.Literal('mongo'), services: Type.Optional(Type.Array(MongoPart)) }),
+} as const;
+export type ServiceName = keyof typeof SERVICE_SCHEMAS;
+
+export const PlatformSchema = closed({
+  namespace: Type.Optional(Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' })),
+  image_registry: Type.Optional(Type.String({ minLength: 1 })),
+  quota: Type.Optional(closed({ pods: Type.Optional(Type.Integer({ minimum: 1 })), cpu_per_pod: Type.Optional(Type.Number({ exclusiveMinimum: 0 })) })),
+  autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed')),
+});
+
+/** The file with its services still to be looked at one by one. */
+export const FileSchema = closed({
+  $schema: Type.Optional(Type.String()),
+  models: Type.Array(ModelSchema, { minItems: 1 }),
+  services: Type.Optional(Type.Array(Type.Object({ name: Type.String() }))),
+  platform: Type.Optional(PlatformSchema),
+});
+
+/** The whole file, for editors: published as config.schema.json. */
+export const PublishedSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'elastic-image-search configuration',
+  ...FileSchema,
+  properties: { ...FileSchema.properties, services: { type: 'array', items: { anyOf: Object.values(SERVICE_SCHEMAS) } } },
+};
+
+export type ModelFile = Static<typeof ModelSchema>;
+export type PlatformFile = Static<typeof PlatformSchema>;
+export type ServiceFile = { [N in ServiceName]: Static<(typeof SERVICE_SCHEMAS)[N]> };

@@ -1,0 +1,221 @@
+/**
+ * Reads config.json, the single description of a deployment, and the environment, which holds only what differs by
+ * place or is secret. Everything is validated, completed with defaults and frozen here; no other file reads either.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { AUTOSCALING, ENGINES, INDEX_ALGORITHMS, ModelFile, PREPROCESSING, PodsConfig, ServiceFile } from './config-schema.js';
+import { findRelationProblems, findSchemaProblems, kubernetesName, serviceOf, type ConfigFile } from './config-validate.js';
+import { EisError } from './errors.js';
+import { parseEnvironment, type Environment } from './environment.js';
+
+export type Preprocess = (typeof PREPROCESSING)[number];
+export type EngineChoice = (typeof ENGINES)[number];
+export type IndexAlgorithm = (typeof INDEX_ALGORITHMS)[number];
+
+export interface ModelConfig {
+  readonly name: string;
+  /** The name as Kubernetes takes it: `_` becomes `-`. */
+  readonly kubernetesName: string;
+  /** An absolute path or a URL; undefined: the name says where it comes from. */
+  readonly modelUrl: string | undefined;
+  readonly sha256: string | undefined;
+  readonly layer: string | undefined;
+  readonly inputSize: number | undefined;
+  readonly preprocess: Preprocess | undefined;
+  readonly engine: EngineChoice;
+}
+
+export interface Pods {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface IndexingConfig {
+  readonly shards: number;
+  readonly pods: Pods;
+  readonly algorithm: IndexAlgorithm;
+  readonly connectivity: number;
+  readonly expansionAdd: number;
+  readonly expansionSearch: number;
+}
+
+export interface ServingConfig {
+  readonly pods: Pods;
+  /** Share of the searches that name no model, relative to the other models'. */
+  readonly weight: number;
+}
+
+export interface FunctionConfig {
+  readonly memory: string;
+  readonly cpu: number;
+  readonly concurrency: number;
+  readonly minInstances: number;
+  readonly maxInstances: number;
+  readonly timeoutS: number;
+}
+
+export interface Config {
+  /** The file it was read from. */
+  readonly file: string;
+  readonly models: readonly ModelConfig[];
+  /** By model name; a model that is not a key is not covered by the service. */
+  readonly extractWorkers: ReadonlyMap<string, { readonly pods: Pods }>;
+  readonly indexing: ReadonlyMap<string, IndexingConfig>;
+  readonly serving: ReadonlyMap<string, ServingConfig>;
+  readonly functions: ReadonlyMap<string, FunctionConfig>;
+  readonly nginx: { readonly pods: Pods };
+  readonly wrapper: { readonly pods: Pods };
+  readonly rabbitmq: { readonly pods: number };
+  readonly prometheus: { readonly pods: number };
+  readonly mongo: { readonly configPods: number; readonly routerPods: Pods; readonly shards: number; readonly podsPerShard: number };
+  readonly platform: {
+    readonly namespace: string;
+    readonly imageRegistry: string | undefined;
+    readonly quota: { readonly pods: number | undefined; readonly cpuPerPod: number | undefined };
+    readonly autoscaling: (typeof AUTOSCALING)[number];
+  };
+}
+
+/**
+ * Reads and resolves a configuration file.
+ *
+ * @throws EisError EIS_CONFIG_INVALID listing every problem with its path in the file
+ */
+export function loadConfig(file: string): Config {
+  const absolute = resolve(file);
+  let text: string;
+  try {
+    text = readFileSync(absolute, 'utf8');
+  } catch (cause) {
+    throw new EisError('EIS_CONFIG_INVALID', { file: absolute, problems: ['it cannot be read. Name another with EIS_CONFIG.'] }, { cause });
+  }
+  return parseConfig(text, absolute);
+}
+
+/** The same from text; `file` is named in errors, and relative `model_url`s resolve from its folder. */
+export function parseConfig(text: string, file: string): Config {
+  const fail = (problems: readonly string[], cause?: unknown): never => {
+    throw new EisError('EIS_CONFIG_INVALID', { file, problems }, { cause });
+  };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    return fail([`it is not JSON: ${describeSyntaxError(text, cause as Error)}`], cause);
+  }
+  const problems = findSchemaProblems(value);
+  if (problems.length > 0) fail(problems);
+  const contents = value as ConfigFile;
+  const relations = findRelationProblems(contents);
+  if (relations.length > 0) fail(relations);
+  return freezeDeep(resolveConfig(contents, file));
+}
+
+function describeSyntaxError(text: string, error: Error): string {
+  const position = /position (\d+)/.exec(error.message)?.[1];
+  if (position === undefined) return error.message;
+  const before = text.slice(0, Number(position)).split('\n');
+  return `line ${before.length}, column ${(before.at(-1) as string).length + 1}: ${error.message}`;
+}
+
+// ── Defaults ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function resolvePods(pods: PodsConfig | undefined): Pods {
+  if (pods === undefined) return { min: 1, max: 1 };
+  return typeof pods === 'number' ? { min: pods, max: pods } : pods;
+}
+
+/** Entries of a service by model: those it lists, or, when the service is left out of the file, every model. */
+function byModel<Entry extends { name: string }, Out>(file: ConfigFile, listed: readonly Entry[] | undefined, resolveEntry: (entry: Partial<Entry>, name: string) => Out): Map<string, Out> {
+  const entries: readonly (Partial<Entry> & { name: string })[] = listed ?? file.models.map(({ name }) => ({ name }) as Partial<Entry> & { name: string });
+  return new Map(entries.map((entry) => [entry.name, resolveEntry(entry, entry.name)]));
+}
+
+function resolveConfig(file: ConfigFile, path: string): Config {
+  const weights = serviceOf(file, 'nginx')?.serving_weights;
+  const weightOf = (name: string): number => (weights ? (weights.find((entry) => entry.name === name)?.weight ?? 0) : 1);
+  return {
+    file: path,
+    models: file.models.map((model) => resolveModel(model, dirname(path))),
+    extractWorkers: byModel(file, serviceOf(file, 'extract_worker')?.models, ({ pods }) => ({ pods: resolvePods(pods) })),
+    indexing: byModel(file, serviceOf(file, 'indexing')?.models, (entry) => ({
+      shards: entry.num_indexes ?? 1,
+      pods: resolvePods(entry.pods),
+      algorithm: entry.index_algorithm ?? 'brute',
+      connectivity: entry.connectivity ?? 16,
+      expansionAdd: entry.expansion_add ?? 128,
+      expansionSearch: entry.expansion_search ?? 64,
+    })),
+    serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods }, name) => ({ pods: resolvePods(pods), weight: weightOf(name) })),
+    functions: byModel(file, withEveryModel(file, serviceOf(file, 'functions')?.models), (entry) => ({
+      memory: entry.memory ?? '2Gi',
+      cpu: entry.cpu ?? 2,
+      concurrency: entry.concurrency ?? 16,
+      minInstances: entry.min_instances ?? 0,
+      maxInstances: entry.max_instances ?? 100,
+      timeoutS: entry.timeout_s ?? 60,
+    })),
+    nginx: { pods: resolvePods(serviceOf(file, 'nginx')?.pods) },
+    wrapper: { pods: resolvePods(serviceOf(file, 'rabbitmq_wrapper')?.pods) },
+    rabbitmq: { pods: serviceOf(file, 'rabbitmq')?.pods ?? 3 },
+    prometheus: { pods: serviceOf(file, 'prometheus')?.pods ?? 1 },
+    mongo: resolveMongo(serviceOf(file, 'mongo')),
+    platform: {
+      namespace: file.platform?.namespace ?? 'elastic-image-search',
+      imageRegistry: file.platform?.image_registry,
+      quota: { pods: file.platform?.quota?.pods, cpuPerPod: file.platform?.quota?.cpu_per_pod },
+      autoscaling: file.platform?.autoscaling ?? 'none',
+    },
+  };
+}
+
+/** A model cannot be used without its function: one that `functions` does not list has one with defaults. */
+function withEveryModel<Entry extends { name: string }>(file: ConfigFile, listed: readonly Entry[] | undefined): Entry[] | undefined {
+  return listed && file.models.map(({ name }) => listed.find((entry) => entry.name === name) ?? ({ name } as Entry));
+}
+
+function resolveModel(model: ModelFile, folder: string): ModelConfig {
+  const isUrl = model.model_url !== undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(model.model_url);
+  return {
+    name: model.name,
+    kubernetesName: kubernetesName(model.name),
+    modelUrl: model.model_url === undefined || isUrl || isAbsolute(model.model_url) ? model.model_url : resolve(folder, model.model_url),
+    sha256: model.sha256,
+    layer: model.layer,
+    inputSize: model.input_size,
+    preprocess: model.preprocess,
+    engine: model.engine ?? 'auto',
+  };
+}
+
+function resolveMongo(mongo: ServiceFile['mongo'] | undefined): Config['mongo'] {
+  const parts = mongo?.services ?? [];
+  const part = <N extends (typeof parts)[number]['name']>(name: N) => parts.find((entry): entry is Extract<(typeof parts)[number], { name: N }> => entry.name === name);
+  const shard = part('shard');
+  return { configPods: part('config_db')?.pods ?? 3, routerPods: resolvePods(part('router')?.pods ?? 2), shards: shard?.shards ?? 1, podsPerShard: shard?.pods ?? 3 };
+}
+
+function freezeDeep<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !(value instanceof Map)) {
+    Object.values(value).forEach(freezeDeep);
+    Object.freeze(value);
+  }
+  return value;
+}
+
+/**
+ * The configuration of one model.
+ *
+ * @throws EisError EIS_MODEL_UNKNOWN when the file has no such model
+ */
+export function modelConfig(config: Config, name: string): ModelConfig {
+  const model = config.models.find((candidate) => candidate.name === name);
+  if (!model) throw new EisError('EIS_MODEL_UNKNOWN', { model: name, known: config.models.map((candidate) => candidate.name) });
+  return model;
+}
+
+/** The environment of this process, validated: see `parseEnvironment`. */
+export function readEnvironment(): Environment {
+  return parseEnvironment(process.env);
+}

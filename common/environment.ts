@@ -1,0 +1,108 @@
+/** The environment variables that the system knows. Only `readEnvironment` of `config.ts` hands in the process's own. */
+import { resolve } from 'node:path';
+import { EisError } from './errors.js';
+import { DEFAULT_LIMITS, limitVariable, type Limits } from './limits.js';
+import { packagePath } from './package-root.js';
+
+/** What differs by place, or is secret. */
+export interface Environment {
+  readonly configFile: string;
+  readonly dataDir: string;
+  readonly host: string;
+  /** Undefined: the role's own default. */
+  readonly port: number | undefined;
+  readonly basePort: number;
+  readonly model: string | undefined;
+  /** Counted from 0. */
+  readonly shard: { readonly index: number; readonly of: number } | undefined;
+  readonly mongodbUri: string | undefined;
+  readonly amqpUrl: string | undefined;
+  readonly bucket: string | undefined;
+  readonly wrapperUrl: string | undefined;
+  readonly apiKeys: readonly string[];
+  readonly logLevel: string;
+  /** CIDR ranges that images may be fetched from although they are not public. */
+  readonly fetchAllow: readonly string[];
+  readonly limits: Limits;
+  /** FUNCTION_URL_<MODEL>. */
+  functionUrl(model: string): string | undefined;
+  /** INDEX_URLS_<MODEL>: by shard, the addresses of its replicas. */
+  indexUrls(model: string): readonly (readonly string[])[] | undefined;
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+/**
+ * Validates environment variables and completes them with defaults. An empty variable counts as unset.
+ *
+ * @throws EisError EIS_ENVIRONMENT_INVALID naming the variable and what would be right
+ */
+export function parseEnvironment(variables: Readonly<Record<string, string | undefined>>): Environment {
+  const read = (name: string): string | undefined => variables[name] || undefined;
+  const invalid = (variable: string, detail: string): never => {
+    throw new EisError('EIS_ENVIRONMENT_INVALID', { variable, detail });
+  };
+  const integer = (name: string, min: number, max: number): number | undefined => {
+    const text = read(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    return Number.isInteger(value) && value >= min && value <= max ? value : invalid(name, `${JSON.stringify(text)} is not a whole number from ${min} to ${max}.`);
+  };
+  const url = (name: string): string | undefined => {
+    const text = read(name);
+    if (text !== undefined && !isHttpUrl(text)) invalid(name, `${JSON.stringify(text)} is not an http:// or https:// URL.`);
+    return text?.replace(/\/+$/, '');
+  };
+  const level = read('LOG_LEVEL') ?? 'info';
+  if (!LOG_LEVELS.includes(level)) invalid('LOG_LEVEL', `${JSON.stringify(level)} is none of ${LOG_LEVELS.join(', ')}.`);
+  return {
+    configFile: resolve(read('EIS_CONFIG') ?? packagePath('config.json')),
+    dataDir: resolve(read('EIS_DATA_DIR') ?? 'data'),
+    host: read('HOST') ?? '127.0.0.1',
+    port: integer('PORT', 0, 65_535),
+    basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
+    model: read('MODEL'),
+    shard: readShard(read('SHARD'), invalid),
+    mongodbUri: read('MONGODB_URI'),
+    amqpUrl: read('AMQP_URL'),
+    bucket: read('BUCKET'),
+    wrapperUrl: url('WRAPPER_URL'),
+    apiKeys: splitList(read('EIS_API_KEYS')),
+    logLevel: level,
+    fetchAllow: splitList(read('EIS_FETCH_ALLOW')),
+    limits: readLimits(integer),
+    functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
+    indexUrls: (model) => {
+      const name = `INDEX_URLS_${variableSuffix(model)}`;
+      const shards = read(name)?.split(';').map(splitList);
+      for (const address of shards?.flat() ?? []) if (!isHttpUrl(address)) invalid(name, `${JSON.stringify(address)} is not an http:// URL. Separate shards by ";" and the replicas of one by ",".`);
+      if (shards?.some((replicas) => replicas.length === 0)) invalid(name, 'a shard has no address. Separate shards by ";" and the replicas of one by ",".');
+      return shards?.map((replicas) => replicas.map((address) => address.replace(/\/+$/, '')));
+    },
+  };
+}
+
+/** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */
+export function variableSuffix(model: string): string {
+  return model.toUpperCase().replace(/[^A-Z0-9]/g, '_');
+}
+
+function splitList(text: string | undefined): string[] {
+  return (text ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '');
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+function readShard(text: string | undefined, invalid: (variable: string, detail: string) => never): Environment['shard'] {
+  if (text === undefined) return undefined;
+  const [, index, of] = /^(\d{1,5})\/(\d{1,5})$/.exec(text) ?? [];
+  if (index === undefined || of === undefined || Number(index) >= Number(of)) return invalid('SHARD', `${JSON.stringify(text)} is not "i/n" with i from 0 to n-1, for example 0/2.`);
+  return { index: Number(index), of: Number(of) };
+}
+
+function readLimits(integer: (name: string, min: number, max: number) => number | undefined): Limits {
+  const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
+  return Object.freeze(Object.fromEntries(names.map((name) => [name, integer(limitVariable(name), 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIMITS[name]])) as unknown as Limits);
+}

@@ -1,0 +1,130 @@
+/**
+ * Every error that a person can meet: its code, its HTTP status, its message. A message says what was wrong and what
+ * would be right. Whatever is thrown that is not an `EisError` is an `EIS_INTERNAL` to the outside (`toEisError`); its
+ * cause is kept for the log and never leaves the process.
+ */
+import { STATUS_CODES } from 'node:http';
+
+interface ErrorTemplate<Params> {
+  readonly statusCode: number;
+  readonly message: (params: Params) => string;
+}
+
+function template<Params = Record<never, never>>(statusCode: number, message: (params: Params) => string): ErrorTemplate<Params> {
+  return { statusCode, message };
+}
+
+interface Detail {
+  readonly detail: string;
+}
+
+const mebibytes = (bytes: number): string => `${+(bytes / 1024 / 1024).toFixed(2)} MB (${bytes} bytes)`;
+
+export const ERRORS = {
+  // The request as such
+  EIS_BAD_REQUEST: template<Detail>(400, ({ detail }) => detail),
+  EIS_ROUTE_UNKNOWN: template<{ method: string; path: string }>(404, ({ method, path }) => `There is no ${method} ${path} here.`),
+  EIS_METHOD_NOT_ALLOWED: template<{ method: string; allowed: string }>(405, ({ method, allowed }) => `${method} is not answered here. Use ${allowed}.`),
+  EIS_MEDIA_TYPE: template<{ received: string; accepted: string }>(415, ({ received, accepted }) => `Content-Type ${received} is not accepted here. Send ${accepted}.`),
+  EIS_BODY_TOO_LARGE: template<{ bytesMax: number }>(413, ({ bytesMax }) => `The request body is larger than ${mebibytes(bytesMax)}. Send less at once.`),
+  EIS_OVERLOADED: template<Detail>(429, ({ detail }) => `${detail} Try again after the time in Retry-After.`),
+  EIS_INTERNAL: template(500, () => 'Something went wrong on our side. The log has it under the id in X-Request-Id.'),
+  EIS_NOT_READY: template<Detail>(503, ({ detail }) => detail),
+
+  // Images
+  EIS_IMAGE_MISSING: template(400, () => 'There is no image in the request: the body is empty. Send the bytes of an image.'),
+  EIS_IMAGE_INVALID: template(400, () => 'The bytes sent are not an image that can be recognised. Send a JPEG, PNG, WebP, GIF or AVIF.'),
+  EIS_IMAGE_TOO_LARGE: template<{ imageBytesMax: number }>(413, ({ imageBytesMax }) => `The image is larger than ${mebibytes(imageBytesMax)}. Send a smaller one.`),
+  EIS_IMAGE_FORMAT: template<{ format: string }>(415, ({ format }) => `Images of format ${format} are not accepted. Send a JPEG, PNG, WebP, GIF or AVIF.`),
+  EIS_IMAGE_UNDECODABLE: template<Detail>(422, ({ detail }) => `The image cannot be decoded: ${detail} Save it again and send that.`),
+  EIS_IMAGE_PIXELS: template<{ width: number; height: number; pixelsMax: number }>(422, ({ width, height, pixelsMax }) => `The image has ${width}×${height} pixels; at most ${pixelsMax} are accepted. Send a smaller one.`),
+  EIS_IMAGE_DECODE_TIMEOUT: template<{ timeoutMs: number }>(422, ({ timeoutMs }) => `Decoding the image took longer than ${timeoutMs} ms. Send a smaller or simpler one.`),
+  EIS_IMAGE_ID_INVALID: template(400, () => 'An image id is 64 lowercase hexadecimal digits (the sha256 of its bytes).'),
+  EIS_IMAGE_UNKNOWN: template<{ id: string }>(404, ({ id }) => `No image ${id} is known here.`),
+
+  // URLs of images
+  EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),
+  EIS_URL_FORBIDDEN: template<Detail>(403, ({ detail }) => `This URL may not be fetched: ${detail}`),
+  EIS_URL_REJECTED: template<{ status: number }>(422, ({ status }) => `The URL's host answered ${status}. Check that it can be opened without logging in.`),
+  EIS_URL_FAILED: template<Detail>(502, ({ detail }) => `The URL could not be fetched: ${detail}`),
+  EIS_URL_TIMEOUT: template<{ timeoutMs: number }>(504, ({ timeoutMs }) => `The URL's host did not deliver the image within ${timeoutMs} ms.`),
+
+  // Models
+  EIS_MODEL_UNKNOWN: template<{ model: string; known: readonly string[] }>(404, ({ model, known }) => `There is no model ${JSON.stringify(model)} here. ${known.length > 0 ? `Choose one of: ${known.join(', ')}.` : 'None is served.'}`),
+  EIS_MODEL_VERSION: template<{ held: string; asked: string }>(409, ({ held, asked }) => `The index holds embeddings of model version ${held}, the query is of ${asked}: they cannot be compared. The model's file was changed: ingest its images again.`),
+  EIS_MODEL_FILE: template<{ file: string; detail: string }>(500, ({ file, detail }) => `The model ${file} cannot be used: ${detail}`),
+  EIS_MODEL_DOWNLOAD: template<{ url: string; detail: string }>(502, ({ url, detail }) => `The model ${url} could not be downloaded: ${detail}`),
+  EIS_ENGINE_UNAVAILABLE: template<{ engine: string; detail: string }>(500, ({ engine, detail }) => `The engine ${engine} cannot run here: ${detail}`),
+  EIS_VECTOR_INVALID: template<Detail>(400, ({ detail }) => detail),
+
+  // Parts of the system that other parts call
+  EIS_FUNCTION_UNAVAILABLE: template<{ model: string }>(503, ({ model }) => `The function that embeds images for model ${model} does not answer. Try again in a moment.`),
+  EIS_FUNCTION_TIMEOUT: template<{ model: string; timeoutMs: number }>(504, ({ model, timeoutMs }) => `The function that embeds images for model ${model} did not answer within ${timeoutMs} ms.`),
+  EIS_FUNCTION_RESPONSE: template<{ model: string; detail: string }>(502, ({ model, detail }) => `The function that embeds images for model ${model} answered something else than an embedding: ${detail}`),
+  EIS_SHARD_UNAVAILABLE: template<{ shard: string }>(503, ({ shard }) => `Index shard ${shard} does not answer.`),
+  EIS_SHARD_TIMEOUT: template<{ shard: string; timeoutMs: number }>(504, ({ shard, timeoutMs }) => `Index shard ${shard} did not answer within ${timeoutMs} ms.`),
+  EIS_SHARD_RESPONSE: template<{ shard: string; detail: string }>(502, ({ shard, detail }) => `Index shard ${shard} answered something else than hits: ${detail}`),
+  EIS_SEARCH_UNAVAILABLE: template<{ model: string; shards: number; codes: readonly string[] }>(503, ({ model, shards, codes }) => `None of the ${shards} index shard(s) of model ${model} answered (${codes.join(', ')}). Try again in a moment.`),
+  EIS_SEARCH_TIMEOUT: template<{ timeoutMs: number }>(504, ({ timeoutMs }) => `The search took longer than ${timeoutMs} ms.`),
+  EIS_WRAPPER_UNAVAILABLE: template(503, () => 'The ingest service does not answer. Nothing was taken; try again in a moment.'),
+  EIS_QUEUE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The queue did not confirm every image: ${detail} What is named under "confirmed" was taken; send the rest again.`),
+  EIS_QUEUE_FULL: template<{ queue: string; messagesMax: number }>(503, ({ queue, messagesMax }) => `The queue ${queue} holds ${messagesMax} messages and takes no more. Try again later.`),
+  EIS_STORE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The store does not answer: ${detail}`),
+
+  // What a person runs on the command line
+  EIS_CONFIG_INVALID: template<{ file: string; problems: readonly string[] }>(500, ({ file, problems }) => `${file} is not a valid configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`),
+  EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),
+  EIS_SOURCE_UNREADABLE: template<{ source: string; detail: string }>(400, ({ source, detail }) => `${source} cannot be read: ${detail}`),
+  EIS_GATEWAY_UNREACHABLE: template<{ url: string }>(503, ({ url }) => `No gateway answers at ${url}. Start one with "npm start", or name another with --gateway.`),
+  EIS_DELIVERY_LIMIT: template<{ deliveries: number; detail: string }>(500, ({ deliveries, detail }) => `Given up after ${deliveries} deliveries: ${detail}`),
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+type ParamsOf<Code extends ErrorCode> = Parameters<(typeof ERRORS)[Code]['message']>[0];
+
+export interface ErrorBody {
+  readonly statusCode: number;
+  readonly code: string;
+  readonly error: string;
+  readonly message: string;
+}
+
+interface ErrorOptions {
+  readonly cause?: unknown;
+  /** Sent as Retry-After where the error is answered over HTTP. */
+  readonly retryAfterS?: number;
+}
+
+/** An error with a code of `ERRORS`; its message is meant for the person who meets it. */
+export class EisError<Code extends ErrorCode = ErrorCode> extends Error {
+  readonly code: Code;
+  readonly statusCode: number;
+  readonly retryAfterS: number | undefined;
+
+  constructor(code: Code, params: ParamsOf<Code>, options: ErrorOptions = {}) {
+    const definition = ERRORS[code] as unknown as ErrorTemplate<ParamsOf<Code>>;
+    super(definition.message(params), { cause: options.cause });
+    this.name = 'EisError';
+    this.code = code;
+    this.statusCode = definition.statusCode;
+    this.retryAfterS = options.retryAfterS;
+  }
+
+  /** The error as it is answered over HTTP. */
+  toBody(): ErrorBody {
+    return errorBody(this.statusCode, this.code, this.message);
+  }
+}
+
+export function errorBody(statusCode: number, code: string, message: string): ErrorBody {
+  return { statusCode, code, error: STATUS_CODES[statusCode] ?? 'Error', message };
+}
+
+/** Normalises whatever was thrown, once, at a boundary: an `EisError` passes, everything else becomes `EIS_INTERNAL` with its cause kept. */
+export function toEisError(thrown: unknown): EisError {
+  return thrown instanceof EisError ? thrown : new EisError<'EIS_INTERNAL'>('EIS_INTERNAL', {}, { cause: thrown });
+}
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
+}

@@ -1,0 +1,63 @@
+/** Starting and ending a process of the system: one way for every role. */
+import type { AddressInfo } from 'node:net';
+import type { App } from './http.js';
+import type { Log } from './log.js';
+import { toEisError } from './errors.js';
+
+/** How long a process may take to close before it is ended anyway. */
+const CLOSE_TIMEOUT_MS = 4_000;
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/**
+ * Runs `main`; what it throws is said in one sentence on stderr (an error of ours: without a stack) and ends the
+ * process with 1. Nothing that a role does may end it otherwise.
+ */
+export function runMain(main: () => Promise<void>): void {
+  main().catch((thrown: unknown) => {
+    const error = toEisError(thrown);
+    console.error(error.code === 'EIS_INTERNAL' ? error.cause : `${error.code}: ${error.message}`);
+    process.exit(1);
+  });
+}
+
+/** Listens; logs and returns the port (of use where 0 was asked for). */
+export async function listen(app: App, options: { readonly host: string; readonly port: number; readonly log: Log }): Promise<number> {
+  await app.listen({ host: options.host, port: options.port });
+  const { port } = app.server.address() as AddressInfo;
+  options.log.info({ host: options.host, port }, 'listening');
+  return port;
+}
+
+/**
+ * Closes everything, in order, when the process is told to end (SIGTERM, SIGINT) or its supervisor is gone (the IPC
+ * channel of a forked process closes): so no process outlives the one that started it.
+ */
+export function closeOnSignal(parts: readonly Closable[], log: Log): void {
+  let closing = false;
+  const close = (reason: string): void => {
+    if (closing) return;
+    closing = true;
+    log.info({ reason }, 'closing');
+    setTimeout(() => {
+      log.error({ timeoutMs: CLOSE_TIMEOUT_MS }, 'did not close in time');
+      process.exit(1);
+    }, CLOSE_TIMEOUT_MS).unref();
+    void closeAll(parts, log).then(() => process.exit(0));
+  };
+  process.once('SIGTERM', () => close('SIGTERM'));
+  process.once('SIGINT', () => close('SIGINT'));
+  process.once('disconnect', () => close('the supervisor is gone'));
+}
+
+async function closeAll(parts: readonly Closable[], log: Log): Promise<void> {
+  for (const part of parts) {
+    try {
+      await part.close();
+    } catch (error) {
+      log.error({ err: error }, 'closing failed');
+    }
+  }
+}

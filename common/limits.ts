@@ -1,0 +1,69 @@
+/**
+ * Every bound of the system with its default, in one place. Each can be set with the environment variable that is
+ * named beside it (read by `common/config.ts`); the error raised when a bound is met names it.
+ */
+export interface Limits {
+  /** Bytes of one image, posted or fetched. */
+  readonly imageBytesMax: number;
+  /** Pixels of one image before decoding (width × height). */
+  readonly imagePixelsMax: number;
+  /** Time that decoding one image may take. */
+  readonly decodeTimeoutMs: number;
+  /** Time that fetching one URL may take, redirects included. */
+  readonly fetchTimeoutMs: number;
+  readonly fetchRedirectsMax: number;
+  /** The largest `top` that a search may ask for. */
+  readonly topMax: number;
+  /** Time for one call of the function. */
+  readonly functionTimeoutMs: number;
+  /** Time for one call of an index pod. */
+  readonly indexTimeoutMs: number;
+  /** Time for one search, whole. */
+  readonly searchTimeoutMs: number;
+  /** Requests that one gateway holds at once; one more is answered 429. */
+  readonly inFlightMax: number;
+  /** Images that one function instance holds at once; one more is answered 429. */
+  readonly functionConcurrency: number;
+  /** Deliveries of one message that may fail for a reason of its own before it is dead-lettered. */
+  readonly deliveryMax: number;
+  /** Embeddings that a worker writes to the store at once. */
+  readonly writeBatchMax: number;
+  /** Time that an embedding waits for its write batch to fill. */
+  readonly writeBatchWaitMs: number;
+  /** Sources kept for one image in the store; the first ones stay. */
+  readonly urlsPerImageMax: number;
+  /** Characters of one source URL. */
+  readonly urlLengthMax: number;
+  /** Images or URLs in one request to the wrapper. */
+  readonly imagesPerRequestMax: number;
+  /** Query vectors in one request to an index pod. */
+  readonly queriesPerRequestMax: number;
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+export const DEFAULT_LIMITS: Limits = Object.freeze({
+  imageBytesMax: 20 * MEBIBYTE,
+  imagePixelsMax: 50_000_000,
+  decodeTimeoutMs: 5_000,
+  fetchTimeoutMs: 5_000,
+  fetchRedirectsMax: 3,
+  topMax: 1_000,
+  functionTimeoutMs: 10_000,
+  indexTimeoutMs: 2_000,
+  searchTimeoutMs: 15_000,
+  inFlightMax: 256,
+  functionConcurrency: 16,
+  deliveryMax: 5,
+  writeBatchMax: 64,
+  writeBatchWaitMs: 50,
+  urlsPerImageMax: 100,
+  urlLengthMax: 2_048,
+  imagesPerRequestMax: 1_000,
+  queriesPerRequestMax: 64,
+});
+
+/** The environment variable that sets a limit: `imageBytesMax` → `EIS_IMAGE_BYTES_MAX`. */
+export function limitVariable(name: keyof Limits): string {
+  return `EIS_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}

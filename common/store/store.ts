@@ -1,0 +1,163 @@
+/**
+ * The store: the only truth, from which every index can be rebuilt. One contract for every implementation (LMDB on one
+ * machine, MongoDB in a cluster), held by `test/common/store/store-contract.ts`.
+ */
+import type { SlotRange } from '../slots.js';
+import type { LedgerState } from '../wire.js';
+
+/** One distinct image under one model version. */
+export interface ImageRecord {
+  /** sha256 of the bytes, 64 hex digits: exact duplicates meet by construction. */
+  readonly id: string;
+  /** L2-normalised; its length is the collection's `dim`. */
+  readonly vector: Float32Array;
+  /** Sources, in the order they came; bounded by `urlsPerImageMax`. */
+  readonly urls: readonly string[];
+  /** 64-bit perceptual hash, 16 hex digits. */
+  readonly phash: string;
+  readonly width: number;
+  readonly height: number;
+  readonly format: string;
+}
+
+export interface StoredRecord extends ImageRecord {
+  /** ms since the epoch, by the server's clock. */
+  readonly createdAt: number;
+  /** Moved only by a real change; never decreases. */
+  readonly updatedAt: number;
+  /** Set: a tombstone. Ingesting the image again clears it. */
+  readonly deletedAt: number | undefined;
+}
+
+/** An image on its way into the store. */
+export interface ImageWrite extends Omit<ImageRecord, 'urls'> {
+  readonly url: string;
+  /**
+   * Identifies the delivery that writes: the same origin writing the same image again (a redelivery after a crash)
+   * gets the same outcome as the first time.
+   */
+  readonly origin: string;
+}
+
+/** `stored`: the image is new here (or revived by this origin); `duplicate`: another origin had stored it before. */
+export type WriteOutcome = 'stored' | 'duplicate';
+
+/** A change as the follower sees it first: key only. Tombstones are changes too. */
+export interface ChangeKey {
+  readonly id: string;
+  readonly updatedAt: number;
+}
+
+/** All images of one model version: vectors of different versions never mix. */
+export interface VectorCollection {
+  readonly model: string;
+  readonly version: string;
+
+  /**
+   * Writes images, each atomically; the batch need not be. The same image from another source adds its URL.
+   *
+   * @returns the outcome of each, in order
+   */
+  write(images: readonly ImageWrite[]): Promise<WriteOutcome[]>;
+
+  /** Sets the tombstone. False when the image is not here or has one already. */
+  delete(id: string): Promise<boolean>;
+
+  /** The records of these ids, tombstones included, unknown ids left out, in no particular order. */
+  getMany(ids: readonly string[]): Promise<StoredRecord[]>;
+
+  /** Every living record of the slots, in batches, for loading an index. A write meanwhile may or may not be seen. */
+  scan(slots: SlotRange): AsyncIterable<StoredRecord[]>;
+
+  /** The keys of what changed at `since` (ms) or later, tombstones included, oldest first, in batches. */
+  changes(slots: SlotRange, since: number): AsyncIterable<ChangeKey[]>;
+
+  /** The keys of every living record of the slots, in batches, for reconciling. */
+  keys(slots: SlotRange): AsyncIterable<ChangeKey[]>;
+
+  /** How many living records there are. */
+  count(): Promise<number>;
+}
+
+/** Which version of a model is searched. */
+export interface LiveVersion {
+  readonly version: string;
+  readonly dim: number;
+}
+
+export interface LedgerKey {
+  readonly submission: string;
+  readonly source: string;
+  readonly model: string;
+}
+
+export interface LedgerEntry extends LedgerKey {
+  readonly state: LedgerState;
+  /** Of the image: set when `stored` or `duplicate`. */
+  readonly id?: string | undefined;
+  /** Why, when `rejected` or `dead`. */
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+  /** ms since the epoch. */
+  readonly updatedAt: number;
+}
+
+/** An outcome to be written. */
+export type LedgerOutcome = Omit<LedgerEntry, 'updatedAt'> & { readonly state: Exclude<LedgerState, 'accepted'> };
+
+export interface LedgerQueryOptions {
+  readonly submission?: string | undefined;
+  readonly state?: LedgerState | undefined;
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly after?: string | undefined;
+}
+
+export interface LedgerPage {
+  readonly entries: LedgerEntry[];
+  /** An opaque cursor; undefined on the last page. */
+  readonly next: string | undefined;
+}
+
+/** What became of every image that was accepted, keyed by (submission, source, model). */
+export interface Ledger {
+  /** Notes sources as `accepted`, unless the ledger knows them already. */
+  accept(keys: readonly LedgerKey[]): Promise<void>;
+
+  /** Writes terminal states; the first one wins. Returns what stands now, in order. */
+  settle(outcomes: readonly LedgerOutcome[]): Promise<LedgerEntry[]>;
+
+  /** What stands for these keys, in order; undefined for a key it does not know. */
+  getMany(keys: readonly LedgerKey[]): Promise<(LedgerEntry | undefined)[]>;
+
+  list(options: LedgerQueryOptions): Promise<LedgerPage>;
+
+  /** How many entries of a submission are in which state. */
+  counts(submission: string): Promise<Record<LedgerState, number>>;
+
+  /** Sets terminal entries back to `accepted`, for a replay; unknown keys are left out. */
+  reopen(keys: readonly LedgerKey[]): Promise<void>;
+}
+
+export interface Store {
+  readonly ledger: Ledger;
+
+  /** The version of a model that is searched; undefined before its first image. */
+  liveVersion(model: string): Promise<LiveVersion | undefined>;
+
+  /**
+   * Names the version that is searched. With `onlyIfAbsent`, a version named before stays, and is returned.
+   *
+   * @returns what stands now
+   */
+  setLiveVersion(model: string, live: LiveVersion, options?: { readonly onlyIfAbsent?: boolean }): Promise<LiveVersion>;
+
+  /**
+   * The collection of one model version, made when it is not there yet.
+   *
+   * @param dim length of its vectors; writing another length is an EIS_VECTOR_INVALID
+   */
+  collection(model: string, live: LiveVersion): VectorCollection;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,53 @@
+// Style that a machine can check: import direction and cycles, floating promises, lengths.
+import js from '@eslint/js';
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
+import importX from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+const ROLES = ['functions', 'gateway', 'indexer', 'ingest', 'k8s'];
+
+/** Imports point one way: `common/` imports no sibling; a role imports only `common/`. */
+const directions = [
+  { target: './common', from: [...ROLES.map((role) => `./${role}`), './start.ts', './cli.ts'], message: 'common/ imports no sibling.' },
+  ...ROLES.map((role) => ({
+    target: `./${role}`,
+    from: [...ROLES.filter((other) => other !== role).map((other) => `./${other}`), './start.ts', './cli.ts'],
+    message: 'Roles do not import each other: they talk over HTTP and queues in the shapes of common/wire.ts.',
+  })),
+];
+
+export default tseslint.config(
+  { ignores: ['dist/', 'node_modules/', 'data/', 'coverage/'] },
+  js.configs.recommended,
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    files: ['**/*.ts'],
+    plugins: { 'import-x': importX },
+    languageOptions: { parserOptions: { project: './tsconfig.test.json', tsconfigRootDir: import.meta.dirname } },
+    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver({ project: './tsconfig.test.json' })] },
+    rules: {
+      'import-x/no-cycle': 'error',
+      'import-x/no-restricted-paths': ['error', { zones: directions }],
+      'import-x/no-default-export': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/require-await': 'off',
+      'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
+      'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
+      'max-params': ['error', 4],
+      eqeqeq: 'error',
+      'no-console': 'error',
+    },
+  },
+  // Domain code imports no framework.
+  {
+    files: ['functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'common/vector.ts', 'common/slots.ts'],
+    rules: { 'no-restricted-imports': ['error', { paths: ['fastify', 'undici', 'lmdb', 'mongodb', 'amqplib', 'node:fs', 'node:http'], patterns: ['@fastify/*', '@google-cloud/*'] }] },
+  },
+  { files: ['cli.ts', 'start.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
+  { files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
+  { files: ['vitest.config.ts'], rules: { 'import-x/no-default-export': 'off' } },
+  { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly', document: 'readonly', window: 'readonly', fetch: 'readonly', FormData: 'readonly', URLSearchParams: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', performance: 'readonly' } } },
+);
