@@ -99,6 +99,7 @@ interface ErrorOptions {
 export class EisError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code;
   readonly statusCode: number;
+  /** Seconds; sent as Retry-After where the error is answered over HTTP. */
   readonly retryAfterS: number | undefined;
 
   constructor(code: Code, params: ParamsOf<Code>, options: ErrorOptions = {}) {
@@ -122,7 +123,23 @@ export function errorBody(statusCode: number, code: string, message: string): Er
 
 /** Normalises whatever was thrown, once, at a boundary: an `EisError` passes, everything else becomes `EIS_INTERNAL` with its cause kept. */
 export function toEisError(thrown: unknown): EisError {
-  return thrown instanceof EisError ? thrown : new EisError<'EIS_INTERNAL'>('EIS_INTERNAL', {}, { cause: thrown });
+  return isEisError(thrown) ? thrown : new EisError<'EIS_INTERNAL'>('EIS_INTERNAL', {}, { cause: thrown });
+}
+
+export function isEisError(thrown: unknown): thrown is EisError {
+  return thrown instanceof EisError;
+}
+
+/**
+ * An error that another service of ours answered, passed on in its own words; undefined when `body` is none.
+ *
+ * @param body the parsed JSON of the answer
+ */
+export function relayError(body: unknown, options: ErrorOptions = {}): EisError | undefined {
+  const { code, message } = (body ?? {}) as Partial<ErrorBody>;
+  if (!isErrorCode(code) || typeof message !== 'string') return undefined;
+  const error = new EisError('EIS_BAD_REQUEST', { detail: message }, options);
+  return Object.assign(error, { code, statusCode: ERRORS[code].statusCode });
 }
 
 export function isErrorCode(code: unknown): code is ErrorCode {

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
-import { EisError, errorBody, toEisError } from './errors.js';
+import { EisError, errorBody, isEisError, toEisError } from './errors.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 import { HEADERS } from './wire.js';
@@ -31,7 +31,7 @@ const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 /** A Fastify app with everything in common, and no routes of its own yet. It does not listen. */
 export function createService({ log, metrics, readiness, bodyBytesMax }: ServiceOptions): App {
   const app = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance: log as FastifyBaseLogger, // eslint-disable-line @typescript-eslint/no-unnecessary-type-assertion -- it keeps the app's type free of pino
     disableRequestLogging: true,
     bodyLimit: bodyBytesMax,
     return503OnClosing: true,
@@ -69,7 +69,7 @@ export function sendError(error: EisError, request: FastifyRequest, reply: Fasti
 
 /** Fastify's own errors in our codes. */
 function normaliseError(thrown: FastifyError, bodyBytesMax: number): EisError {
-  if (thrown instanceof EisError) return thrown;
+  if (isEisError(thrown)) return thrown;
   if (thrown.validation) return new EisError('EIS_BAD_REQUEST', { detail: describeValidation(thrown) }, { cause: thrown });
   switch (thrown.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

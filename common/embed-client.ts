@@ -1,0 +1,119 @@
+/**
+ * Calls the function that embeds images, for the gateway and the workers alike. One call is one attempt: POST is not
+ * repeated here, because only the caller knows its deadline and what it holds (a search gives up, a worker waits).
+ */
+import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
+import { EisError, isEisError, relayError } from './errors.js';
+import { decodeVector } from './vector.js';
+import { HEADERS, type Embedding } from './wire.js';
+
+/** An image as the function takes it. */
+export type EmbedInput = { readonly bytes: Uint8Array } | { readonly url: string };
+
+export interface EmbedClient {
+  /**
+   * The embedding of an image.
+   *
+   * @throws EisError what the function answered, in its own words; EIS_FUNCTION_UNAVAILABLE, EIS_FUNCTION_TIMEOUT or
+   *   EIS_FUNCTION_RESPONSE when it did not answer, or not with an embedding
+   */
+  embed(input: EmbedInput, options?: { readonly signal?: AbortSignal; readonly requestId?: string }): Promise<Embedding>;
+  close(): Promise<void>;
+}
+
+export interface EmbedClientOptions {
+  readonly model: string;
+  readonly url: string;
+  readonly timeoutMs: number;
+  /** Connections kept to the function; requests beyond them wait. */
+  readonly connections: number;
+}
+
+/** Bytes of an answer that is read: an embedding of 16,384 numbers, or an error. */
+const ANSWER_BYTES_MAX = 256 * 1024;
+
+export function createEmbedClient({ model, url, timeoutMs, connections }: EmbedClientOptions): EmbedClient {
+  const target = new URL(url);
+  const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { timeout: Math.min(timeoutMs, 2_000) } });
+  return {
+    async embed(input, { signal, requestId } = {}) {
+      const deadline = AbortSignal.timeout(timeoutMs);
+      try {
+        const response = await pool.request({
+          method: 'POST',
+          path: target.pathname,
+          headers: {
+            accept: 'application/octet-stream',
+            'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
+            ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
+          },
+          body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
+          signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+        });
+        const body = await readBounded(response, model);
+        if (response.statusCode !== 200) throw toFunctionError(model, response, body);
+        return decodeAnswer(model, response, body);
+      } catch (thrown) {
+        if (isEisError(thrown)) throw thrown;
+        if (signal?.aborted) throw signal.reason;
+        if (deadline.aborted || isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
+        throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof undiciErrors.HeadersTimeoutError || thrown instanceof undiciErrors.BodyTimeoutError;
+}
+
+async function readBounded(response: Dispatcher.ResponseData, model: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > ANSWER_BYTES_MAX) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function toFunctionError(model: string, response: Dispatcher.ResponseData, body: Buffer): EisError {
+  const retryAfterS = Number(response.headers['retry-after']);
+  const options = Number.isFinite(retryAfterS) && response.headers['retry-after'] !== undefined ? { retryAfterS } : {};
+  const relayed = relayError(parseJson(body), options);
+  if (relayed) return relayed;
+  if (response.statusCode === 429) return new EisError('EIS_OVERLOADED', { detail: `The function of model ${model} is at its capacity.` }, options);
+  if (response.statusCode >= 500) return new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { ...options, cause: new Error(`status ${response.statusCode}`) });
+  return new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `status ${response.statusCode}.` });
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeAnswer(model: string, response: Dispatcher.ResponseData, body: Buffer): Embedding {
+  const header = (name: string): string => {
+    const value = response.headers[name];
+    if (typeof value !== 'string') throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `no header ${name}.` });
+    return value;
+  };
+  const vector = decodeVector(body);
+  if (vector.length !== Number(header(HEADERS.dim))) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `${vector.length} numbers where ${header(HEADERS.dim)} were announced.` });
+  return {
+    model: header(HEADERS.model),
+    modelVersion: header(HEADERS.modelVersion),
+    vector,
+    sha256: header(HEADERS.sha256),
+    phash: header(HEADERS.phash),
+    width: Number(header(HEADERS.width)),
+    height: Number(header(HEADERS.height)),
+    format: header(HEADERS.format),
+    timingsMs: JSON.parse(header(HEADERS.timings)) as Embedding['timingsMs'],
+  };
+}
