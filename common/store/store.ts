@@ -161,3 +161,8 @@ export interface Store {
 
   close(): Promise<void>;
 }
+
+/** The name of a version's collection: `vectors_<model>_<first 8 of the version>`. */
+export function versionName(model: string, version: string): string {
+  return `vectors_${model}_${version.slice(0, 8)}`;
+}

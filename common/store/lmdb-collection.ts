@@ -1,0 +1,144 @@
+/**
+ * One model version's images in LMDB. Three databases: what is known of an image by its id, its vector by its id (apart,
+ * so that reading keys and metadata does not touch the vectors), and the ids by the time of their last change.
+ */
+import type { Database, RootDatabase } from 'lmdb';
+import { EisError } from '../errors.js';
+import { hasSlot, idBounds, type SlotRange } from '../slots.js';
+import { decodeVector, encodeVector } from '../vector.js';
+import { guard, paged } from './lmdb-guard.js';
+import type { ChangeKey, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
+
+interface ImageDocument {
+  urls: string[];
+  phash: string;
+  width: number;
+  height: number;
+  format: string;
+  createdAt: number;
+  updatedAt: number;
+  deletedAt?: number | undefined;
+  /** The delivery that stored it: see `ImageWrite.origin`. */
+  origin: string;
+}
+
+const PAGE = 256;
+const KEY_PAGE = 4096;
+
+/** A string between an id and the next one: ids are of one length. */
+const after = (id: string): string => `${id}!`;
+
+export class LmdbCollection implements VectorCollection {
+  readonly model: string;
+  readonly version: string;
+  readonly #dim: number;
+  readonly #urlsPerImageMax: number;
+  readonly #images: Database<ImageDocument, string>;
+  readonly #vectors: Database<Buffer, string>;
+  readonly #changes: Database<true, [updatedAt: number, id: string]>;
+
+  constructor(root: RootDatabase, options: { readonly name: string; readonly model: string; readonly live: LiveVersion; readonly urlsPerImageMax: number }) {
+    this.model = options.model;
+    this.version = options.live.version;
+    this.#dim = options.live.dim;
+    this.#urlsPerImageMax = options.urlsPerImageMax;
+    this.#images = root.openDB({ name: options.name });
+    this.#vectors = root.openDB({ name: `${options.name}.vectors`, encoding: 'binary' });
+    this.#changes = root.openDB({ name: `${options.name}.changes` });
+  }
+
+  write(images: readonly ImageWrite[]): Promise<WriteOutcome[]> {
+    return guard(() => {
+      for (const { id, vector } of images) {
+        if (vector.length !== this.#dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of image ${id} has ${vector.length} numbers; the collection of model ${this.model} holds ${this.#dim}.` });
+      }
+      return this.#images.transaction(() => {
+        const now = this.#now();
+        return images.map((image) => this.#writeOne(image, now));
+      });
+    });
+  }
+
+  /** The time of a change: the clock, but never before the last change (a clock may be set back). */
+  #now(): number {
+    for (const [last] of this.#changes.getKeys({ reverse: true, limit: 1 })) return Math.max(Date.now(), last);
+    return Date.now();
+  }
+
+  #writeOne(image: ImageWrite, now: number): WriteOutcome {
+    const standing = this.#images.get(image.id);
+    if (!standing || standing.deletedAt !== undefined) {
+      const { phash, width, height, format, origin } = image;
+      this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: now, updatedAt: now }, standing);
+      void this.#vectors.put(image.id, encodeVector(image.vector));
+      return 'stored';
+    }
+    if (!standing.urls.includes(image.url) && standing.urls.length < this.#urlsPerImageMax) {
+      this.#put(image.id, { ...standing, urls: [...standing.urls, image.url], updatedAt: now }, standing);
+    }
+    return standing.origin === image.origin ? 'stored' : 'duplicate';
+  }
+
+  /** Writes a document and moves its place in the order of changes; inside a transaction. */
+  #put(id: string, document: ImageDocument, standing: ImageDocument | undefined): void {
+    if (standing) void this.#changes.remove([standing.updatedAt, id]);
+    void this.#images.put(id, document);
+    void this.#changes.put([document.updatedAt, id], true);
+  }
+
+  delete(id: string): Promise<boolean> {
+    return guard(() =>
+      this.#images.transaction(() => {
+        const standing = this.#images.get(id);
+        if (!standing || standing.deletedAt !== undefined) return false;
+        const now = this.#now();
+        this.#put(id, { ...standing, updatedAt: now, deletedAt: now }, standing);
+        return true;
+      }),
+    );
+  }
+
+  getMany(ids: readonly string[]): Promise<StoredRecord[]> {
+    return guard(() =>
+      ids.flatMap((id) => {
+        const document = this.#images.get(id);
+        return document ? this.#toRecords(id, document) : [];
+      }),
+    );
+  }
+
+  #toRecords(id: string, { urls, phash, width, height, format, createdAt, updatedAt, deletedAt }: ImageDocument): StoredRecord[] {
+    const bytes = this.#vectors.get(id);
+    return bytes ? [{ id, vector: decodeVector(bytes), urls, phash, width, height, format, createdAt, updatedAt, deletedAt }] : [];
+  }
+
+  async *scan(slots: SlotRange): AsyncIterable<StoredRecord[]> {
+    for await (const page of this.#livingPages(slots, PAGE)) yield page.flatMap(({ id, document }) => this.#toRecords(id, document));
+  }
+
+  async *keys(slots: SlotRange): AsyncIterable<ChangeKey[]> {
+    for await (const page of this.#livingPages(slots, KEY_PAGE)) yield page.map(({ id, document }) => ({ id, updatedAt: document.updatedAt }));
+  }
+
+  async *#livingPages(slots: SlotRange, limit: number): AsyncGenerator<{ id: string; document: ImageDocument }[]> {
+    const { first, end } = idBounds(slots);
+    const readPage = (last: { id: string } | undefined): { id: string; document: ImageDocument }[] =>
+      Array.from(this.#images.getRange({ start: last ? after(last.id) : first, ...(end === undefined ? {} : { end }), limit }), ({ key, value }) => ({ id: key, document: value }));
+    for await (const page of paged(readPage)) yield page.filter(({ document }) => document.deletedAt === undefined);
+  }
+
+  async *changes(slots: SlotRange, since: number): AsyncIterable<ChangeKey[]> {
+    const readPage = (last: ChangeKey | undefined): ChangeKey[] =>
+      Array.from(this.#changes.getKeys({ start: last ? [last.updatedAt, after(last.id)] : [since, ''], limit: KEY_PAGE }), ([updatedAt, id]) => ({ id, updatedAt }));
+    for await (const page of paged(readPage)) {
+      const inSlots = page.filter(({ id }) => hasSlot(slots, id));
+      if (inSlots.length > 0) yield inSlots;
+    }
+  }
+
+  async count(): Promise<number> {
+    let living = 0;
+    for await (const page of this.#livingPages({ start: 0, end: 65_536 }, KEY_PAGE)) living += page.length;
+    return living;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * The ledger in LMDB: the entries, an order of them by state, and counts by submission, all moved in one transaction.
+ * Sources are hashed in keys, because a URL can be longer than a key of LMDB.
+ */
+import { createHash } from 'node:crypto';
+import type { Database, RangeOptions, RootDatabase } from 'lmdb';
+import { LEDGER_STATES, type LedgerState } from '../wire.js';
+import { EisError } from '../errors.js';
+import { guard } from './lmdb-guard.js';
+import type { Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions } from './store.js';
+
+type EntryKey = [submission: string, sourceHash: string, model: string];
+type StateKey = [state: LedgerState, ...EntryKey];
+
+/** Greater than every part of a key. */
+const LAST = '\uffff';
+
+export class LmdbLedger implements Ledger {
+  readonly #entries: Database<LedgerEntry, EntryKey>;
+  readonly #byState: Database<true, StateKey>;
+  readonly #counts: Database<number, [submission: string, state: LedgerState]>;
+
+  constructor(root: RootDatabase) {
+    this.#entries = root.openDB({ name: 'ledger' });
+    this.#byState = root.openDB({ name: 'ledger.states' });
+    this.#counts = root.openDB({ name: 'ledger.counts' });
+  }
+
+  accept(keys: readonly LedgerKey[]): Promise<void> {
+    return this.#write(() => {
+      for (const key of keys) if (!this.#entries.get(toKey(key))) this.#put({ ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, undefined);
+    });
+  }
+
+  settle(outcomes: readonly LedgerOutcome[]): Promise<LedgerEntry[]> {
+    return this.#write(() =>
+      outcomes.map((outcome) => {
+        const standing = this.#entries.get(toKey(outcome));
+        if (standing && standing.state !== 'accepted') return standing;
+        const { state, id, code, message } = outcome;
+        return this.#put({ ...pickKey(outcome), state, id, code, message, updatedAt: Date.now() }, standing);
+      }),
+    );
+  }
+
+  reopen(keys: readonly LedgerKey[]): Promise<void> {
+    return this.#write(() => {
+      for (const key of keys) {
+        const standing = this.#entries.get(toKey(key));
+        if (standing && standing.state !== 'accepted') this.#put({ ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, standing);
+      }
+    });
+  }
+
+  #write<T>(operation: () => T): Promise<T> {
+    return guard(() => this.#entries.transaction(operation));
+  }
+
+  #put(entry: LedgerEntry, standing: LedgerEntry | undefined): LedgerEntry {
+    const key = toKey(entry);
+    if (standing) {
+      void this.#byState.remove([standing.state, ...key]);
+      this.#add(entry.submission, standing.state, -1);
+    }
+    void this.#entries.put(key, entry);
+    void this.#byState.put([entry.state, ...key], true);
+    this.#add(entry.submission, entry.state, 1);
+    return entry;
+  }
+
+  #add(submission: string, state: LedgerState, change: number): void {
+    void this.#counts.put([submission, state], (this.#counts.get([submission, state]) ?? 0) + change);
+  }
+
+  getMany(keys: readonly LedgerKey[]): Promise<(LedgerEntry | undefined)[]> {
+    return guard(() => keys.map((key) => this.#entries.get(toKey(key))));
+  }
+
+  /** Newest submissions first: their ids sort by time. */
+  list({ submission, state, limit, after }: LedgerQueryOptions): Promise<LedgerPage> {
+    return guard(() => {
+      const prefix = [...(state === undefined ? [] : [state]), ...(submission === undefined ? [] : [submission])];
+      const last = after === undefined ? [...prefix, LAST] : decodeCursor(after);
+      const range: RangeOptions = { start: last, end: prefix.length === 0 ? [''] : prefix, reverse: true, limit: limit + 1 + (after === undefined ? 0 : 1) };
+      const keys: string[][] = state === undefined ? Array.from(this.#entries.getKeys(range)) : Array.from(this.#byState.getKeys(range));
+      const page = (after !== undefined && sameKey(keys[0], last) ? keys.slice(1) : keys).slice(0, limit + 1);
+      const entries = page.slice(0, limit).flatMap((key) => this.#entries.get(key.slice(-3) as EntryKey) ?? []);
+      return { entries, next: page.length > limit ? encodeCursor(page[limit - 1] as string[]) : undefined };
+    });
+  }
+
+  counts(submission: string): Promise<Record<LedgerState, number>> {
+    return guard(() => Object.fromEntries(LEDGER_STATES.map((state) => [state, this.#counts.get([submission, state]) ?? 0])) as Record<LedgerState, number>);
+  }
+}
+
+function pickKey({ submission, source, model }: LedgerKey): LedgerKey {
+  return { submission, source, model };
+}
+
+function toKey({ submission, source, model }: LedgerKey): EntryKey {
+  return [submission, createHash('sha256').update(source).digest('base64url'), model];
+}
+
+function sameKey(a: readonly string[] | undefined, b: readonly string[]): boolean {
+  return a !== undefined && a.length === b.length && a.every((part, i) => part === b[i]);
+}
+
+function encodeCursor(key: readonly string[]): string {
+  return Buffer.from(JSON.stringify(key)).toString('base64url');
+}
+
+function decodeCursor(cursor: string): string[] {
+  try {
+    const key: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    if (Array.isArray(key) && key.length >= 3 && key.length <= 4 && key.every((part): part is string => typeof part === 'string' && !part.includes('\0'))) return key;
+  } catch {
+    // Falls through: it is not one of ours.
+  }
+  throw new EisError('EIS_BAD_REQUEST', { detail: `"after" is no cursor of this list. Send the "next" of the page before, or leave it out.` });
+}

@@ -1,0 +1,290 @@
+/** What every store keeps to. Run over each implementation; `open` may be called again for the same data. */
+import { createHash } from 'node:crypto';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { ALL_SLOTS, slotRange, type SlotRange } from '../../../common/slots.js';
+import type { ImageWrite, LedgerKey, Store, VectorCollection } from '../../../common/store/store.js';
+import { normalise } from '../../../common/vector.js';
+
+export interface StoreUnderTest {
+  /** Opens the store; every call of one test sees the same data. */
+  open(): Promise<Store>;
+}
+
+const LIVE = { version: 'a'.repeat(64), dim: 4 };
+
+export const idOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+export function imageWrite(text: string, changes: Partial<ImageWrite> = {}): ImageWrite {
+  const id = idOf(text);
+  const vector = normalise(Array.from({ length: LIVE.dim }, (_, i) => Number.parseInt(id.slice(i * 2, i * 2 + 2), 16) + 1));
+  return { id, vector, url: `https://example.com/${text}`, origin: `s1\nhttps://example.com/${text}`, phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg', ...changes };
+}
+
+async function collect<T>(pages: AsyncIterable<T[]>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const page of pages) all.push(...page);
+  return all;
+}
+
+async function changedIds(collection: VectorCollection, since: number, slots: SlotRange = ALL_SLOTS): Promise<string[]> {
+  return (await collect(collection.changes(slots, since))).map(({ id }) => id);
+}
+
+export function describeStoreContract(name: string, prepare: () => StoreUnderTest): void {
+  describe(`${name}, as a store`, () => {
+    let store: Store;
+    let open: () => Promise<Store>;
+
+    beforeEach(async () => {
+      const underTest = prepare();
+      open = async () => {
+        const opened = await underTest.open();
+        onTestFinished(() => opened.close());
+        return opened;
+      };
+      store = await open();
+    });
+
+    const collection = (): VectorCollection => store.collection('m', LIVE);
+
+    describe('live version', () => {
+      it('is undefined before it is named', async () => {
+        expect(await store.liveVersion('m')).toBeUndefined();
+      });
+
+      it('stays with the first one when only set if absent', async () => {
+        expect(await store.setLiveVersion('m', LIVE, { onlyIfAbsent: true })).toEqual(LIVE);
+        expect(await store.setLiveVersion('m', { version: 'b'.repeat(64), dim: 8 }, { onlyIfAbsent: true })).toEqual(LIVE);
+        expect(await store.liveVersion('m')).toEqual(LIVE);
+      });
+
+      it('can be moved, and is seen by others', async () => {
+        await store.setLiveVersion('m', LIVE);
+        const other = await open();
+        await other.setLiveVersion('m', { version: 'b'.repeat(64), dim: 8 });
+        expect(await store.liveVersion('m')).toEqual({ version: 'b'.repeat(64), dim: 8 });
+      });
+    });
+
+    describe('write()', () => {
+      it('says stored once, and duplicate to another source of the same image', async () => {
+        expect(await collection().write([imageWrite('a')])).toEqual(['stored']);
+        expect(await collection().write([imageWrite('a', { url: 'https://other/', origin: 's1\nhttps://other/' })])).toEqual(['duplicate']);
+        const [record] = await collection().getMany([idOf('a')]);
+        expect(record?.urls).toEqual(['https://example.com/a', 'https://other/']);
+        expect(await collection().count()).toBe(1);
+      });
+
+      it('says stored again to the origin that stored it, for a redelivery after a crash', async () => {
+        await collection().write([imageWrite('a')]);
+        expect(await collection().write([imageWrite('a')])).toEqual(['stored']);
+        expect(await collection().count()).toBe(1);
+      });
+
+      it('meets the same image twice in one batch', async () => {
+        expect(await collection().write([imageWrite('a'), imageWrite('a', { origin: 'other' })])).toEqual(['stored', 'duplicate']);
+      });
+
+      it('gives back what was written, the vector bit for bit', async () => {
+        const image = imageWrite('a');
+        await collection().write([image]);
+        const [record] = await collection().getMany([image.id, idOf('unknown')]);
+        expect(record).toMatchObject({ id: image.id, phash: image.phash, width: 640, height: 480, format: 'jpeg', deletedAt: undefined });
+        expect(Buffer.from(record!.vector.buffer)).toEqual(Buffer.from(image.vector.buffer));
+        expect(record!.createdAt).toBe(record!.updatedAt);
+      });
+
+      it('does not move updatedAt when nothing changes', async () => {
+        await collection().write([imageWrite('a')]);
+        const [before] = await collection().getMany([idOf('a')]);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        await collection().write([imageWrite('a', { origin: 'other' })]);
+        const [after] = await collection().getMany([idOf('a')]);
+        expect(after?.updatedAt).toBe(before?.updatedAt);
+      });
+
+      it('keeps a bounded number of sources', async () => {
+        await collection().write(Array.from({ length: 150 }, (_, i) => imageWrite('a', { url: `https://example.com/${i}`, origin: String(i) })));
+        const [record] = await collection().getMany([idOf('a')]);
+        expect(record?.urls).toHaveLength(100);
+        expect(record?.urls[0]).toBe('https://example.com/0');
+      });
+
+      it('refuses a vector of another length and writes nothing of the batch', async () => {
+        await expect(collection().write([imageWrite('a'), imageWrite('b', { vector: new Float32Array(3) })])).rejects.toMatchObject({ code: 'EIS_VECTOR_INVALID' });
+        expect(await collection().count()).toBe(0);
+      });
+
+      it('lets one of many concurrent writers of an image store it', async () => {
+        const stores = await Promise.all([open(), open(), open()]);
+        const outcomes = await Promise.all(
+          Array.from({ length: 30 }, (_, i) => (stores[i % 3] as Store).collection('m', LIVE).write([imageWrite('a', { url: `https://example.com/${i}`, origin: String(i) })])),
+        );
+        expect(outcomes.flat().filter((outcome) => outcome === 'stored')).toHaveLength(1);
+        const [record] = await collection().getMany([idOf('a')]);
+        expect(new Set(record?.urls).size).toBe(30);
+      });
+
+      it('keeps versions of one model and models of one version apart', async () => {
+        await collection().write([imageWrite('a')]);
+        expect(await store.collection('m', { ...LIVE, version: 'b'.repeat(64) }).count()).toBe(0);
+        expect(await store.collection('n', LIVE).count()).toBe(0);
+      });
+    });
+
+    describe('delete()', () => {
+      it('leaves a tombstone that is a change, and is gone from scans and counts', async () => {
+        await collection().write([imageWrite('a'), imageWrite('b')]);
+        expect(await collection().delete(idOf('a'))).toBe(true);
+        const [record] = await collection().getMany([idOf('a')]);
+        expect(record?.deletedAt).toBe(record?.updatedAt);
+        expect(await changedIds(collection(), record!.updatedAt)).toContain(idOf('a'));
+        expect((await collect(collection().scan(ALL_SLOTS))).map(({ id }) => id)).toEqual([idOf('b')]);
+        expect((await collect(collection().keys(ALL_SLOTS))).map(({ id }) => id)).toEqual([idOf('b')]);
+        expect(await collection().count()).toBe(1);
+      });
+
+      it('is false for an image that is unknown or already gone', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().delete(idOf('a'));
+        expect(await collection().delete(idOf('a'))).toBe(false);
+        expect(await collection().delete(idOf('unknown'))).toBe(false);
+      });
+
+      it('is undone by ingesting the image again', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().delete(idOf('a'));
+        expect(await collection().write([imageWrite('a', { origin: 'later', url: 'https://later/' })])).toEqual(['stored']);
+        const [record] = await collection().getMany([idOf('a')]);
+        expect(record).toMatchObject({ deletedAt: undefined, urls: ['https://later/'] });
+      });
+    });
+
+    describe('scan(), keys() and changes()', () => {
+      const texts = Array.from({ length: 700 }, (_, i) => `image ${i}`);
+
+      it('give every record once over the shards of any number', async () => {
+        await collection().write(texts.map((text) => imageWrite(text)));
+        const expected = texts.map(idOf).sort();
+        for (const shards of [1, 2, 3, 7]) {
+          const ranges = Array.from({ length: shards }, (_, i) => slotRange(i, shards));
+          for (const read of [(range: SlotRange) => collection().scan(range), (range: SlotRange) => collection().keys(range), (range: SlotRange) => collection().changes(range, 0)]) {
+            const ids = (await Promise.all(ranges.map(async (range) => collect<{ id: string }>(read(range))))).flat().map(({ id }) => id);
+            expect(ids.sort()).toEqual(expected);
+          }
+        }
+      });
+
+      it('give changes oldest first, from a time on, that time included', async () => {
+        await collection().write([imageWrite('a')]);
+        const [a] = await collection().getMany([idOf('a')]);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        await collection().write([imageWrite('b')]);
+        const [b] = await collection().getMany([idOf('b')]);
+        expect(await changedIds(collection(), 0)).toEqual([idOf('a'), idOf('b')]);
+        expect(await changedIds(collection(), a!.updatedAt + 1)).toEqual([idOf('b')]);
+        expect(await changedIds(collection(), b!.updatedAt)).toEqual([idOf('b')]);
+        expect(await changedIds(collection(), b!.updatedAt + 1)).toEqual([]);
+      });
+
+      it('name a record once after it changed several times', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().write([imageWrite('a', { url: 'https://other/', origin: 'other' })]);
+        await collection().delete(idOf('a'));
+        expect(await changedIds(collection(), 0)).toEqual([idOf('a')]);
+      });
+
+      it('survive closing and opening again', async () => {
+        await collection().write(texts.slice(0, 10).map((text) => imageWrite(text)));
+        const again = await open();
+        expect(await again.collection('m', LIVE).count()).toBe(10);
+      });
+    });
+
+    describeLedger(() => store, () => open());
+  });
+}
+
+function describeLedger(current: () => Store, open: () => Promise<Store>): void {
+  describe('ledger', () => {
+    const key = (source: string, submission = 's1'): LedgerKey => ({ submission, source, model: 'm' });
+
+    it('knows nothing of a source that was not accepted', async () => {
+      expect(await current().ledger.getMany([key('a')])).toEqual([undefined]);
+    });
+
+    it('lets the first terminal state win and says what stands', async () => {
+      const { ledger } = current();
+      await ledger.accept([key('a')]);
+      expect(await ledger.settle([{ ...key('a'), state: 'stored', id: idOf('a') }])).toMatchObject([{ state: 'stored', id: idOf('a') }]);
+      expect(await ledger.settle([{ ...key('a'), state: 'duplicate', id: idOf('a') }])).toMatchObject([{ state: 'stored' }]);
+      expect(await ledger.counts('s1')).toEqual({ accepted: 0, stored: 1, duplicate: 0, rejected: 0, dead: 0 });
+    });
+
+    it('does not take a settled source back to accepted', async () => {
+      const { ledger } = current();
+      await ledger.settle([{ ...key('a'), state: 'stored', id: idOf('a') }]);
+      await ledger.accept([key('a')]);
+      expect(await ledger.getMany([key('a')])).toMatchObject([{ state: 'stored' }]);
+    });
+
+    it('reopens for a replay, and only what it knows', async () => {
+      const { ledger } = current();
+      await ledger.settle([{ ...key('a'), state: 'dead', code: 'EIS_DELIVERY_LIMIT', message: 'why' }]);
+      await ledger.reopen([key('a'), key('unknown')]);
+      expect(await ledger.getMany([key('a'), key('unknown')])).toMatchObject([{ state: 'accepted' }, undefined]);
+      expect(await ledger.counts('s1')).toMatchObject({ accepted: 1, dead: 0 });
+    });
+
+    it('keeps the same source of two submissions and two models apart', async () => {
+      const { ledger } = current();
+      await ledger.accept([key('a'), key('a', 's2'), { ...key('a'), model: 'n' }]);
+      await ledger.settle([{ ...key('a'), state: 'rejected', code: 'EIS_IMAGE_INVALID', message: 'no' }]);
+      expect(await ledger.getMany([key('a'), key('a', 's2'), { ...key('a'), model: 'n' }])).toMatchObject([{ state: 'rejected' }, { state: 'accepted' }, { state: 'accepted' }]);
+    });
+
+    it('takes sources longer than any key', async () => {
+      const source = `https://example.com/${'x'.repeat(5000)}`;
+      await current().ledger.accept([key(source)]);
+      expect(await current().ledger.getMany([key(source)])).toMatchObject([{ source, state: 'accepted' }]);
+    });
+
+    it('lists every entry once, page by page, by any filter', async () => {
+      const { ledger } = current();
+      const sources = Array.from({ length: 25 }, (_, i) => `source ${i}`);
+      await ledger.accept(sources.flatMap((source) => [key(source), key(source, 's2')]));
+      await ledger.settle(sources.slice(0, 10).map((source) => ({ ...key(source), state: 'rejected' as const, code: 'EIS_IMAGE_INVALID', message: 'no' })));
+      const listAll = async (filter: { submission?: string; state?: 'accepted' | 'rejected' }): Promise<string[]> => {
+        const found: string[] = [];
+        let after: string | undefined;
+        do {
+          const page = await ledger.list({ ...filter, limit: 7, after });
+          expect(page.entries.length).toBeLessThanOrEqual(7);
+          found.push(...page.entries.map((entry) => `${entry.submission} ${entry.source}`));
+          after = page.next;
+        } while (after !== undefined);
+        return found.sort();
+      };
+      const named = (submission: string, of: string[]): string[] => of.map((source) => `${submission} ${source}`);
+      expect(await listAll({})).toEqual([...named('s1', sources), ...named('s2', sources)].sort());
+      expect(await listAll({ submission: 's2' })).toEqual(named('s2', sources).sort());
+      expect(await listAll({ state: 'rejected' })).toEqual(named('s1', sources.slice(0, 10)).sort());
+      expect(await listAll({ submission: 's1', state: 'accepted' })).toEqual(named('s1', sources.slice(10)).sort());
+      expect(await listAll({ submission: 's2', state: 'rejected' })).toEqual([]);
+    });
+
+    it('refuses a cursor that is none', async () => {
+      await expect(current().ledger.list({ limit: 5, after: 'nonsense' })).rejects.toMatchObject({ code: 'EIS_BAD_REQUEST' });
+    });
+
+    it('settles once among concurrent processes', async () => {
+      const others = await Promise.all([open(), open()]);
+      const standing = await Promise.all(
+        ['stored', 'duplicate'].map((state, i) => (others[i] as Store).ledger.settle([{ ...key('a'), state: state as 'stored', id: idOf('a') }])),
+      );
+      expect(new Set(standing.flat().map((entry) => entry.state)).size).toBe(1);
+      const counts = await current().ledger.counts('s1');
+      expect(counts.stored + counts.duplicate).toBe(1);
+    });
+  });
+}
