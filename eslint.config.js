@@ -4,7 +4,7 @@ import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescrip
 import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
-const ROLES = ['functions', 'gateway', 'indexer', 'ingest', 'k8s'];
+const ROLES = ['functions', 'gateway', 'indexer', 'ingest', 'k8s', 'local'];
 
 /** Imports point one way: `common/` imports no sibling; a role imports only `common/`. */
 const directions = [
@@ -46,7 +46,7 @@ export default tseslint.config(
     files: ['functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'common/vector.ts', 'common/slots.ts'],
     rules: { 'no-restricted-imports': ['error', { paths: ['fastify', 'undici', 'lmdb', 'mongodb', 'amqplib', 'node:fs', 'node:http'], patterns: ['@fastify/*', '@google-cloud/*'] }] },
   },
-  { files: ['cli.ts', 'start.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
+  { files: ['cli.ts', 'start.ts', 'cli/**/*.ts', 'local/**/*.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
   { files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['vitest.config.ts'], rules: { 'import-x/no-default-export': 'off' } },
   { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly', document: 'readonly', window: 'readonly', fetch: 'readonly', FormData: 'readonly', URLSearchParams: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', performance: 'readonly' } } },

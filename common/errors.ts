@@ -29,6 +29,7 @@ export const ERRORS = {
   EIS_BODY_TOO_LARGE: template<{ bytesMax: number }>(413, ({ bytesMax }) => `The request body is larger than ${mebibytes(bytesMax)}. Send less at once.`),
   EIS_OVERLOADED: template<Detail>(429, ({ detail }) => `${detail} Try again after the time in Retry-After.`),
   EIS_INTERNAL: template(500, () => 'Something went wrong on our side. The log has it under the id in X-Request-Id.'),
+  EIS_CLIENT_CLOSED: template(499, () => 'The client closed the connection before it was answered.'),
   EIS_NOT_READY: template<Detail>(503, ({ detail }) => detail),
 
   // Images

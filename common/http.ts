@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
 import { EisError, errorBody, isEisError, toEisError } from './errors.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
@@ -32,7 +32,7 @@ const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 export function createService({ log, metrics, readiness, bodyBytesMax }: ServiceOptions): App {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger, // eslint-disable-line @typescript-eslint/no-unnecessary-type-assertion -- it keeps the app's type free of pino
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
     return503OnClosing: true,
     forceCloseConnections: 'idle',
@@ -40,6 +40,10 @@ export function createService({ log, metrics, readiness, bodyBytesMax }: Service
     routerOptions: { maxParamLength: 256 },
     ajv: { customOptions: { allErrors: false, removeAdditional: false, coerceTypes: true } },
     genReqId: (request) => acceptRequestId(request.headers[HEADERS.requestId]),
+    frameworkErrors: (thrown, request, reply) => {
+      void reply.header(HEADERS.requestId, request.id);
+      sendError(normaliseError(thrown, bodyBytesMax), request as FastifyRequest, reply as FastifyReply);
+    },
   }).withTypeProvider<TypeBoxTypeProvider>();
   let closing = false;
   app.addHook('preClose', async () => {

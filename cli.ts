@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+/** The `eis` command. */
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { ingestCommand, type IngestCommandOptions } from './cli/ingest-command.js';
+import { searchCommand, type SearchCommandOptions } from './cli/search-command.js';
+import { readEnvironment } from './common/config.js';
+import { runMain } from './common/lifecycle.js';
+import { packagePath } from './common/package-root.js';
+import { SUBMISSION_ID } from './common/wire.js';
+import { explainFailure, start } from './start.js';
+
+function parseUrl(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) throw new InvalidArgumentError('It must be an http:// or https:// URL.');
+  return text.replace(/\/+$/, '');
+}
+
+function parseSubmission(text: string): string {
+  if (!SUBMISSION_ID.test(text)) throw new InvalidArgumentError('It must be 1 to 64 letters, digits, _ or -.');
+  return text;
+}
+
+function buildProgram(): Command {
+  const { port, basePort } = readEnvironment();
+  const gateway = `http://127.0.0.1:${port ?? basePort}`;
+  const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
+  const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(version).showHelpAfterError('(--help shows what is possible)');
+
+  program
+    .command('start')
+    .description('start the whole system on this machine')
+    .option('--images <dir>', 'ingest the images of a folder once it runs')
+    .action(async (options: { images?: string }) => {
+      await start(options).catch((error: unknown) => Promise.reject(explainFailure(error)));
+    });
+
+  program
+    .command('ingest')
+    .description('add images: files, folders, http(s):// or gs:// URLs, or - for URLs on standard input, one a line')
+    .argument('<sources...>', 'PATH | URL | gs://… | -')
+    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .option('--no-wait', 'do not wait for what becomes of them')
+    .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (sources: string[], options: IngestCommandOptions) => {
+      process.exitCode = await ingestCommand(sources, options);
+    });
+
+  program
+    .command('search')
+    .description('find the images most like one')
+    .argument('<image>', 'a file, or an http(s):// or gs:// URL')
+    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .option('--top <n>', 'how many', '10')
+    .option('--model <name>', 'which model; default: chosen by the serving weights')
+    .option('--json', 'print the answer as JSON', false)
+    .action(async (image: string, options: SearchCommandOptions) => {
+      process.exitCode = await searchCommand(image, options);
+    });
+  return program;
+}
+
+runMain(async () => {
+  await buildProgram().parseAsync();
+});

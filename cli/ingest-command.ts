@@ -1,0 +1,51 @@
+/** `eis ingest`: sends images, shows how far it is, says what became of them. */
+import ora from 'ora';
+import { ingest, type IngestProgress, type IngestSummary } from '../ingest/upload.js';
+
+export interface IngestCommandOptions {
+  readonly gateway: string;
+  readonly wait: boolean;
+  readonly json: boolean;
+  readonly submission?: string;
+}
+
+const BAR_WIDTH = 24;
+const REJECTED_SHOWN = 20;
+
+/** @returns the exit code: 0 only when nothing was rejected */
+export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission }: IngestCommandOptions): Promise<number> {
+  const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr }).start();
+  const interrupted = new AbortController();
+  process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
+  try {
+    const summary = await ingest({
+      sources, gatewayUrl: gateway, wait, signal: interrupted.signal,
+      ...(submission === undefined ? {} : { submission }),
+      onProgress: (progress) => {
+        spinner.text = describeProgress(progress);
+      },
+    });
+    spinner.stop();
+    process.stdout.write(json ? `${JSON.stringify(summary)}\n` : `${describeSummary(summary, wait)}\n`);
+    return summary.rejected.length === 0 ? 0 : 1;
+  } catch (error) {
+    spinner.stop();
+    if (!interrupted.signal.aborted) throw error;
+    process.stderr.write('Interrupted. What was sent stays accepted; run the same command again for the rest.\n');
+    return 130;
+  }
+}
+
+function describeProgress({ sent, settled, expected }: IngestProgress): string {
+  const share = expected === 0 ? 0 : settled / expected;
+  const filled = Math.round(share * BAR_WIDTH);
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${sent} sent, ${settled} of ${expected} done`;
+}
+
+function describeSummary({ submission, sent, stored, duplicates, rejected, skipped }: IngestSummary, waited: boolean): string {
+  const outcome = waited ? `${stored} stored, ${duplicates} known already, ${rejected.length} rejected` : `not waited for; ${rejected.length} rejected so far`;
+  const lines = [`${sent} sent: ${outcome}${skipped > 0 ? `; ${skipped} other files skipped` : ''}. (submission ${submission})`];
+  for (const { source, model, message } of rejected.slice(0, REJECTED_SHOWN)) lines.push(`  ${source} (${model}): ${message}`);
+  if (rejected.length > REJECTED_SHOWN) lines.push(`  … and ${rejected.length - REJECTED_SHOWN} more; --json lists all.`);
+  return lines.join('\n');
+}

@@ -1,0 +1,28 @@
+/** TF.js on TensorFlow's C library: an optional package, there only where its binary could be downloaded at install. */
+import { EisError } from '../../common/errors.js';
+import type { EngineFactory } from './engine.js';
+import { createTfjsEngine, type Tfjs } from './tfjs.js';
+
+/** Not written into the import, so that the compiler does not need the package. */
+const PACKAGE: string = '@tensorflow/tfjs-node';
+
+let loading: Promise<Tfjs> | undefined;
+
+export const tfjsNode: EngineFactory = {
+  name: 'tfjs-node',
+  async create(model) {
+    loading ??= loadTfjs();
+    return createTfjsEngine('tfjs-node', await loading, model);
+  },
+};
+
+async function loadTfjs(): Promise<Tfjs> {
+  try {
+    const loaded = (await import(PACKAGE)) as Tfjs & { default?: Tfjs };
+    return loaded.default ?? loaded;
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+    const detail = isMissing ? `the package ${PACKAGE} is not installed. Install it, or set "engine" to auto.` : `the package ${PACKAGE} does not load: ${(cause as Error).message.split('\n')[0]}`;
+    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'tfjs-node', detail }, { cause });
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * TF.js on WebAssembly: runs everywhere, downloads nothing. In Node it has SIMD but no threads (tfjs-backend-wasm turns
+ * them off there), so the way to use several cores is several worker threads, each with its own engine.
+ */
+import { createRequire } from 'node:module';
+import { dirname, sep } from 'node:path';
+import { EisError } from '../../common/errors.js';
+import type { EngineFactory } from './engine.js';
+import { createTfjsEngine, type Tfjs } from './tfjs.js';
+
+let loading: Promise<Tfjs> | undefined;
+
+export const tfjsWasm: EngineFactory = {
+  name: 'tfjs-wasm',
+  async create(model) {
+    loading ??= loadTfjs();
+    return createTfjsEngine('tfjs-wasm', await loading, model);
+  },
+};
+
+async function loadTfjs(): Promise<Tfjs> {
+  try {
+    const [core, layers, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers'), import('@tensorflow/tfjs-backend-wasm')]);
+    const binaries = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
+    wasm.setWasmPaths(binaries + sep);
+    if (!(await core.setBackend('wasm'))) throw new Error('The backend did not initialise.');
+    return { ...core, ...layers };
+  } catch (cause) {
+    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'tfjs-wasm', detail: `WebAssembly did not start: ${(cause as Error).message}` }, { cause });
+  }
+}

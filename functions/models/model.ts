@@ -1,0 +1,91 @@
+/**
+ * A model as every engine takes it, whatever file it came from: plain data that can be handed to another thread. The
+ * wall between loaders (file → `LoadedModel`) and engines (`LoadedModel` → numbers).
+ */
+import type { Preprocess } from '../../common/config.js';
+import { EisError } from '../../common/errors.js';
+
+/** A layer, or a model of layers (`Sequential`, `Model`, `Functional`), as Keras and TF.js write it down. */
+export interface LayerJson {
+  readonly class_name: string;
+  readonly name?: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly inbound_nodes?: unknown;
+}
+
+/** One weight of a layer, dequantised. Its memory may be shared between threads: it is read only. */
+export interface NamedWeight {
+  /** `layer/kernel`, as the file names it. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: 'float32' | 'int32' | 'bool';
+  readonly values: Float32Array | Int32Array | Uint8Array;
+}
+
+/** What the network computes. A union, so that other kinds (TF.js graph models) can stand beside layers. */
+export interface LayersNetwork {
+  readonly kind: 'layers';
+  /** A model cut at the embedding: its only output is a vector an image, and its classifier is gone. */
+  readonly topology: LayerJson;
+}
+export type Network = LayersNetwork;
+
+/** The image a network takes: rows × columns × channels (1: grey, 3: RGB). */
+export interface InputShape {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+}
+
+export interface LoadedModel {
+  readonly name: string;
+  /** The file it was read from, to be named in errors. */
+  readonly file: string;
+  /** sha256 over network, weights, layer, input and preprocessing: embeddings of different versions never mix. */
+  readonly version: string;
+  readonly network: Network;
+  /** Exactly the weights of the network's layers. */
+  readonly weights: readonly NamedWeight[];
+  readonly input: InputShape;
+  /** The layer whose output is the embedding; of a nested model as `outer/inner`. */
+  readonly layer: string;
+  readonly preprocess: Preprocess;
+}
+
+/** What the configuration says about a model beyond where its file lies. */
+export interface LoadOptions {
+  readonly name: string;
+  readonly layer: string | undefined;
+  readonly inputSize: number | undefined;
+  readonly preprocess: Preprocess;
+}
+
+/** A model's main file as loaders see it: its parsed JSON where it is JSON. */
+export interface ModelFile {
+  readonly path: string;
+  readonly json: unknown;
+}
+
+/** Reads one file format. Held by `test/functions/models/loader-contract.ts`. */
+export interface ModelLoader {
+  readonly format: string;
+
+  /** Whether the file is of this format, well-formed or not. */
+  accepts(file: ModelFile): boolean;
+
+  /**
+   * @throws EisError EIS_MODEL_FILE when the file, or one that it names, is missing, damaged or not usable for images
+   */
+  load(file: ModelFile, options: LoadOptions): Promise<LoadedModel>;
+}
+
+/** Throws EIS_MODEL_FILE about `file`. */
+export function failModel(file: string, detail: string, cause?: unknown): never {
+  throw new EisError('EIS_MODEL_FILE', { file, detail }, { cause });
+}
+
+/** Throws EIS_MODEL_FILE about a file in Keras's own format, HDF5, which this release cannot read. */
+export function refuseHdf5(file: string): void {
+  if (!/\.(h5|hdf5|keras)$/i.test(file)) return;
+  failModel(file, `it is a Keras file, and this release reads TF.js layers models. Convert it: pip install tensorflowjs && tensorflowjs_converter --input_format=keras ${file} OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
+}

@@ -1,0 +1,50 @@
+/** The gateway: puts its parts together. It holds no store and no bucket, and does not listen. */
+import { createService, type App } from '../common/http.js';
+import type { Limits } from '../common/limits.js';
+import type { Log } from '../common/log.js';
+import type { Metrics } from '../common/metrics.js';
+import { limitInFlight } from './admission.js';
+import { addImagesRoutes } from './images-route.js';
+import { createModelStatuses } from './model-status.js';
+import { addModelsRoutes } from './models-route.js';
+import { addOpenApi } from './openapi.js';
+import { addPage, addSafetyHeaders } from './page.js';
+import { createSearchMetrics } from './search-metrics.js';
+import { addSearchRoute } from './search-route.js';
+import { createSearch } from './search.js';
+import type { ServedModels } from './served-models.js';
+import type { WrapperClient } from './wrapper-client.js';
+
+export interface GatewayParts {
+  readonly models: ServedModels;
+  readonly wrapper: WrapperClient;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Of the package, for the API's description. */
+  readonly version: string;
+  readonly random?: () => number;
+}
+
+/** Bytes of a JSON body: one URL or one id. Images have a limit of their own. */
+const JSON_BYTES_MAX = 64 * 1024;
+
+/**
+ * A gateway over its connections, which stay the caller's to close. It is ready as soon as it listens: shards that do
+ * not answer are named in every answer, and restarting a gateway mends none.
+ */
+export async function createGateway({ models, wrapper, limits, log, metrics, version, random = Math.random }: GatewayParts): Promise<App> {
+  const statuses = createModelStatuses({ models, timeoutMs: limits.indexTimeoutMs });
+  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX });
+  addSafetyHeaders(app);
+  await addOpenApi(app, { version });
+  await addPage(app);
+  const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });
+  await app.register(async (api: App) => {
+    limitInFlight(api, { inFlightMax: limits.inFlightMax, metrics });
+    await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
+    await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper }));
+    addModelsRoutes(api, { models, statuses });
+  });
+  return app;
+}

@@ -1,0 +1,78 @@
+/** /images: taking images in, what became of them, their bytes, removing them. All of it is the wrapper's work. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { EisError } from '../common/errors.js';
+import type { App } from '../common/http.js';
+import { DeleteAnswer, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
+import { clientSignal } from './client-signal.js';
+import { Binary, documented, type Bodies } from './openapi.js';
+import type { WrapperClient } from './wrapper-client.js';
+
+const tags = ['images'];
+const Params = Type.Object({ id: Type.String({ description: 'sha256 of the image bytes, 64 lowercase hexadecimal digits' }) });
+
+const INGEST = {
+  schema: {
+    tags,
+    operationId: 'ingest',
+    summary: 'Take images in',
+    description: 'Images as multipart files, or URLs. Answered 202 only after the queue confirmed every one; what becomes of each is in the ledger, `GET /images?submission=`.',
+    querystring: Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source, description: 'continues a submission' })) }),
+  },
+  config: documented({ body: ingestBodies(), response: { 202: IngestAnswer } }),
+};
+
+const LEDGER = {
+  schema: { tags, operationId: 'ledger', summary: 'What became of images', querystring: LedgerQuery },
+  config: documented({ response: { 200: LedgerAnswer } }),
+};
+
+const IMAGE = {
+  schema: { tags, operationId: 'image', summary: 'A stored image', params: Params },
+  config: documented({ response: { 200: { description: 'Its bytes', content: { 'image/*': { schema: Binary('as they were taken in') } } } } }),
+};
+
+const REMOVE = {
+  schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it.', params: Params },
+  config: documented({ response: { 200: DeleteAnswer } }),
+};
+
+export function addImagesRoutes(scope: App, { wrapper }: { readonly wrapper: WrapperClient }): void {
+  const forward = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => forwardTo(wrapper, request, reply);
+
+  // Every body stays the stream that it is; the wrapper says what it takes.
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+
+  scope.post('/images', INGEST, forward);
+  scope.get('/images', LEDGER, forward);
+  scope.get('/images/:id', IMAGE, (request, reply) => {
+    requireImageId(request.params.id);
+    return forward(request, reply);
+  });
+  scope.delete('/images/:id', REMOVE, (request, reply) => {
+    requireImageId(request.params.id);
+    return forward(request, reply);
+  });
+}
+
+async function forwardTo(wrapper: WrapperClient, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const method = request.method as 'GET' | 'POST' | 'DELETE';
+  const body = method === 'POST' && request.body !== undefined ? request.raw : undefined;
+  const answer = await wrapper.forward({ method, path: request.url, headers: request.headers, body, requestId: request.id, signal: clientSignal(reply) });
+  for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) void reply.header(name, value);
+  return reply.code(answer.statusCode).send(answer.body);
+}
+
+function requireImageId(id: string): void {
+  if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+}
+
+function ingestBodies(): Bodies {
+  const urls = Type.Array(Type.String(), { description: 'http(s):// or gs://' });
+  return {
+    'multipart/form-data': Type.Object({ image: Type.Array(Binary('an image')) }),
+    'application/json': Type.Object({ urls }),
+    'application/x-ndjson': Type.String({ description: 'one JSON text or { "url" } a line' }),
+  };
+}

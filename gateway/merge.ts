@@ -1,0 +1,32 @@
+/** Merges the hits of several shards into one ranking. */
+import { compareHits } from '../common/vector.js';
+
+interface Hit {
+  readonly id: string;
+  readonly score: number;
+}
+
+export interface MergeOptions<H extends Hit> {
+  /** The hits of each shard, in any order. */
+  readonly lists: readonly (readonly H[])[];
+  readonly top: number;
+  /** An id that is left out. */
+  readonly without?: string | undefined;
+}
+
+/**
+ * The best `top` hits of all lists, ranked by `compareHits`. An id that several lists hold (slots are moving from one
+ * shard to another) stands once, with its best score. Scores are not changed. The lists come ranked, and the engine's
+ * TimSort takes ranked stretches as they are: it merges rather than sorts.
+ */
+export function mergeTop<H extends Hit>({ lists, top, without }: MergeOptions<H>): H[] {
+  const merged: H[] = [];
+  const seen = new Set<string>();
+  for (const hit of lists.flat().sort(compareHits)) {
+    if (merged.length >= top) break;
+    if (hit.id === without || seen.has(hit.id)) continue;
+    seen.add(hit.id);
+    merged.push(hit);
+  }
+  return merged;
+}

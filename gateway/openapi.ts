@@ -1,0 +1,60 @@
+/** The description of the API, made from the schemas of the routes, and the page that shows it. */
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyContextConfig } from 'fastify';
+import { Type, type TSchema } from 'typebox';
+import type { App } from '../common/http.js';
+import { ErrorBodySchema } from '../common/wire.js';
+
+const DESCRIPTION = `Finds similar images: an image in, the nearest of the index out. Every error is \`{ statusCode, code, error, message }\`;
+the message says what was wrong and what would be right. \`X-Request-Id\` is accepted, returned and logged.`;
+
+/** Swagger UI sets style attributes, so its page alone allows them. */
+const DOCS_CSP = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Adds /openapi.json and /docs. Before the routes, which it is to know. */
+export async function addOpenApi(app: App, { version }: { readonly version: string }): Promise<void> {
+  app.addSchema(ErrorBodySchema);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Elastic image search', version, description: DESCRIPTION },
+      tags: [{ name: 'search' }, { name: 'images' }, { name: 'models' }],
+    },
+    refResolver: { buildLocalReference: (json, _baseUri, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`) },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP, theme: { title: 'Elastic image search: API' }, uiConfig: { docExpansion: 'list', deepLinking: true } });
+}
+
+/** Schemas of a body by its content type. */
+export type Bodies = Readonly<Record<string, TSchema>>;
+
+interface Documentation {
+  readonly body?: Bodies;
+  /** By status. Errors (`Error` for every 4xx and 5xx) are there already. */
+  readonly response?: Readonly<Record<string, object>>;
+}
+
+const ErrorRef = Type.Unsafe({ $ref: 'Error#', description: 'What was wrong and what would be right' });
+
+/**
+ * What stands in the description of a route but is not to be checked or serialised by the framework: bodies that are
+ * streams or that are checked by hand, answers that are passed through. Goes into the route's `config`.
+ */
+export function documented({ body, response }: Documentation = {}): Pick<FastifyContextConfig, 'swaggerTransform'> {
+  const content = body && Object.fromEntries(Object.entries(body).map(([type, schema]) => [type, { schema }]));
+  return {
+    swaggerTransform: ({ schema, url }) => ({
+      url,
+      schema: {
+        ...schema,
+        ...(content ? { body: { content } } : {}),
+        response: { ...(schema.response as object | undefined), ...response, '4xx': ErrorRef, '5xx': ErrorRef },
+      },
+    }),
+  };
+}
+
+/** Bytes, in a description. */
+export const Binary = (description: string): TSchema => Type.Unsafe({ type: 'string', format: 'binary', description });

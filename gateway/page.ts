@@ -1,0 +1,19 @@
+/** The web page, and the headers that keep it and every other answer safe in a browser. */
+import fastifyStatic from '@fastify/static';
+import type { App } from '../common/http.js';
+import { packagePath } from '../common/package-root.js';
+
+/** Own scripts and styles only, none inline; images from anywhere, since results may lie on other hosts. */
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' https: http: data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/** On every answer, unless its route says otherwise. */
+export function addSafetyHeaders(app: App): void {
+  app.addHook('onRequest', async (_request, reply) => {
+    void reply.headers({ 'content-security-policy': CSP, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
+  });
+}
+
+/** The page at `/`. */
+export async function addPage(app: App): Promise<void> {
+  await app.register(fastifyStatic, { root: packagePath('gateway/public'), wildcard: false, schemaHide: true });
+}

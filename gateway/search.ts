@@ -1,0 +1,148 @@
+/**
+ * One search: the image becomes a vector, every shard is asked for its nearest, their hits become one ranking. Only
+ * I/O: no pixel and no tensor is touched here. Knows no web framework.
+ */
+import { EisError, toEisError } from '../common/errors.js';
+import type { Limits } from '../common/limits.js';
+import type { Log } from '../common/log.js';
+import { slotOf, slotRange } from '../common/slots.js';
+import type { IndexAnswer, IndexHit, SearchAnswer, SearchResult } from '../common/wire.js';
+import { browserUrl } from './browser-url.js';
+import { withDeadline } from './deadline.js';
+import { fanOut, type FanOutResult } from './fan-out.js';
+import { mergeTop } from './merge.js';
+import type { SearchMetrics, Timings } from './search-metrics.js';
+import type { ServedModel, Shard } from './served-models.js';
+
+/** What is searched for: an image, or the stored image with this id ("more like this one"). */
+export type SearchInput = { readonly bytes: Uint8Array } | { readonly url: string } | { readonly id: string };
+
+export interface SearchRequest {
+  readonly model: ServedModel;
+  readonly input: SearchInput;
+  readonly top: number;
+  readonly requestId: string;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+export interface SearchParts {
+  readonly limits: Limits;
+  readonly metrics: SearchMetrics;
+  readonly log: Log;
+}
+
+export type Search = (request: SearchRequest) => Promise<SearchAnswer>;
+
+/** A vector to search with. */
+interface Query {
+  readonly vector: Float32Array;
+  readonly modelVersion: string;
+  /** Id of the image that the vector is of, when that is in the index: it is not its own result. */
+  readonly self?: string;
+}
+
+/**
+ * The search of a gateway.
+ *
+ * It rejects with what the function answered about the image; EIS_IMAGE_UNKNOWN for an id that is in no shard;
+ * EIS_MODEL_VERSION when every shard holds another version of the model; EIS_SEARCH_UNAVAILABLE when none answered;
+ * EIS_SEARCH_TIMEOUT; or the reason of the request's signal.
+ */
+export function createSearch(parts: SearchParts): Search {
+  const { limits, metrics } = parts;
+  const timeoutError = (): EisError => new EisError('EIS_SEARCH_TIMEOUT', { timeoutMs: limits.searchTimeoutMs });
+  return async (request) => {
+    const model = request.model.name;
+    try {
+      const answer = await withDeadline({ timeoutMs: limits.searchTimeoutMs, parent: request.signal, timeoutError }, (signal) => run({ ...request, signal }, parts));
+      metrics.searched(model, answer.partial ? 'partial' : 'ok');
+      metrics.took(model, answer.timings_ms);
+      return answer;
+    } catch (thrown) {
+      metrics.searched(model, toEisError(thrown).code);
+      throw thrown;
+    }
+  };
+}
+
+async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAnswer> {
+  const { model, signal, requestId } = request;
+  const started = performance.now();
+  const query = await toQuery(request, parts);
+  const embedded = performance.now();
+  const depth = toDepth(request.top, query, parts.limits);
+  const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod) => pod.search({ ...query, top: depth.ask }, { signal: deadline, requestId }), deadline);
+  const asked = await fanOut({ shards: model.shards, ask, timeoutMs: parts.limits.indexTimeoutMs, signal });
+  const answered = performance.now();
+  noteFailures(request, asked, parts);
+  const hits = mergeTop({ lists: asked.answers.map(({ answer }) => answer.hits), top: depth.keep, without: query.self });
+  const results = hits.map(toResult);
+  const merged = performance.now();
+  const timings = { embed: embedded - started, fan_out: answered - embedded, merge: merged - answered, total: merged - started };
+  return toAnswer({ model: model.name, query, asked, results, timings });
+}
+
+async function toQuery(request: SearchRequest, { limits }: SearchParts): Promise<Query> {
+  const { model, input, requestId, signal } = request;
+  if (!('id' in input)) {
+    const { vector, modelVersion } = await model.embedClient.embed(input, { signal, requestId });
+    return { vector, modelVersion };
+  }
+  const shard = ownerOf(input.id, model.shards);
+  const timeoutError = (): EisError => new EisError('EIS_SHARD_TIMEOUT', { shard: shard.name, timeoutMs: limits.indexTimeoutMs });
+  const answer = await withDeadline({ timeoutMs: limits.indexTimeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod) => pod.vector(input.id, { signal: deadline, requestId }), deadline));
+  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, self: input.id };
+}
+
+/** The shard that owns an id's slot. */
+function ownerOf(id: string, shards: readonly Shard[]): Shard {
+  const slot = slotOf(id);
+  return shards.find((_shard, i) => slot < slotRange(i, shards.length).end) as Shard; // the last range ends behind every slot
+}
+
+/**
+ * How many hits every shard is asked for, and how many are kept. An image that is not its own result takes one place in
+ * its own shard's answer; no shard may be asked for more than `topMax`, so one less is kept then, and the ranking is exact.
+ */
+function toDepth(top: number, { self }: Query, { topMax }: Limits): { readonly ask: number; readonly keep: number } {
+  if (self === undefined) return { ask: top, keep: top };
+  const ask = Math.min(top + 1, topMax);
+  return { ask, keep: ask - 1 };
+}
+
+/** Counts and logs every failed shard. @throws EisError when no shard is left */
+function noteFailures({ model, requestId }: SearchRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
+  for (const { shard, error } of failures) {
+    metrics.shardFailed(model.name, shard.name, error.code);
+    log.warn({ reqId: requestId, model: model.name, shard: shard.name, code: error.code, err: error.cause }, 'a shard failed');
+  }
+  const [first] = failures;
+  if (answers.length > 0 || !first) return;
+  if (failures.every(({ error }) => error.code === 'EIS_MODEL_VERSION')) throw first.error;
+  throw new EisError('EIS_SEARCH_UNAVAILABLE', { model: model.name, shards: failures.length, codes: failures.map(({ error }) => error.code) }, { retryAfterS: 1 });
+}
+
+function toResult({ id, score, urls, width, height }: IndexHit): SearchResult {
+  return { id, score: Math.max(-1, Math.min(1, score)), url: browserUrl(id, urls), urls, width, height };
+}
+
+interface Findings {
+  readonly model: string;
+  readonly query: Query;
+  readonly asked: FanOutResult<Shard, IndexAnswer>;
+  readonly results: SearchResult[];
+  readonly timings: Timings;
+}
+
+function toAnswer({ model, query, asked: { answers, failures }, results, timings }: Findings): SearchAnswer {
+  return {
+    model,
+    model_version: query.modelVersion,
+    results,
+    shards: { total: answers.length + failures.length, ok: answers.length, failed: failures.map(({ shard, error }) => ({ shard: shard.name, code: error.code })) },
+    partial: failures.length > 0,
+    index: { vectors: answers.reduce((sum, { answer }) => sum + answer.vectors, 0), freshness_s: Math.max(0, ...answers.map(({ answer }) => answer.freshness_s)) },
+    timings_ms: timings,
+  };
+}

@@ -1,0 +1,89 @@
+/** Streams requests on to the wrapper and its answers back: no body is held, none is looked into. */
+import { PassThrough, type Readable } from 'node:stream';
+import { Pool } from 'undici';
+import { EisError, isEisError } from '../common/errors.js';
+import { HEADERS } from '../common/wire.js';
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface WrapperRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** With its query. */
+  readonly path: string;
+  /** As the client sent them; what the wrapper may see is chosen here. */
+  readonly headers: Headers;
+  readonly body?: Readable | undefined;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+}
+
+export interface WrapperAnswer {
+  readonly statusCode: number;
+  /** End-to-end headers only. */
+  readonly headers: Headers;
+  readonly body: Readable;
+}
+
+export interface WrapperClient {
+  /**
+   * Forwards one request. The request's body is never destroyed, whatever happens: its client has yet to be answered.
+   *
+   * @throws EisError EIS_WRAPPER_UNAVAILABLE, or the reason of the signal
+   */
+  forward(request: WrapperRequest): Promise<WrapperAnswer>;
+  close(): Promise<void>;
+}
+
+export interface WrapperClientOptions {
+  readonly url: string;
+  /** Requests that are forwarded at once. */
+  readonly connections: number;
+}
+
+/** Time without a byte from the wrapper after it has the whole request: it confirms up to 1,000 images in one. */
+const SILENCE_TIMEOUT_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+
+/** Request headers that mean something to the wrapper. Credentials, cookies and hop-by-hop headers are not among them. */
+const FORWARDED = ['accept', 'content-type', 'content-length', 'content-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', HEADERS.submission];
+
+/** Headers that concern one connection only (RFC 9110, section 7.6.1), and the id, which is the gateway's to answer. */
+const NOT_RETURNED = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', HEADERS.requestId]);
+
+export function createWrapperClient({ url, connections }: WrapperClientOptions): WrapperClient {
+  const target = new URL(url);
+  const prefix = target.pathname.replace(/\/$/, '');
+  const pool = new Pool(target.origin, { connections, headersTimeout: SILENCE_TIMEOUT_MS, bodyTimeout: SILENCE_TIMEOUT_MS, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  return {
+    async forward({ method, path, headers, body, requestId, signal }) {
+      try {
+        const response = await pool.request({ method, path: `${prefix}${path}`, headers: { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId }, body: body ? detach(body) : null, signal });
+        return { statusCode: response.statusCode, headers: endToEnd(response.headers), body: response.body };
+      } catch (thrown) {
+        if (isEisError(thrown)) throw thrown;
+        if (signal.aborted) throw signal.reason;
+        throw new EisError('EIS_WRAPPER_UNAVAILABLE', {}, { cause: thrown, retryAfterS: 1 });
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** A stream that undici may destroy when the wrapper is gone, without taking the client's connection with it. */
+function detach(body: Readable): PassThrough {
+  const through = new PassThrough();
+  through.once('close', () => {
+    body.unpipe(through);
+    body.resume(); // what is left is read over, so that the client gets to read its answer
+  });
+  return body.pipe(through);
+}
+
+function pick(headers: Headers, names: readonly string[]): Record<string, string | string[]> {
+  return Object.fromEntries(names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])));
+}
+
+function endToEnd(headers: Headers): Headers {
+  const named = String(headers['connection'] ?? '').toLowerCase().split(',').map((name) => name.trim());
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_RETURNED.has(name) && !named.includes(name)));
+}

@@ -1,0 +1,29 @@
+/** What a pod knows of each image besides its vector: what a hit is answered with, and the version it has of it. */
+import type { StoredRecord } from '../common/store/store.js';
+
+export type CatalogEntry = Pick<StoredRecord, 'urls' | 'width' | 'height' | 'phash' | 'updatedAt'>;
+
+export class Catalog {
+  readonly #entries = new Map<string, CatalogEntry>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(id: string): CatalogEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Keeps what is needed of a record; its vector is the index's. */
+  set({ id, urls, width, height, phash, updatedAt }: StoredRecord): void {
+    this.#entries.set(id, { urls, width, height, phash, updatedAt });
+  }
+
+  delete(id: string): void {
+    this.#entries.delete(id);
+  }
+
+  ids(): Iterable<string> {
+    return this.#entries.keys();
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * One shard of one model as the pod holds it: loads the live version from the store, follows it, and when another
+ * version goes live (or on `reload`) loads that beside the one that is searched and swaps. Versions never mix: index,
+ * catalog and follower of a version are one `Shard`, and a search sees one shard.
+ */
+import { EisError } from '../common/errors.js';
+import type { Log } from '../common/log.js';
+import type { Readiness } from '../common/http.js';
+import { hasSlot, type SlotRange } from '../common/slots.js';
+import type { LiveVersion, Store } from '../common/store/store.js';
+import type { IndexHit } from '../common/wire.js';
+import { Catalog } from './catalog.js';
+import { Follower, type ChangeKind } from './follower.js';
+import type { SearchOptions, VectorIndex } from './vector-index.js';
+
+/** What happened, for whoever counts it. */
+export interface HostObserver {
+  changed(kind: ChangeKind): void;
+  loaded(seconds: number): void;
+  loadFailed(): void;
+}
+
+export interface IndexHostOptions {
+  readonly model: string;
+  readonly slots: SlotRange;
+  readonly store: Store;
+  readonly createIndex: (dim: number) => VectorIndex;
+  readonly log: Log;
+  readonly observer: HostObserver;
+  /** ms since the epoch. */
+  readonly now?: () => number;
+}
+
+/** One version of the model, loaded. */
+interface Shard {
+  readonly live: LiveVersion;
+  readonly index: VectorIndex;
+  readonly catalog: Catalog;
+  readonly follower: Follower;
+  readonly loadedAt: number;
+  readonly loadS: number;
+}
+
+export interface HostAnswer {
+  /** Empty while no version is live. */
+  readonly modelVersion: string;
+  /** One list for each query; undefined while no version is held, so that no length of a vector is known. */
+  readonly hits: IndexHit[][];
+}
+
+export interface HostStats {
+  readonly modelVersion: string;
+  readonly dim: number;
+  readonly vectors: number;
+  readonly memoryBytes: number;
+  readonly loadedAt: number | undefined;
+  /** Seconds since the pod last knew everything that the store knew; since it started, while it never did. */
+  readonly freshnessS: number;
+}
+
+export class IndexHost {
+  readonly #options: Required<IndexHostOptions>;
+  readonly #closing = new AbortController();
+  readonly #startedAt: number;
+  #held: Shard | undefined;
+  #polling: Promise<void> | undefined;
+  #loading: Promise<Shard | undefined> | undefined;
+  /** Of a load in the background; thrown by the next poll. */
+  #loadFailure: { readonly error: unknown } | undefined;
+  #freshAt: number | undefined;
+  #isReady = false;
+
+  constructor(options: IndexHostOptions) {
+    this.#options = { now: Date.now, ...options };
+    this.#startedAt = this.#options.now();
+  }
+
+  /** Ready once the live version is loaded, or it is known that there is none yet; a version that comes later loads beside. */
+  readiness(): Readiness {
+    if (this.#isReady) return { ready: true, detail: `${this.stats().vectors} vectors` };
+    return { ready: false, detail: this.#loading ? `Loading the vectors of model ${this.#options.model}.` : 'Waiting for the store.' };
+  }
+
+  get dim(): number {
+    return this.#held?.index.dim ?? 0;
+  }
+
+  /**
+   * One step of following: looks which version is live, starts loading it when it is another, applies what changed in
+   * the one that is held. Calls share a step that is under way.
+   *
+   * @throws what the store threw, also while loading in the background
+   */
+  poll(): Promise<void> {
+    this.#polling ??= this.#poll().finally(() => {
+      this.#polling = undefined;
+    });
+    return this.#polling;
+  }
+
+  /** Resolves when no load is under way. */
+  async whenLoaded(): Promise<void> {
+    await this.#loading?.catch(() => undefined);
+  }
+
+  /**
+   * Loads the live version anew beside what is held, and swaps. Concurrent calls, and a load that is under way, are one.
+   *
+   * @returns how many vectors are held now, and how long loading took
+   */
+  async reload(): Promise<{ readonly modelVersion: string; readonly vectors: number; readonly loadS: number }> {
+    const shard = await this.#load();
+    return { modelVersion: shard?.live.version ?? '', vectors: shard?.index.size ?? 0, loadS: shard?.loadS ?? 0 };
+  }
+
+  /**
+   * The best hits of each query with what is known of their images.
+   *
+   * @param modelVersion of the queries; undefined: not checked
+   * @throws EisError EIS_MODEL_VERSION when another version is held, and what the index throws
+   */
+  async search(queries: readonly Float32Array[], options: SearchOptions & { readonly modelVersion?: string | undefined }): Promise<HostAnswer> {
+    const shard = this.#held;
+    if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
+    const { version } = shard.live;
+    if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
+    const found = await shard.index.search(queries, options);
+    return { modelVersion: version, hits: found.map((hits) => hits.flatMap(({ id, score }) => describeHit(shard.catalog, id, score))) };
+  }
+
+  /**
+   * The vector of an image of this shard.
+   *
+   * @throws EisError EIS_IMAGE_UNKNOWN
+   */
+  async vector(id: string): Promise<{ readonly modelVersion: string; readonly vector: Float32Array }> {
+    const shard = hasSlot(this.#options.slots, id) ? this.#held : undefined;
+    const vector = await shard?.index.vector(id);
+    if (!shard || !vector) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { modelVersion: shard.live.version, vector };
+  }
+
+  stats(): HostStats {
+    return {
+      modelVersion: this.#held?.live.version ?? '',
+      dim: this.dim,
+      vectors: this.#held?.index.size ?? 0,
+      memoryBytes: this.#held?.index.memoryBytes ?? 0,
+      loadedAt: this.#held?.loadedAt,
+      freshnessS: Math.max(0, this.#options.now() - (this.#freshAt ?? this.#startedAt)) / 1000,
+    };
+  }
+
+  /** Stops a load, waits for the poll and the searches under way, and lets go of everything. Polls have to have stopped. */
+  async close(): Promise<void> {
+    this.#closing.abort(new EisError('EIS_NOT_READY', { detail: 'This index pod is closing.' }));
+    await this.#polling?.catch(() => undefined);
+    await this.whenLoaded();
+    await this.#held?.index.close();
+    this.#held = undefined;
+  }
+
+  async #poll(): Promise<void> {
+    this.#throwLoadFailure();
+    const { store, model, now } = this.#options;
+    const startedAt = now();
+    const live = await store.liveVersion(model);
+    if (live && !isSame(live, this.#held?.live)) this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
+    else this.#isReady = true;
+    await this.#held?.follower.poll();
+    if (this.#isReady) this.#freshAt = startedAt;
+  }
+
+  #throwLoadFailure(): void {
+    const failure = this.#loadFailure;
+    this.#loadFailure = undefined;
+    if (failure) throw failure.error;
+  }
+
+  #load(): Promise<Shard | undefined> {
+    this.#loading ??= this.#loadLive().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #loadLive(): Promise<Shard | undefined> {
+    const { store, model, log, observer } = this.#options;
+    try {
+      const live = await store.liveVersion(model);
+      if (!live) return undefined;
+      const shard = await this.#loadShard(live);
+      const before = this.#held;
+      this.#held = shard;
+      this.#isReady = true;
+      observer.loaded(shard.loadS);
+      log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS }, 'loaded');
+      await before?.index.close();
+      return shard;
+    } catch (error) {
+      observer.loadFailed();
+      throw error;
+    }
+  }
+
+  async #loadShard(live: LiveVersion): Promise<Shard> {
+    const { store, model, slots, createIndex, observer, log, now } = this.#options;
+    const started = performance.now();
+    const index = createIndex(live.dim);
+    const catalog = new Catalog();
+    const onChange = (kind: ChangeKind, id: string): void => {
+      observer.changed(kind);
+      if (kind === 'refused') log.warn({ id, version: live.version }, 'the store holds a vector that does not fit its collection');
+    };
+    const follower = new Follower({ collection: store.collection(model, live), slots, index, catalog, now, onChange });
+    try {
+      await follower.load(this.#closing.signal);
+      await follower.poll(); // what was written while it loaded
+      this.#closing.signal.throwIfAborted();
+    } catch (error) {
+      await index.close();
+      throw error;
+    }
+    return { live, index, catalog, follower, loadedAt: now(), loadS: (performance.now() - started) / 1000 };
+  }
+}
+
+function isSame(live: LiveVersion, held: LiveVersion | undefined): boolean {
+  return held !== undefined && live.version === held.version && live.dim === held.dim;
+}
+
+/** A hit as it is answered; none when the image was removed in this very moment. */
+function describeHit(catalog: Catalog, id: string, score: number): IndexHit[] {
+  const entry = catalog.get(id);
+  if (!entry) return [];
+  const { urls, width, height, phash } = entry;
+  return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash }];
+}

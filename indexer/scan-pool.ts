@@ -1,0 +1,30 @@
+/** Runs scans in worker threads, off the event loop that answers requests. One pool serves every index of a process. */
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import { compiledUrl } from '../common/package-root.js';
+import type { ScanTask } from './scan.js';
+import type { Ranked } from './top-k.js';
+
+/** What an exact index needs of whoever scans for it. */
+export interface Scanner {
+  /** How many tasks run at once. */
+  readonly threads: number;
+  scan(task: ScanTask): Promise<Ranked[]>;
+}
+
+export interface ScanPool extends Scanner {
+  close(): Promise<void>;
+}
+
+/** @param threads worker threads; default: as many as the process may use at once */
+export function createScanPool({ threads = availableParallelism() }: { readonly threads?: number } = {}): ScanPool {
+  const pool = new Piscina<ScanTask, Ranked[]>({
+    filename: compiledUrl('indexer/scan-worker.ts').href,
+    name: 'scan',
+    minThreads: threads,
+    maxThreads: threads,
+    idleTimeout: Infinity,
+    recordTiming: false,
+  });
+  return { threads, scan: (task) => pool.run(task), close: () => pool.destroy() };
+}

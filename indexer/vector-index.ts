@@ -1,0 +1,69 @@
+/**
+ * What an index of vectors does, whatever its algorithm. Held by `test/indexer/vector-index-contract.ts`; an
+ * implementation that is approximate says so and is held to the part of the contract that does not speak of exactness.
+ */
+import type { IndexAlgorithm } from '../common/config.js';
+
+export interface VectorEntry {
+  /** sha256 of the image, 64 lowercase hex digits. */
+  readonly id: string;
+  /** `dim` finite numbers, L2-normalised where scores are to be cosines. It is copied. */
+  readonly vector: Float32Array;
+}
+
+/** One found vector; ranked by `compareHits` of `common/vector.ts`. */
+export interface Hit {
+  readonly id: string;
+  /** The dot product with the query, accumulated in float64 in the order of the components. */
+  readonly score: number;
+}
+
+export interface SearchOptions {
+  /** How many hits each query gets at most; 1 or more. */
+  readonly top: number;
+  /** Only ids that it accepts are candidates: the top is the top of those. It must be pure, and is called once per id at least. */
+  readonly accept?: ((id: string) => boolean) | undefined;
+  /** Aborted before the search's turn came: it is not done. What runs is not interrupted. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface VectorIndex {
+  readonly algorithm: IndexAlgorithm;
+  readonly dim: number;
+  /** How many ids it holds. */
+  readonly size: number;
+  /** Bytes of vectors and ids. */
+  readonly memoryBytes: number;
+
+  /**
+   * Adds vectors, or replaces those of ids that it holds: all of them are found by every search that starts after the
+   * returned promise. Called with thousands at once it may delay the event loop; callers slice.
+   *
+   * @throws EisError EIS_VECTOR_INVALID (another length, or not finite), EIS_IMAGE_ID_INVALID: then nothing was changed
+   */
+  upsert(entries: readonly VectorEntry[]): Promise<void>;
+
+  /** Removes ids; unknown ones are ignored. No search answers them from the moment this is called. */
+  remove(ids: readonly string[]): Promise<void>;
+
+  /**
+   * The best hits of each query, best first. The answer is that of the moment the search starts, less what was removed
+   * until it ends; fewer than `top` only when no more candidates are held. Safe to call while writing.
+   *
+   * @throws EisError EIS_VECTOR_INVALID for a query of another length, EIS_OVERLOADED when too many searches wait,
+   *   EIS_NOT_READY after `close`; the signal's reason when it aborts first
+   */
+  search(queries: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]>;
+
+  /** The vector of an id as it was given, copied; undefined when it is not held. */
+  vector(id: string): Promise<Float32Array | undefined>;
+
+  /** Lets searches that were accepted finish, takes no more, and frees its memory. */
+  close(): Promise<void>;
+}
+
+/** Whether every component is a number that can be compared. */
+export function isFiniteVector(vector: Float32Array): boolean {
+  for (let i = 0; i < vector.length; i++) if (!Number.isFinite(vector[i])) return false;
+  return true;
+}

@@ -1,0 +1,75 @@
+/**
+ * Which processes `npm start` runs, and what each is told: every role of the configuration through the entry point that
+ * its pod uses, once for each model or shard, on ports counted from the base port.
+ */
+import { variableSuffix, type Environment } from '../common/environment.js';
+import type { Config } from '../common/config.js';
+import { compiledUrl, packagePath } from '../common/package-root.js';
+import { fileURLToPath } from 'node:url';
+
+export interface ProcessSpec {
+  /** `index builtin 0/2`: as it is named to a person and, without spaces, as its log file. */
+  readonly name: string;
+  readonly module: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly env: Readonly<Record<string, string>>;
+  /** Answers 200 when the process can serve. */
+  readonly readyPath: string;
+}
+
+/** Offsets from the base port. A second block takes what does not fit into the first. */
+const PORTS = {
+  wrapper: 1,
+  worker: { first: 2, count: 8, overflow: 3000 },
+  function: { first: 10, count: 10, overflow: 1000 },
+  index: { first: 20, count: 900, overflow: 2000 },
+} as const;
+
+function portOf(block: { readonly first: number; readonly count: number; readonly overflow: number }, i: number): number {
+  return i < block.count ? block.first + i : block.overflow + i;
+}
+
+/** The processes of one machine. Pure: the same configuration and environment give the same plan. */
+export function planProcesses(config: Config, environment: Environment): ProcessSpec[] {
+  const { basePort } = environment;
+  const functions = config.models.map((model, i) => ({ model: model.name, port: basePort + portOf(PORTS.function, i) }));
+  const indexes = [...config.indexing].flatMap(([model, { shards }]) => Array.from({ length: shards }, (_, shard) => ({ model, shard, shards })));
+  const pods = indexes.map((index, i) => ({ ...index, port: basePort + portOf(PORTS.index, i) }));
+  const wrapperPort = basePort + PORTS.wrapper;
+  const shared = {
+    EIS_CONFIG: config.file,
+    EIS_DATA_DIR: environment.dataDir,
+    HOST: '127.0.0.1',
+    NODE_ENV: 'production',
+    WRAPPER_URL: localUrl(wrapperPort),
+    ...Object.fromEntries(functions.map(({ model, port }) => [`FUNCTION_URL_${variableSuffix(model)}`, localUrl(port)])),
+    ...Object.fromEntries([...config.indexing.keys()].map((model) => [`INDEX_URLS_${variableSuffix(model)}`, pods.filter((pod) => pod.model === model).map(({ port }) => localUrl(port)).join(';')])),
+  };
+  const service = (name: string, source: string, port: number, env: Record<string, string> = {}): ProcessSpec => ({
+    name, module: fileURLToPath(compiledUrl(source)), args: [], port, env: { ...shared, ...env, PORT: String(port) }, readyPath: '/readyz',
+  });
+  return [
+    ...functions.map(({ model, port }) => functionProcess(model, port, shared)),
+    ...pods.map(({ model, shard, shards, port }) => service(`index ${model} ${shard}/${shards}`, 'indexer/main.ts', port, { MODEL: model, SHARD: `${shard}/${shards}` })),
+    ...[...config.extractWorkers.keys()].map((model, i) => service(`worker ${model}`, 'ingest/worker-main.ts', basePort + portOf(PORTS.worker, i), { MODEL: model })),
+    service('wrapper', 'ingest/wrapper-main.ts', wrapperPort),
+    service('gateway', 'gateway/main.ts', environment.port ?? basePort, environment.model === undefined ? {} : { MODEL: environment.model }),
+  ];
+}
+
+/** The function runs as it does in the cloud: through the functions framework. */
+function functionProcess(model: string, port: number, shared: Readonly<Record<string, string>>): ProcessSpec {
+  return {
+    name: `function ${model}`,
+    module: packagePath('node_modules/@google-cloud/functions-framework/build/src/main.js'),
+    args: ['--target=embed', `--source=${fileURLToPath(compiledUrl('functions/index.ts'))}`],
+    port,
+    env: { ...shared, MODEL: model, PORT: String(port) },
+    readyPath: '/ready',
+  };
+}
+
+function localUrl(port: number): string {
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,0 +1,149 @@
+/**
+ * Keeps a set of processes running: starts them, restarts the ones that end, stops them all. A process is forked with
+ * an IPC channel, which closes when this process dies, even by SIGKILL: that is how its children know to end.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { createWriteStream, mkdirSync, renameSync, existsSync, type WriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
+import type { ProcessSpec } from './processes.js';
+
+const RESTART_MIN_MS = 200;
+const RESTART_MAX_MS = 10_000;
+/** After running this long a process has proven itself: its next restart is quick again. */
+const PROVEN_MS = 30_000;
+/** A process that ends this often before it was ever ready has a fault that restarting does not mend. */
+const FAILED_STARTS_MAX = 3;
+const READY_POLL_MS = 50;
+const ERROR_LINES_KEPT = 20;
+
+export interface SupervisorOptions {
+  readonly logFolder: string;
+  /** How long a process may take to end by itself before it is killed. */
+  readonly killAfterMs: number;
+  /** Told of what a person should know: a process ended and is started again. */
+  readonly onNotice: (notice: string) => void;
+}
+
+/** A process that cannot be started; `lines` is the end of what it said on stderr. */
+export class ProcessFailure extends Error {
+  constructor(readonly spec: ProcessSpec, readonly lines: readonly string[]) {
+    super(`${spec.name} cannot be started.`);
+    this.name = 'ProcessFailure';
+  }
+}
+
+class Supervised {
+  #child: ChildProcess | undefined;
+  #startedAt = 0;
+  #restartMs = RESTART_MIN_MS;
+  #failedStarts = 0;
+  #wasReady = false;
+  #stopping = false;
+  #errorLines: string[] = [];
+  readonly #abort = new AbortController();
+  readonly #log: WriteStream;
+  failure: ProcessFailure | undefined;
+
+  constructor(readonly spec: ProcessSpec, private readonly options: SupervisorOptions) {
+    const file = join(options.logFolder, `${spec.name.replace(/[^\w.-]+/g, '-')}.log`);
+    if (existsSync(file)) renameSync(file, `${file}.1`);
+    this.#log = createWriteStream(file, { flags: 'a' });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  start(): void {
+    this.#startedAt = Date.now();
+    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true });
+    this.#child = child;
+    child.stdout?.pipe(this.#log, { end: false });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.#log.write(chunk);
+      this.#errorLines = [...this.#errorLines, ...chunk.toString('utf8').split('\n').filter((line) => line.trim() !== '')].slice(-ERROR_LINES_KEPT);
+    });
+    child.once('error', (error) => this.#errorLines.push(error.message));
+    child.once('exit', (code, signal) => void this.#onExit(signal ?? `code ${code}`));
+  }
+
+  async #onExit(reason: string): Promise<void> {
+    this.#child = undefined;
+    if (this.#stopping) return;
+    if (Date.now() - this.#startedAt > PROVEN_MS) this.#restartMs = RESTART_MIN_MS;
+    if (!this.#wasReady && ++this.#failedStarts >= FAILED_STARTS_MAX) {
+      this.failure = new ProcessFailure(this.spec, this.#errorLines);
+      return;
+    }
+    if (this.#wasReady) this.options.onNotice(`${this.spec.name} ended (${reason}); starting it again.`);
+    await sleep(this.#restartMs, undefined, { signal: this.#abort.signal }).catch(() => undefined);
+    this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MAX_MS);
+    if (!this.#stopping) this.start();
+  }
+
+  /** Resolves when the process says that it can serve. @throws ProcessFailure when it never will */
+  async ready(): Promise<void> {
+    for (;;) {
+      if (this.failure) throw this.failure;
+      if (this.#child && (await isReady(this.spec))) {
+        this.#wasReady = true;
+        return;
+      }
+      await sleep(READY_POLL_MS, undefined, { signal: this.#abort.signal });
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#abort.abort(new Error('stopping'));
+    const child = this.#child;
+    if (child) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      const kill = setTimeout(() => child.kill('SIGKILL'), this.options.killAfterMs);
+      await ended;
+      clearTimeout(kill);
+    }
+    await new Promise((resolve) => this.#log.end(resolve));
+  }
+}
+
+async function isReady({ port, readyPath }: ProcessSpec): Promise<boolean> {
+  try {
+    const { statusCode, body } = await request(`http://127.0.0.1:${port}${readyPath}`, { headersTimeout: 2_000, bodyTimeout: 2_000 });
+    await body.dump();
+    return statusCode === 200;
+  } catch {
+    return false;
+  }
+}
+
+export class Supervisor {
+  readonly #processes: readonly Supervised[];
+
+  constructor(specs: readonly ProcessSpec[], options: SupervisorOptions) {
+    mkdirSync(options.logFolder, { recursive: true });
+    this.#processes = specs.map((spec) => new Supervised(spec, options));
+  }
+
+  start(): void {
+    for (const supervised of this.#processes) supervised.start();
+  }
+
+  /** Resolves when every process can serve. @throws ProcessFailure of the first that cannot be started */
+  async ready(): Promise<void> {
+    await Promise.all(this.#processes.map((supervised) => supervised.ready()));
+  }
+
+  /** Ends every process, by SIGKILL the ones that do not end by themselves in time. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#processes.map((supervised) => supervised.stop()));
+  }
+
+  /** The running processes' ids by name. */
+  pids(): ReadonlyMap<string, number> {
+    return new Map(this.#processes.flatMap(({ spec, pid }) => (pid === undefined ? [] : [[spec.name, pid] as const])));
+  }
+}

@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { parseEnvironment } from '../../common/environment.js';
+import { DEFAULT_LIMITS, limitVariable } from '../../common/limits.js';
+
+describe('parseEnvironment()', () => {
+  it('has a default for everything', () => {
+    const environment = parseEnvironment({});
+    expect(environment).toMatchObject({ host: '127.0.0.1', basePort: 8080, port: undefined, shard: undefined, logLevel: 'info', limits: DEFAULT_LIMITS });
+    expect(environment.dataDir).toMatch(/\/data$/);
+  });
+
+  it('takes an empty variable as unset', () => {
+    expect(parseEnvironment({ PORT: '', SHARD: '', AMQP_URL: '' })).toMatchObject({ port: undefined, shard: undefined, amqpUrl: undefined });
+  });
+
+  it('reads shards and replicas of a model whose name has other letters', () => {
+    const environment = parseEnvironment({ INDEX_URLS_MY_MODEL: 'http://a:1,http://b:1/;http://c:1', FUNCTION_URL_MY_MODEL: 'https://f/embed/' });
+    expect(environment.indexUrls('my-model')).toEqual([['http://a:1', 'http://b:1'], ['http://c:1']]);
+    expect(environment.functionUrl('my-model')).toBe('https://f/embed');
+    expect(environment.indexUrls('other')).toBeUndefined();
+  });
+
+  it('sets every limit by its variable', () => {
+    for (const name of Object.keys(DEFAULT_LIMITS) as (keyof typeof DEFAULT_LIMITS)[]) {
+      expect(parseEnvironment({ [limitVariable(name)]: '7' }).limits).toEqual({ ...DEFAULT_LIMITS, [name]: 7 });
+    }
+    expect(limitVariable('imageBytesMax')).toBe('EIS_IMAGE_BYTES_MAX');
+  });
+
+  it.each([
+    ['PORT', 'http'], ['PORT', '70000'], ['SHARD', '2/2'], ['SHARD', '-1/2'], ['SHARD', 'a'], ['LOG_LEVEL', 'loud'], ['WRAPPER_URL', 'localhost:8081'], ['EIS_TOP_MAX', '1.5'],
+  ])('refuses %s=%s and names the variable', (variable, value) => {
+    expect(() => parseEnvironment({ [variable]: value })).toThrow(expect.objectContaining({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining(variable) as string }));
+  });
+
+  it('refuses index addresses that are none, and a shard without any', () => {
+    expect(() => parseEnvironment({ INDEX_URLS_A: 'nonsense' }).indexUrls('a')).toThrow(/INDEX_URLS_A: "nonsense" is not an http/);
+    expect(() => parseEnvironment({ INDEX_URLS_A: 'http://a;;http://b' }).indexUrls('a')).toThrow(/a shard has no address/);
+  });
+});
