@@ -8,6 +8,7 @@ import { packagePath } from './package-root.js';
 export interface Environment {
   readonly configFile: string;
   readonly dataDir: string;
+  /** To listen on: this machine only, unless HOST says otherwise or this runs on Cloud Run (which sets K_SERVICE). */
   readonly host: string;
   /** Undefined: the role's own default. */
   readonly port: number | undefined;
@@ -58,7 +59,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
   return {
     configFile: resolve(read('EIS_CONFIG') ?? packagePath('config.json')),
     dataDir: resolve(read('EIS_DATA_DIR') ?? 'data'),
-    host: read('HOST') ?? '127.0.0.1',
+    host: read('HOST') ?? (read('K_SERVICE') === undefined ? '127.0.0.1' : '0.0.0.0'),
     port: integer('PORT', 0, 65_535),
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
     model: read('MODEL'),

@@ -2,12 +2,12 @@
  * What every HTTP service of the system but the function has in common: request ids, errors as `common/errors.ts`
  * words them, health, metrics, and closing without dropping what is under way.
  */
-import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
 import { EisError, errorBody, isEisError, toEisError } from './errors.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
+import { acceptRequestId } from './request-id.js';
 import { HEADERS } from './wire.js';
 
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -25,8 +25,6 @@ export interface ServiceOptions {
   /** Bytes of a request body, where a route sets no limit of its own. */
   readonly bodyBytesMax: number;
 }
-
-const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** A Fastify app with everything in common, and no routes of its own yet. It does not listen. */
 export function createService({ log, metrics, readiness, bodyBytesMax }: ServiceOptions): App {
@@ -57,10 +55,6 @@ export function createService({ log, metrics, readiness, bodyBytesMax }: Service
   observe(app, metrics);
   addHealth(app, metrics, () => (closing ? { ready: false, detail: 'This service is closing.' } : readiness()));
   return app;
-}
-
-function acceptRequestId(sent: string | string[] | undefined): string {
-  return typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : randomUUID();
 }
 
 /** Answers an error: the person's words to the client, the cause to the log. */

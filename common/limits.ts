@@ -30,6 +30,10 @@ export interface Limits {
   readonly writeBatchMax: number;
   /** Time that an embedding waits for its write batch to fill. */
   readonly writeBatchWaitMs: number;
+  /** Calls of the function that one worker holds at once, so that searches find the function free. */
+  readonly workerEmbedsMax: number;
+  /** Messages that the queue of one model holds; one more is refused. */
+  readonly queueMessagesMax: number;
   /** Sources kept for one image in the store; the first ones stay. */
   readonly urlsPerImageMax: number;
   /** Characters of one source URL. */
@@ -57,6 +61,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   deliveryMax: 5,
   writeBatchMax: 64,
   writeBatchWaitMs: 50,
+  workerEmbedsMax: 4,
+  queueMessagesMax: 1_000_000,
   urlsPerImageMax: 100,
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,

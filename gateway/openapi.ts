@@ -21,10 +21,20 @@ export async function addOpenApi(app: App, { version }: { readonly version: stri
       info: { title: 'Elastic image search', version, description: DESCRIPTION },
       tags: [{ name: 'search' }, { name: 'images' }, { name: 'models' }],
     },
+    transformObject: (document) => ('openapiObject' in document ? withOptionalDefaults(document.openapiObject) : document.swaggerObject),
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`) },
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP, theme: { title: 'Elastic image search: API' }, uiConfig: { docExpansion: 'list', deepLinking: true } });
+}
+
+/** A parameter with a default may be left out; a TypeBox object calls it required, because it is there once defaults are in. */
+function withOptionalDefaults<D extends { readonly paths?: object | undefined }>(document: D): D {
+  const operations = Object.values(document.paths ?? {}).flatMap((path: object) => Object.values(path) as { parameters?: { required?: boolean; schema?: { default?: unknown } }[] }[]);
+  for (const parameter of operations.flatMap(({ parameters = [] }) => parameters)) {
+    if (parameter.schema?.default !== undefined) parameter.required = false;
+  }
+  return document;
 }
 
 /** Schemas of a body by its content type. */

@@ -79,7 +79,7 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
   const hits = mergeTop({ lists: asked.answers.map(({ answer }) => answer.hits), top: depth.keep, without: query.self });
   const results = hits.map(toResult);
   const merged = performance.now();
-  const timings = { embed: embedded - started, fan_out: answered - embedded, merge: merged - answered, total: merged - started };
+  const timings = { embed: toMs(embedded - started), fan_out: toMs(answered - embedded), merge: toMs(merged - answered), total: toMs(merged - started) };
   return toAnswer({ model: model.name, query, asked, results, timings });
 }
 
@@ -125,6 +125,11 @@ function noteFailures({ model, requestId }: SearchRequest, { answers, failures }
 
 function toResult({ id, score, urls, width, height }: IndexHit): SearchResult {
   return { id, score: Math.max(-1, Math.min(1, score)), url: browserUrl(id, urls), urls, width, height };
+}
+
+/** Milliseconds to the microsecond. */
+function toMs(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }
 
 interface Findings {

@@ -56,10 +56,13 @@ export function createWrapperClient({ url, connections }: WrapperClientOptions):
   const pool = new Pool(target.origin, { connections, headersTimeout: SILENCE_TIMEOUT_MS, bodyTimeout: SILENCE_TIMEOUT_MS, connect: { timeout: CONNECT_TIMEOUT_MS } });
   return {
     async forward({ method, path, headers, body, requestId, signal }) {
+      const upload = body ? detach(body) : null;
       try {
-        const response = await pool.request({ method, path: `${prefix}${path}`, headers: { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId }, body: body ? detach(body) : null, signal });
+        const response = await pool.request({ method, path: `${prefix}${path}`, headers: { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId }, body: upload, signal });
+        response.body.once('close', () => upload?.destroy()); // an answer may come before the end of the upload
         return { statusCode: response.statusCode, headers: endToEnd(response.headers), body: response.body };
       } catch (thrown) {
+        upload?.destroy();
         if (isEisError(thrown)) throw thrown;
         if (signal.aborted) throw signal.reason;
         throw new EisError('EIS_WRAPPER_UNAVAILABLE', {}, { cause: thrown, retryAfterS: 1 });
@@ -69,7 +72,7 @@ export function createWrapperClient({ url, connections }: WrapperClientOptions):
   };
 }
 
-/** A stream that undici may destroy when the wrapper is gone, without taking the client's connection with it. */
+/** A copy of a stream that may be destroyed, when the wrapper is gone, without taking the client's connection with it. */
 function detach(body: Readable): PassThrough {
   const through = new PassThrough();
   through.once('close', () => {

@@ -45,8 +45,8 @@ export class Follower {
   readonly #unsettled = new Set<string>();
   /** `updatedAt` of what is not in the catalog although its key is still listed: tombstones and refused records. */
   readonly #absent = new Map<string, number>();
-  /** Whether equal keys mean equal documents: not before the first poll, because a scan reads everything only once. */
-  #isSettled = false;
+  /** A key of this time or later does not vouch for its document before the first poll: the load may have read it within that millisecond. */
+  #loadedFrom = Infinity;
 
   constructor(options: FollowerOptions) {
     this.#options = { overlapMs: OVERLAP_MS, reconcileEveryMs: RECONCILE_EVERY_MS, ...options };
@@ -64,14 +64,16 @@ export class Follower {
     for await (const records of collection.scan(slots)) {
       for (const step of slice(records)) {
         signal?.throwIfAborted();
-        await this.#hold(step.filter((record) => this.#fits(record)));
-        for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
+        const fitting = step.filter((record) => this.#fits(record));
+        await this.#hold(fitting);
+        if (fitting.length < step.length) for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
         await yieldToLoop();
       }
       for (const { updatedAt } of records) newest = Math.max(newest, updatedAt);
     }
     // What the scan did not see was written after it began. The older of both clocks: ours may be ahead of the store's.
     this.#position = Math.min(startedAt, newest);
+    this.#loadedFrom = startedAt - this.#options.overlapMs;
     this.#reconciledAt = startedAt;
   }
 
@@ -88,13 +90,13 @@ export class Follower {
     for await (const keys of collection.changes(slots, since)) {
       for (const key of keys) {
         newest = Math.max(newest, key.updatedAt);
-        if (!this.#isSettled || !this.#knows(key)) due.add(key.id);
+        if (key.updatedAt >= this.#loadedFrom || !this.#knows(key)) due.add(key.id);
       }
       await yieldToLoop();
     }
     await this.#refresh(due);
     this.#position = newest;
-    this.#isSettled = true;
+    this.#loadedFrom = Infinity;
     for (const [id, updatedAt] of this.#absent) if (updatedAt < since) this.#absent.delete(id);
     if (startedAt - this.#reconciledAt >= reconcileEveryMs) {
       await this.reconcile();

@@ -24,7 +24,8 @@ export interface IndexHostOptions {
   readonly model: string;
   readonly slots: SlotRange;
   readonly store: Store;
-  readonly createIndex: (dim: number) => VectorIndex;
+  /** A new, empty index for a version. */
+  readonly createIndex: (live: LiveVersion) => VectorIndex;
   readonly log: Log;
   readonly observer: HostObserver;
   /** ms since the epoch. */
@@ -38,13 +39,15 @@ interface Shard {
   readonly catalog: Catalog;
   readonly follower: Follower;
   readonly loadedAt: number;
+  /** When it last held all that the store held: when its first poll began. */
+  readonly freshAt: number;
   readonly loadS: number;
 }
 
 export interface HostAnswer {
-  /** Empty while no version is live. */
+  /** Empty while no version is held. */
   readonly modelVersion: string;
-  /** One list for each query; undefined while no version is held, so that no length of a vector is known. */
+  /** One list for each query. */
   readonly hits: IndexHit[][];
 }
 
@@ -165,10 +168,11 @@ export class IndexHost {
     const { store, model, now } = this.#options;
     const startedAt = now();
     const live = await store.liveVersion(model);
-    if (live && !isSame(live, this.#held?.live)) this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
-    else this.#isReady = true;
+    const isCurrent = !live || isSame(live, this.#held?.live);
+    if (isCurrent) this.#isReady = true;
+    else this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
     await this.#held?.follower.poll();
-    if (this.#isReady) this.#freshAt = startedAt;
+    if (isCurrent) this.#freshAt = startedAt;
   }
 
   #throwLoadFailure(): void {
@@ -192,6 +196,7 @@ export class IndexHost {
       const shard = await this.#loadShard(live);
       const before = this.#held;
       this.#held = shard;
+      this.#freshAt = shard.freshAt;
       this.#isReady = true;
       observer.loaded(shard.loadS);
       log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS }, 'loaded');
@@ -206,7 +211,7 @@ export class IndexHost {
   async #loadShard(live: LiveVersion): Promise<Shard> {
     const { store, model, slots, createIndex, observer, log, now } = this.#options;
     const started = performance.now();
-    const index = createIndex(live.dim);
+    const index = createIndex(live);
     const catalog = new Catalog();
     const onChange = (kind: ChangeKind, id: string): void => {
       observer.changed(kind);
@@ -215,13 +220,14 @@ export class IndexHost {
     const follower = new Follower({ collection: store.collection(model, live), slots, index, catalog, now, onChange });
     try {
       await follower.load(this.#closing.signal);
+      const freshAt = now();
       await follower.poll(); // what was written while it loaded
       this.#closing.signal.throwIfAborted();
+      return { live, index, catalog, follower, loadedAt: now(), freshAt, loadS: (performance.now() - started) / 1000 };
     } catch (error) {
       await index.close();
       throw error;
     }
-    return { live, index, catalog, follower, loadedAt: now(), loadS: (performance.now() - started) / 1000 };
   }
 }
 

@@ -3,7 +3,7 @@
  * an IPC channel, which closes when this process dies, even by SIGKILL: that is how its children know to end.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdirSync, renameSync, existsSync, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
@@ -19,6 +19,7 @@ const READY_POLL_MS = 50;
 const ERROR_LINES_KEPT = 20;
 
 export interface SupervisorOptions {
+  /** Where each process has its log and, while it runs, a file with its pid. */
   readonly logFolder: string;
   /** How long a process may take to end by itself before it is killed. */
   readonly killAfterMs: number;
@@ -44,12 +45,14 @@ class Supervised {
   #errorLines: string[] = [];
   readonly #abort = new AbortController();
   readonly #log: WriteStream;
+  readonly #pidFile: string;
   failure: ProcessFailure | undefined;
 
   constructor(readonly spec: ProcessSpec, private readonly options: SupervisorOptions) {
-    const file = join(options.logFolder, `${spec.name.replace(/[^\w.-]+/g, '-')}.log`);
-    if (existsSync(file)) renameSync(file, `${file}.1`);
-    this.#log = createWriteStream(file, { flags: 'a' });
+    const file = join(options.logFolder, spec.name.replace(/[^\w.-]+/g, '-'));
+    if (existsSync(`${file}.log`)) renameSync(`${file}.log`, `${file}.log.1`);
+    this.#log = createWriteStream(`${file}.log`, { flags: 'a' });
+    this.#pidFile = `${file}.pid`;
   }
 
   get pid(): number | undefined {
@@ -60,6 +63,7 @@ class Supervised {
     this.#startedAt = Date.now();
     const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true });
     this.#child = child;
+    if (child.pid !== undefined) writeFileSync(this.#pidFile, `${child.pid}\n`);
     child.stdout?.pipe(this.#log, { end: false });
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#log.write(chunk);
@@ -71,6 +75,7 @@ class Supervised {
 
   async #onExit(reason: string): Promise<void> {
     this.#child = undefined;
+    rmSync(this.#pidFile, { force: true });
     if (this.#stopping) return;
     if (Date.now() - this.#startedAt > PROVEN_MS) this.#restartMs = RESTART_MIN_MS;
     if (!this.#wasReady && ++this.#failedStarts >= FAILED_STARTS_MAX) {

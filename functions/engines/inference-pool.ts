@@ -61,7 +61,7 @@ export async function startInferencePool(options: InferencePoolOptions): Promise
     const described = await run(pool, {});
     if (described.kind !== 'engine') throw new EisError('EIS_INTERNAL', {});
     const { name, dim, passedOver } = described;
-    log.info({ engine: name, dim, threads, passedOver, model: model.name, modelVersion: model.version, layer: model.layer }, 'model loaded');
+    log.info({ engine: name, dim, threads, passedOver, modelVersion: model.version, layer: model.layer }, 'model loaded');
     return {
       description: { engine: name, dim },
       embed: async (pixels) => {

@@ -16,7 +16,7 @@
  */
 import { suggest } from '../../common/suggest.js';
 import { failModel, type LayerJson } from './model.js';
-import { finalOutputs, layerName, listLayers, outputChain, type PlacedLayer } from './topology.js';
+import { finalOutputs, listLayers, outputChain, type PlacedLayer } from './topology.js';
 
 const ABOVE_CLASSIFIER = new Set(['Activation', 'Softmax', 'Reshape', 'Flatten', 'Dropout']);
 const HEAD = new Set(['Dense', 'Dropout', 'Activation', 'ReLU', 'LeakyReLU', 'PReLU', 'ELU', 'Softmax', 'BatchNormalization', 'Flatten', 'Reshape', 'GaussianNoise', 'GaussianDropout', 'AlphaDropout', 'SpatialDropout2D']);

@@ -49,7 +49,7 @@ function parseSpec(spec: Record<string, unknown> | null, where: string, file: st
   const { name, shape, dtype, quantization } = spec ?? {};
   if (typeof name !== 'string' || !Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) failModel(file, `${where} does not say a name and a shape.`);
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') failModel(file, `${where} is of type ${JSON.stringify(dtype)}; float32, int32 and bool can be read.`);
-  return { name: name as string, shape: shape as number[], dtype: dtype as NamedWeight['dtype'], quantization: parseQuantization(quantization as Partial<Quantization> | undefined, where, file) };
+  return { name: name, shape: shape as number[], dtype: dtype, quantization: parseQuantization(quantization as Partial<Quantization> | undefined, where, file) };
 }
 
 function parseQuantization(value: Partial<Quantization> | null | undefined, where: string, file: string): Quantization | undefined {

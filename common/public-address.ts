@@ -1,0 +1,55 @@
+/** Which IP addresses belong to the public internet. Everything else may be a machine that trusts its neighbours. */
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+type Range = [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+/** What `ipaddr.js` has no name for, or may name otherwise one day; most carry an IPv4 address that a gateway unwraps. */
+const REFUSED = [
+  '0.0.0.0/8', // this network
+  '100.64.0.0/10', // carrier-grade NAT
+  '192.0.0.0/24', // protocol assignments
+  '192.88.99.0/24', // 6to4 relays
+  '198.18.0.0/15', // benchmarking
+  '240.0.0.0/4', // reserved
+  '64:ff9b::/96', // NAT64
+  '64:ff9b:1::/48', // NAT64, local use
+  '2001::/23', // Teredo and other protocol assignments
+  '2001:db8::/32', // documentation
+  '2002::/16', // 6to4
+  '3fff::/20', // documentation
+].map((range): Range => ipaddr.parseCIDR(range));
+
+/** The part of IPv6 from which public addresses are given out (RFC 4291); loopback, ULA, mapped… lie outside. */
+const GLOBAL_UNICAST: Range = ipaddr.parseCIDR('2000::/3');
+
+/** Interface identifiers of ISATAP (RFC 5214), which carry an IPv4 address, whatever the prefix. */
+const ISATAP = new Set([0x0000_5efe, 0x0200_5efe]);
+
+/**
+ * CIDR ranges that may be dialled although they are not public.
+ *
+ * @throws Error when one is no CIDR range
+ */
+export function parseRanges(ranges: readonly string[]): Range[] {
+  return ranges.map((range) => ipaddr.parseCIDR(range));
+}
+
+/** Whether an address is of one of the ranges; an IPv4 address wrapped in IPv6 is not of an IPv4 range. */
+function isWithin(address: ipaddr.IPv4 | ipaddr.IPv6, ranges: readonly Range[]): boolean {
+  return ranges.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
+}
+
+/** Whether an IP address is public, or of one of the `allowed` ranges. False for what is no IP address. */
+export function isDialable(text: string, allowed: readonly Range[]): boolean {
+  if (isIP(text) === 0 || text.includes('%')) return false;
+  const address = ipaddr.parse(text);
+  if (isWithin(address, allowed)) return true;
+  if (address.range() !== 'unicast' || isWithin(address, REFUSED)) return false;
+  return address.kind() === 'ipv4' || (isWithin(address, [GLOBAL_UNICAST]) && !isIsatap(address as ipaddr.IPv6));
+}
+
+function isIsatap(address: ipaddr.IPv6): boolean {
+  const [high = 0, low = 0] = address.parts.slice(4, 6);
+  return ISATAP.has(high * 0x1_0000 + low);
+}

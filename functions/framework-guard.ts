@@ -1,0 +1,124 @@
+/**
+ * Stands between Node's HTTP server and functions-framework (5.0), which
+ *
+ * - buffers bodies of up to 1 GB before the function is asked, and parses JSON by itself;
+ * - answers what it cannot parse, unknown paths and malformed URLs with HTML, stack trace included;
+ * - listens on every interface, with no option for another;
+ * - ends the process on an unhandled rejection, and on SIGTERM without finishing what is under way.
+ *
+ * It makes its server with `http.createServer(app)` after it has loaded the function's module, so that module can wrap
+ * that one call: requests are judged and read here, and the framework gets whole ones only (body-parser leaves a request
+ * alone whose stream has ended).
+ */
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { EisError, errorBody, toEisError } from '../common/errors.js';
+import { acceptRequestId } from '../common/request-id.js';
+import { HEADERS } from '../common/wire.js';
+import type { Admission } from './admission.js';
+import { sendError } from './answer.js';
+import { ClientGone, readBody } from './body.js';
+import type { Slots } from './slots.js';
+
+/** A request as the framework hands it to the function: its body is read. */
+export type ReadRequest = IncomingMessage & { rawBody?: Buffer | undefined; body?: unknown };
+
+export interface GuardOptions {
+  /** Judges a request by its head. Throws what it is refused with. */
+  readonly admit: (request: IncomingMessage) => Admission;
+  readonly slots: Slots;
+  readonly bodyTimeoutMs: number;
+  readonly host: string;
+  readonly onRefused: (request: IncomingMessage, error: EisError) => void;
+  readonly onListening: (server: Server) => void;
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** How long a client that was refused may go on sending before it is cut off; long enough to read its answer. */
+const LINGER_MS = 2_000;
+
+/** The framework's handlers of these answer the latest request with a stack trace, or end the process at once. */
+const TAKEN_OVER = ['SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection', 'exit'] as const;
+
+/** Wraps the next call of `http.createServer`, and only that. */
+export function guardFramework(options: GuardOptions): void {
+  const createServer = http.createServer;
+  http.createServer = ((app: Listener) => {
+    http.createServer = createServer;
+    return guardServer(createServer(), app, options);
+  }) as typeof http.createServer;
+}
+
+function guardServer(server: Server, app: Listener, options: GuardOptions): Server {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => void receive({ request, response, app }, options));
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => void receive({ request, response, app, expectsContinue: true }, options));
+  server.on('clientError', answerMalformed);
+  const listen = server.listen.bind(server) as (where: object, listening: () => void) => Server;
+  server.listen = ((port: string | number, listening: () => void) =>
+    listen({ port: Number(port), host: options.host }, () => {
+      withoutItsHandlers(listening);
+      options.onListening(server);
+    })) as typeof server.listen;
+  return server;
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly app: Listener;
+  readonly expectsContinue?: boolean;
+}
+
+/** Never rejects. */
+async function receive({ request, response, app, expectsContinue = false }: Exchange, options: GuardOptions): Promise<void> {
+  const requestId = acceptRequestId(request.headers[HEADERS.requestId]);
+  request.headers[HEADERS.requestId] = requestId;
+  response.setHeader(HEADERS.requestId, requestId);
+  try {
+    const admission = options.admit(request);
+    if (admission.route === 'embed') takeSlot(request, response, options.slots);
+    if (expectsContinue) response.writeContinue();
+    const body = await readBody(request, admission.body, options.bodyTimeoutMs);
+    Object.assign(request, { body, rawBody: body });
+    app(request, response);
+  } catch (thrown) {
+    if (thrown instanceof ClientGone) return;
+    const error = toEisError(thrown);
+    if (expectsContinue && !request.complete) response.setHeader('connection', 'close');
+    sendError(request, response, error);
+    discardRest(request);
+    options.onRefused(request, error);
+  }
+}
+
+function takeSlot(request: IncomingMessage, response: ServerResponse, slots: Slots): void {
+  if (!slots.take(request)) throw new EisError('EIS_OVERLOADED', { detail: `This instance holds ${slots.max} images already, as many as it takes at once.` }, { retryAfterS: 1 });
+  response.once('close', () => slots.disconnect(request));
+}
+
+/** Lets the rest of a refused body pass by, for a while: a connection closed at once may lose the answer on its way. */
+function discardRest(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  request.resume();
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+  request.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+}
+
+/** Answers what is not HTTP at all: there is no request yet, so this goes to the socket. */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const statusCode = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const body = JSON.stringify(errorBody(statusCode, 'EIS_BAD_REQUEST', 'The request is not well-formed HTTP.'));
+  const { error: reason } = JSON.parse(body) as { error: string };
+  socket.end(`HTTP/1.1 ${statusCode} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+}
+
+/** Runs the framework's own listening callback without the process handlers that it registers there. */
+function withoutItsHandlers(listening: () => void): void {
+  const before = new Map(TAKEN_OVER.map((event) => [event, process.rawListeners(event)]));
+  listening();
+  for (const [event, kept] of before) {
+    for (const listener of process.rawListeners(event)) if (!kept.includes(listener)) process.off(event, listener as () => void);
+  }
+}

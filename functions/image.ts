@@ -1,0 +1,111 @@
+/**
+ * From the bytes of an image to the pixels that a model takes. Everything that a hostile file could do is bounded here:
+ * formats (only five loaders can be reached), pixels (judged from the header), time, and images decoded at once.
+ */
+import { availableParallelism } from 'node:os';
+import pLimit from 'p-limit';
+import sharp, { type Metadata, type Sharp } from 'sharp';
+import { EisError, isEisError } from '../common/errors.js';
+import type { Limits } from '../common/limits.js';
+import { countJpegScans, detectFormat, type ImageFormat } from './image-format.js';
+import { perceptualHash } from './phash.js';
+
+export interface DecodedImage {
+  /** RGB, 8 bits, row by row, of the size that was asked for. In memory of its own. */
+  readonly pixels: Uint8Array;
+  /** Pixels as the image is seen: after its EXIF orientation. */
+  readonly width: number;
+  readonly height: number;
+  readonly format: ImageFormat;
+  readonly phash: string;
+}
+
+export interface ImageSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws EisError EIS_IMAGE_… */
+export type DecodeImage = (bytes: Buffer, size: ImageSize) => Promise<DecodedImage>;
+
+const LOADERS = ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer', 'VipsForeignLoadNsgifBuffer', 'VipsForeignLoadHeifBuffer'];
+
+/** A strip longer than this many times its width is squeezed to it, so that no shape makes a large intermediate. */
+const ASPECT_MAX = 8;
+
+/** Encoders write 1 to some 10 scans. */
+const JPEG_SCANS_MAX = 100;
+
+const BACKGROUND = '#ffffff';
+
+/**
+ * Makes a decoder. It sets sharp up for the whole process: no cache (every image is seen once), one thread an image
+ * (images are decoded side by side), and no loader but those of the formats that are accepted.
+ */
+export function createImageDecoder(limits: Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>): DecodeImage {
+  sharp.cache(false);
+  sharp.concurrency(1);
+  sharp.block({ operation: ['VipsForeignLoad'] });
+  sharp.unblock({ operation: LOADERS });
+  const oneOfFew = pLimit(Math.max(2, Math.min(4, availableParallelism())));
+  return (bytes, size) => oneOfFew(() => decode(bytes, size, limits));
+}
+
+async function decode(bytes: Buffer, size: ImageSize, limits: Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>): Promise<DecodedImage> {
+  const format = detectFormat(bytes);
+  if (format === 'jpeg' && countJpegScans(bytes) > JPEG_SCANS_MAX) throw new EisError('EIS_IMAGE_UNDECODABLE', { detail: `it has more than ${JPEG_SCANS_MAX} scans.` });
+  try {
+    const { width, height } = await readSize(bytes, limits.imagePixelsMax);
+    const scaled = coveringSize({ width, height }, size);
+    const whole = await open(bytes, limits.imagePixelsMax)
+      .resize(scaled.width, scaled.height, { fit: 'fill' })
+      .flatten({ background: BACKGROUND })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .timeout({ seconds: Math.max(1, Math.ceil(limits.decodeTimeoutMs / 1000)) })
+      .toBuffer();
+    return { pixels: cropCentre(whole, scaled, size), width, height, format, phash: perceptualHash(whole, scaled.width, scaled.height) };
+  } catch (thrown) {
+    throw toImageError(thrown, limits.decodeTimeoutMs);
+  }
+}
+
+/** Of an animation the first frame. A file that is damaged is refused; warnings (a wrong profile, say) are not. */
+function open(bytes: Buffer, pixelsMax: number): Sharp {
+  return sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: pixelsMax, pages: 1, sequentialRead: true });
+}
+
+/** The size as the image is seen, from its header alone. */
+async function readSize(bytes: Buffer, pixelsMax: number): Promise<ImageSize> {
+  const metadata: Metadata = await sharp(bytes, { limitInputPixels: false, pages: 1 }).metadata();
+  const { width, height } = metadata.autoOrient;
+  if (width * height > pixelsMax) throw new EisError('EIS_IMAGE_PIXELS', { width, height, pixelsMax });
+  return { width, height };
+}
+
+/** The smallest size of the image's shape (up to `ASPECT_MAX`) that covers `size`. */
+function coveringSize(image: ImageSize, size: ImageSize): ImageSize {
+  const scale = Math.max(size.width / image.width, size.height / image.height);
+  const fit = (length: number, least: number): number => Math.min(Math.max(Math.round(length * scale), least), least * ASPECT_MAX);
+  return { width: fit(image.width, size.width), height: fit(image.height, size.height) };
+}
+
+/** The middle `size` of an RGB image that covers it, copied. */
+function cropCentre(pixels: Uint8Array, from: ImageSize, size: ImageSize): Uint8Array {
+  const left = Math.floor((from.width - size.width) / 2);
+  const top = Math.floor((from.height - size.height) / 2);
+  const cropped = new Uint8Array(size.width * size.height * 3);
+  for (let row = 0; row < size.height; row++) {
+    const start = 3 * ((top + row) * from.width + left);
+    cropped.set(pixels.subarray(start, start + 3 * size.width), 3 * row * size.width);
+  }
+  return cropped;
+}
+
+function toImageError(thrown: unknown, timeoutMs: number): EisError {
+  if (isEisError(thrown)) return thrown;
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  if (/timeout: \d+% complete/.test(said)) return new EisError('EIS_IMAGE_DECODE_TIMEOUT', { timeoutMs }, { cause: thrown });
+  const detail = /premature|truncat|end of (file|data|image|stream)|too few|incomplete/i.test(said) ? 'it is truncated.' : 'its data is damaged or ends early.';
+  return new EisError('EIS_IMAGE_UNDECODABLE', { detail }, { cause: thrown });
+}

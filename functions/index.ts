@@ -1,0 +1,88 @@
+/**
+ * The entry point of the function: functions-framework, and Cloud Run through it, loads this module and serves what it
+ * registers under the target `embed`. MODEL names the model of the configuration that is served here.
+ */
+import type { Server } from 'node:http';
+import { http } from '@google-cloud/functions-framework';
+import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
+import { EisError } from '../common/errors.js';
+import type { Environment } from '../common/environment.js';
+import { closeOnSignal, runMain } from '../common/lifecycle.js';
+import { createLog, type Log } from '../common/log.js';
+import { Metrics } from '../common/metrics.js';
+import { createSafeFetch } from '../common/safe-fetch.js';
+import { admit } from './admission.js';
+import { createEmbedHandler, noteRefusal, type Embedder } from './embed.js';
+import { startInferencePool, type InferencePool } from './engines/inference-pool.js';
+import { guardFramework } from './framework-guard.js';
+import { createFunctionMetrics } from './function-metrics.js';
+import { createImageDecoder } from './image.js';
+import { loadModel } from './models/load-model.js';
+import { Slots } from './slots.js';
+
+runMain(async () => {
+  const environment = readEnvironment();
+  const { limits } = environment;
+  const model = chooseModel(loadConfig(environment.configFile), environment.model);
+  const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
+  const metrics = new Metrics('function', { model: model.name }).collectProcess();
+  const slots = new Slots(limits.functionConcurrency);
+  const observed = createFunctionMetrics(metrics, slots);
+  const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
+  let server: Server | undefined;
+  const loading = startEmbedder(model, environment, log);
+  const state: { embedder?: Embedder } = {};
+
+  http('embed', createEmbedHandler({
+    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits), source: { safeFetch, bucket: environment.bucket }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
+  }));
+  guardFramework({
+    admit: (request) => admit(request, limits),
+    slots,
+    bodyTimeoutMs: limits.functionTimeoutMs,
+    host: environment.host,
+    onRefused: (request, error) => noteRefusal({ log, observed }, request, error),
+    onListening: (listening) => {
+      server = listening;
+      log.info({ address: listening.address() }, 'listening');
+    },
+  });
+  closeOnSignal([{ close: () => closeServer(server) }, safeFetch, { close: async () => (await loading).pool.close() }], log);
+  surviveAccidents(log);
+  state.embedder = await loading;
+});
+
+/**
+ * The model that is served here: the one that MODEL names, or the configuration's only one.
+ *
+ * @throws EisError EIS_ENVIRONMENT_INVALID, EIS_MODEL_UNKNOWN
+ */
+function chooseModel(config: Config, name: string | undefined): ModelConfig {
+  if (name !== undefined) return modelConfig(config, name);
+  const [only, ...others] = config.models;
+  if (only && others.length === 0) return only;
+  throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `it is not set, and ${config.file} has several models: ${config.models.map((model) => model.name).join(', ')}. Set it to one of them.` });
+}
+
+async function startEmbedder(config: ModelConfig, environment: Environment, log: Log): Promise<{ readonly model: Embedder['model']; readonly pool: InferencePool }> {
+  const model = await loadModel(config, { dataDir: environment.dataDir });
+  return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
+}
+
+/** Takes no more connections, and waits for the requests that are under way. */
+function closeServer(server: Server | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server) return resolve();
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+/** A rejection that nobody handled is a mistake of ours, but no reason to drop every image under way; an exception is. */
+function surviveAccidents(log: Log): void {
+  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'unhandled rejection'));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+}

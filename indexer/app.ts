@@ -1,0 +1,90 @@
+/** The index pod's HTTP interface, from injected parts. */
+import { Type } from 'typebox';
+import { EisError } from '../common/errors.js';
+import { createService, type App } from '../common/http.js';
+import type { Limits } from '../common/limits.js';
+import type { Log } from '../common/log.js';
+import type { Metrics } from '../common/metrics.js';
+import { ErrorBodySchema, HEADERS, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import type { IndexHost } from './index-host.js';
+import type { IndexMetrics } from './index-metrics.js';
+import { readQueries } from './query-vectors.js';
+
+export interface IndexAppOptions {
+  readonly model: string;
+  /** i/n, counted from 0. */
+  readonly shard: string;
+  readonly algorithm: string;
+  readonly host: IndexHost;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly indexMetrics: IndexMetrics;
+}
+
+/** The longest vector that a model may give. */
+const DIM_MAX = 16_384;
+const OCTETS = 'application/octet-stream';
+const errors = { '4xx': ErrorBodySchema, '5xx': ErrorBodySchema };
+
+export function createIndexApp(options: IndexAppOptions): App {
+  const { log, metrics, host, limits } = options;
+  const bodyBytesMax = limits.queriesPerRequestMax * DIM_MAX * Float32Array.BYTES_PER_ELEMENT;
+  const app = createService({ log, metrics, readiness: () => host.readiness(), bodyBytesMax });
+  app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  addSearch(app, options);
+  addVectors(app, options);
+  addAdministration(app, options);
+  return app;
+}
+
+function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): void {
+  const schema = {
+    description: 'The nearest images of one or more vectors (little-endian float32, one after the other): one answer, or a list of them for several vectors.',
+    consumes: [OCTETS],
+    querystring: Type.Object({ top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }) }),
+    headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
+    response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },
+  };
+  // Answers are built in the schema's shape; matching each against the union again would cost more than the search.
+  app.post('/search', { schema, serializerCompiler: () => JSON.stringify }, async (request, reply) => {
+    requireReady(host);
+    const body = request.body ?? Buffer.alloc(0);
+    if (!Buffer.isBuffer(body)) throw new EisError('EIS_MEDIA_TYPE', { received: request.headers['content-type'] ?? 'of this kind', accepted: OCTETS });
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort(new EisError('EIS_BAD_REQUEST', { detail: 'The client went away.' })));
+    const { freshnessS, dim } = host.stats();
+    // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
+    const queries = readQueries(body, { dim: dim || Math.max(1, body.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
+    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, modelVersion: request.headers[HEADERS.modelVersion], signal: gone.signal });
+    indexMetrics.searched(queries.length);
+    const answers = hits.map((found): IndexAnswer => ({ model_version: modelVersion, hits: found, vectors: host.stats().vectors, freshness_s: freshnessS }));
+    return answers.length === 1 ? (answers[0]) : answers;
+  });
+}
+
+function addVectors(app: App, { host }: IndexAppOptions): void {
+  const schema = { description: 'The vector of an image of this shard', params: Type.Object({ id: Type.String() }), response: { 200: VectorAnswer, ...errors } };
+  app.get('/vectors/:id', { schema }, async ({ params: { id } }): Promise<VectorAnswer> => {
+    requireReady(host);
+    if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+    const { modelVersion, vector } = await host.vector(id);
+    return { id, model_version: modelVersion, dim: vector.length, vector: Array.from(vector) };
+  });
+}
+
+function addAdministration(app: App, { model, shard, algorithm, host }: IndexAppOptions): void {
+  app.post('/reload', { schema: { description: 'Loads the index anew from the store, beside the one that answers, and swaps', response: { 200: ReloadAnswer, ...errors } } }, async (): Promise<ReloadAnswer> => {
+    const { modelVersion, vectors, loadS } = await host.reload();
+    return { model, model_version: modelVersion, shard, vectors, load_s: loadS };
+  });
+  app.get('/stats', { schema: { description: 'What this pod holds', response: { 200: IndexStats, ...errors } } }, async (): Promise<IndexStats> => {
+    const { modelVersion, dim, vectors, freshnessS, loadedAt, memoryBytes } = host.stats();
+    return { model, model_version: modelVersion, shard, algorithm, dim, vectors, freshness_s: freshnessS, loaded_at: loadedAt === undefined ? null : new Date(loadedAt).toISOString(), memory_bytes: memoryBytes };
+  });
+}
+
+function requireReady(host: IndexHost): void {
+  const { ready, detail } = host.readiness();
+  if (!ready) throw new EisError('EIS_NOT_READY', { detail }, { retryAfterS: 1 });
+}

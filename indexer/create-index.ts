@@ -1,0 +1,18 @@
+/** Makes the index that a model's configuration asks for. */
+import type { IndexAlgorithm } from '../common/config.js';
+import { ExactIndex, type ExactIndexOptions } from './exact-index.js';
+import type { VectorIndex } from './vector-index.js';
+
+type IndexFactory = (options: ExactIndexOptions) => VectorIndex;
+
+/** What this release serves; an algorithm that config.json may name but that is missing here is refused at start. */
+const FACTORIES: Partial<Record<IndexAlgorithm, IndexFactory>> = {
+  brute: (options) => new ExactIndex(options),
+};
+
+export const SERVED_ALGORITHMS = Object.keys(FACTORIES) as readonly IndexAlgorithm[];
+
+/** The factory of an algorithm; undefined when this release does not serve it. */
+export function indexFactory(algorithm: IndexAlgorithm): IndexFactory | undefined {
+  return FACTORIES[algorithm];
+}

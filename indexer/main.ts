@@ -1,0 +1,70 @@
+/** Starts an index pod: one shard of one model's vectors (env MODEL, SHARD), loaded from the store and following it. */
+import { loadConfig, modelConfig, readEnvironment, type Config, type IndexingConfig } from '../common/config.js';
+import type { Environment } from '../common/environment.js';
+import { EisError } from '../common/errors.js';
+import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
+import { createLog } from '../common/log.js';
+import { Metrics } from '../common/metrics.js';
+import { slotRange } from '../common/slots.js';
+import { openStore } from '../common/store/open-store.js';
+import { createIndexApp } from './app.js';
+import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
+import { IndexHost } from './index-host.js';
+import { createIndexMetrics } from './index-metrics.js';
+import { startPollLoop } from './poll-loop.js';
+import { createScanPool } from './scan-pool.js';
+
+const POLL_EVERY_MS = 500;
+const POLL_BACKOFF_MAX_MS = 5_000;
+/** From the base port: the gateway has 8080, index pods start at 8100. */
+const PORT_OFFSET = 20;
+
+runMain(async () => {
+  const environment = readEnvironment();
+  const config = loadConfig(environment.configFile);
+  const model = readModel(environment, config);
+  const indexing = readIndexing(config, model);
+  const { index, of } = environment.shard ?? { index: 0, of: 1 };
+  const shard = `${index}/${of}`;
+  const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
+  if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
+
+  const metrics = new Metrics('indexer', { model, shard }).collectProcess();
+  const indexMetrics = createIndexMetrics(metrics, () => host.stats());
+  const pool = createScanPool();
+  const store = await openStore(environment);
+  const host: IndexHost = new IndexHost({
+    model,
+    slots: slotRange(index, of),
+    store,
+    createIndex: ({ dim }) => indexing.create({ dim, scanner: pool, onScan: ({ seconds }) => indexMetrics.scanned(seconds) }),
+    log,
+    observer: indexMetrics,
+  });
+  const app = createIndexApp({ model, shard, algorithm: indexing.algorithm, host, limits: environment.limits, log, metrics, indexMetrics });
+  await listen(app, { host: environment.host, port: environment.port ?? environment.basePort + PORT_OFFSET, log });
+  const loop = startPollLoop({
+    step: () => host.poll(),
+    intervalMs: POLL_EVERY_MS,
+    backoffMaxMs: POLL_BACKOFF_MAX_MS,
+    onFailure(error, waitMs) {
+      indexMetrics.followFailed();
+      log.error({ err: error, waitMs }, 'following the store failed');
+    },
+  });
+  closeOnSignal([app, { close: () => loop.stop() }, host, pool, store], log);
+});
+
+function readModel({ model }: Environment, config: Config): string {
+  if (model === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `it is not set. Name the model whose vectors this pod holds: ${config.models.map(({ name }) => name).join(', ')}.` });
+  return modelConfig(config, model).name;
+}
+
+function readIndexing(config: Config, model: string): IndexingConfig & { readonly create: NonNullable<ReturnType<typeof indexFactory>> } {
+  const fail = (problem: string): never => {
+    throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [problem] });
+  };
+  const indexing = config.indexing.get(model) ?? fail(`the service "indexing" does not list the model ${JSON.stringify(model)}. Add it there.`);
+  const create = indexFactory(indexing.algorithm) ?? fail(`the service "indexing" asks for the index_algorithm ${JSON.stringify(indexing.algorithm)} for the model ${JSON.stringify(model)}; this release serves ${SERVED_ALGORITHMS.join(', ')}.`);
+  return { ...indexing, create };
+}

@@ -1,0 +1,66 @@
+/**
+ * One message: its image is embedded, written to the store, and its outcome to the ledger. Plain values in, an outcome
+ * out; how calls are made, batched and repeated is the worker's.
+ */
+import type { EmbedInput } from '../common/embed-client.js';
+import { EisError } from '../common/errors.js';
+import type { ImageWrite, LiveVersion } from '../common/store/store.js';
+import { IMAGE_ID, type Embedding, type ImageMessage, type LedgerState } from '../common/wire.js';
+
+/** An image with where it goes. */
+export interface PlacedWrite {
+  readonly live: LiveVersion;
+  readonly message: ImageMessage;
+  readonly image: ImageWrite;
+}
+
+export interface ExtractParts {
+  readonly readObject: (sha256: string) => Promise<Uint8Array | undefined>;
+  /** Embeds what `load` brings, when its turn has come. */
+  readonly embed: (load: () => Promise<EmbedInput>) => Promise<Embedding>;
+  /** Writes the image to its collection, then its outcome to the ledger, and returns what stands there. */
+  readonly write: (write: PlacedWrite) => Promise<{ readonly state: LedgerState }>;
+}
+
+/**
+ * Works off one message.
+ *
+ * @returns the state that stands in the ledger for it now
+ * @throws EisError why the image could not be embedded or written; nothing stands in the ledger then
+ */
+export async function extract(message: ImageMessage, { readObject, embed, write }: ExtractParts): Promise<LedgerState> {
+  const object = objectOf(message.source);
+  const embedding = await embed(async () => (object === undefined ? { url: message.source } : { bytes: await requireObject(object, readObject) }));
+  const { state } = await write(toWrite(message, embedding));
+  return state;
+}
+
+const OBJECT_SCHEME = 'eis://';
+
+/** The sha256 that an `eis://<sha256>#<name>` names; undefined for other sources. */
+export function objectOf(source: string): string | undefined {
+  if (!source.startsWith(OBJECT_SCHEME)) return undefined;
+  const sha256 = source.slice(OBJECT_SCHEME.length).split('#', 1)[0] as string;
+  if (!IMAGE_ID.test(sha256)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+  return sha256;
+}
+
+async function requireObject(sha256: string, readObject: ExtractParts['readObject']): Promise<Uint8Array> {
+  const bytes = await readObject(sha256);
+  if (!bytes) throw new EisError('EIS_IMAGE_UNKNOWN', { id: sha256 });
+  return bytes;
+}
+
+function toWrite(message: ImageMessage, embedding: Embedding): PlacedWrite {
+  const { sha256, vector, phash, width, height, format, modelVersion } = embedding;
+  return {
+    live: { version: modelVersion, dim: vector.length },
+    message,
+    image: { id: sha256, vector, phash, width, height, format, url: message.source, origin: originOf(message) },
+  };
+}
+
+/** The same for every delivery of a message, so that one after a crash is told what the first one was. */
+function originOf({ submission, source }: ImageMessage): string {
+  return `${submission}\n${source}`;
+}

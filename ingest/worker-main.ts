@@ -1,0 +1,45 @@
+/** Starts one worker, for the model that MODEL names. */
+import { openBucket } from '../common/bucket/open-bucket.js';
+import { loadConfig, modelConfig, readEnvironment } from '../common/config.js';
+import type { Environment } from '../common/environment.js';
+import { createEmbedClient } from '../common/embed-client.js';
+import { variableSuffix } from '../common/environment.js';
+import { EisError } from '../common/errors.js';
+import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
+import { createLog } from '../common/log.js';
+import { Metrics } from '../common/metrics.js';
+import { openStore } from '../common/store/open-store.js';
+import { probeFunction } from './function-probe.js';
+import { openQueue } from './queue/open-queue.js';
+import { createWorkerApp } from './worker-app.js';
+import { createWorkerMetrics } from './worker-metrics.js';
+import { Worker } from './worker.js';
+
+const DEFAULT_PORT = 8082;
+
+function readTarget(environment: Environment): { readonly model: string; readonly functionUrl: string } {
+  const { model } = environment;
+  if (model === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: 'a worker extracts for one model; name it.' });
+  modelConfig(loadConfig(environment.configFile), model);
+  const functionUrl = environment.functionUrl(model);
+  if (functionUrl === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: `FUNCTION_URL_${variableSuffix(model)}`, detail: `the address of the function that embeds for model ${model} is missing.` });
+  return { model, functionUrl };
+}
+
+async function main(): Promise<void> {
+  const environment = readEnvironment();
+  const { model, functionUrl } = readTarget(environment);
+  const { limits, host } = environment;
+  const log = createLog({ role: 'worker', level: environment.logLevel, bindings: { model } });
+  const metrics = new Metrics('worker', { model }).collectProcess();
+  const queue = await openQueue({ environment, models: [model], log });
+  const [store, bucket] = await Promise.all([openStore(environment), openBucket(environment)]);
+  const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax });
+  const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
+  const app = createWorkerApp({ worker, metrics, log });
+  await worker.start();
+  await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });
+  closeOnSignal([worker, app, queue, client, store, bucket], log);
+}
+
+runMain(main);

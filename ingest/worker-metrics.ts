@@ -1,0 +1,41 @@
+/** What a worker counts. */
+import type { Metrics } from '../common/metrics.js';
+import type { LedgerState } from '../common/wire.js';
+import type { ImageQueue } from './queue/queue.js';
+
+export interface WorkerMetrics {
+  countOutcome(outcome: LedgerState): void;
+  /** @param kind what was repeated: `function`, `store`, or `message` for one that is delivered again */
+  countRetry(kind: 'function' | 'store' | 'message'): void;
+  setInFlight(messages: number): void;
+  observeEmbed(seconds: number): void;
+  observeWrite(seconds: number): void;
+}
+
+export function createWorkerMetrics(metrics: Metrics, { model, queue }: { readonly model: string; readonly queue: ImageQueue }): WorkerMetrics {
+  const outcomes = metrics.counter('ingest_outcomes_total', 'Messages worked off, by what became of them', ['model', 'outcome']);
+  const retries = metrics.counter('ingest_retries_total', 'Attempts that were repeated, by what failed', ['kind']);
+  const inFlight = metrics.gauge('ingest_in_flight', 'Messages in the hands of this worker');
+  const embed = metrics.histogram('ingest_embed_seconds', 'Time to embed one image, waiting for the function included');
+  const write = metrics.histogram('ingest_write_seconds', 'Time to write one batch to the store and the ledger');
+  observeQueue(metrics, { model, queue });
+  return {
+    countOutcome: (outcome) => outcomes.inc({ model, outcome }),
+    countRetry: (kind) => retries.inc({ kind }),
+    setInFlight: (messages) => inFlight.set(messages),
+    observeEmbed: (seconds) => embed.observe(seconds),
+    observeWrite: (seconds) => write.observe(seconds),
+  };
+}
+
+function observeQueue(metrics: Metrics, { model, queue }: { readonly model: string; readonly queue: ImageQueue }): void {
+  metrics.gauge('queue_depth', 'Messages in the queue, by state', ['state'], async function () {
+    const { ready, unacked, dead } = await queue.depth(model);
+    this.set({ state: 'ready' }, ready);
+    this.set({ state: 'unacked' }, unacked);
+    this.set({ state: 'dead' }, dead);
+  });
+  metrics.gauge('queue_oldest_age_seconds', 'Age of the foremost message that is not acknowledged', [], async function () {
+    this.set((await queue.depth(model)).oldestAgeMs / 1000);
+  });
+}

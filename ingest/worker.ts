@@ -1,0 +1,189 @@
+/**
+ * Takes the messages of one model from the queue and works them off: embed, write in batches, settle in the ledger,
+ * acknowledge, in this order, so that a worker killed at any moment leaves nothing behind but work to do again.
+ * What becomes of failures stands in `failure-policy.ts`.
+ */
+import type { Bucket } from '../common/bucket/bucket.js';
+import type { EmbedClient } from '../common/embed-client.js';
+import { EisError, toEisError } from '../common/errors.js';
+import type { Limits } from '../common/limits.js';
+import type { Log } from '../common/log.js';
+import type { LedgerEntry, Store } from '../common/store/store.js';
+import type { ImageMessage } from '../common/wire.js';
+import { backoffMs, wait, type Backoff } from './backoff.js';
+import { extract } from './extract.js';
+import { failureKind } from './failure-policy.js';
+import { FunctionGate } from './function-gate.js';
+import { OutcomeWriter, type Outcome } from './outcome-writer.js';
+import type { Consumer, Delivery, ImageQueue } from './queue/queue.js';
+import type { WorkerMetrics } from './worker-metrics.js';
+
+export interface WorkerOptions {
+  readonly model: string;
+  readonly queue: ImageQueue;
+  readonly store: Store;
+  readonly bucket: Pick<Bucket, 'get'>;
+  readonly client: Pick<EmbedClient, 'embed'>;
+  /** Whether the function says that it is ready. Never throws. */
+  readonly isFunctionReady: () => Promise<boolean>;
+  readonly limits: Pick<Limits, 'workerEmbedsMax' | 'writeBatchMax' | 'writeBatchWaitMs' | 'deliveryMax'>;
+  readonly metrics: WorkerMetrics;
+  readonly log: Log;
+  /** Waits between attempts; the default suits a service that restarts in seconds. */
+  readonly backoff?: Backoff;
+}
+
+const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 10_000 };
+
+/** Time that closing leaves to the calls under way. */
+const CLOSE_GRACE_MS = 2_000;
+
+/** Why work is given up that is not finished when the worker closes. */
+const CLOSING = new Error('The worker is closing.');
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #backoff: Backoff;
+  readonly #gate: FunctionGate;
+  readonly #writer: OutcomeWriter;
+  readonly #stopping = new AbortController();
+  readonly #abort = new AbortController();
+  readonly #tasks = new Set<Promise<void>>();
+  #consumer: Consumer | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
+    this.#writer = new OutcomeWriter({ ...options, backoff: this.#backoff, abort: this.#abort.signal });
+    this.#gate = new FunctionGate({
+      client: options.client,
+      isReady: options.isFunctionReady,
+      callsMax: options.limits.workerEmbedsMax,
+      backoff: this.#backoff,
+      stopping: this.#stopping.signal,
+      abort: this.#abort.signal,
+      onChange: (isOpen, error) => this.#onFunctionChange(isOpen, error),
+    });
+  }
+
+  /** Starts to take messages: as many at once as the function is asked to embed, and one write batch. */
+  async start(): Promise<void> {
+    const { queue, model, limits } = this.#options;
+    this.#consumer = await queue.consume(model, {
+      prefetch: limits.workerEmbedsMax + limits.writeBatchMax,
+      onDelivery: (delivery) => this.#begin(delivery),
+    });
+  }
+
+  /** Whether messages are taken; false while it waits for the function. */
+  get isConsuming(): boolean {
+    return this.#consumer !== undefined && this.#gate.isOpen && !this.#stopping.signal.aborted;
+  }
+
+  /** Takes no more messages, finishes what the function has in hand, and gives back the rest. */
+  async close(): Promise<void> {
+    this.#consumer?.pause();
+    this.#stopping.abort(CLOSING);
+    this.#writer.flush();
+    const finished = Promise.all(this.#tasks);
+    const grace = AbortSignal.timeout(CLOSE_GRACE_MS);
+    await Promise.race([finished, new Promise((resolve) => grace.addEventListener('abort', resolve, { once: true }))]);
+    this.#abort.abort(CLOSING);
+    await finished;
+    await this.#consumer?.close();
+  }
+
+  #onFunctionChange(isOpen: boolean, error: EisError | undefined): void {
+    const { log, metrics, model } = this.#options;
+    if (isOpen) {
+      log.info({ model }, 'the function is back');
+      this.#consumer?.resume();
+    } else {
+      log.warn({ model, code: error?.code, err: error?.cause }, 'the function cannot serve; waiting for it');
+      metrics.countRetry('function');
+      this.#consumer?.pause();
+    }
+  }
+
+  // ── One message ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #begin(delivery: Delivery): void {
+    const task = this.#work(delivery).finally(() => {
+      this.#tasks.delete(task);
+      this.#options.metrics.setInFlight(this.#tasks.size);
+    });
+    this.#tasks.add(task);
+    this.#options.metrics.setInFlight(this.#tasks.size);
+  }
+
+  /** Settles a delivery in one way or another; never throws. */
+  async #work(delivery: Delivery): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.#extract(delivery).catch((thrown: unknown) => this.#fail(delivery, thrown));
+    } catch (thrown) {
+      if (thrown !== CLOSING) log.error({ err: thrown, source: delivery.message.source }, 'a message could not be settled; it goes back to the queue');
+      await this.#pauseUnlessClosing();
+      await delivery.release().catch((error: unknown) => log.error({ err: error, source: delivery.message.source }, 'a message could not be released; its lease will end'));
+    }
+  }
+
+  async #pauseUnlessClosing(): Promise<void> {
+    await wait(backoffMs(this.#backoff, 1, this.#backoff.baseMs / 1000), this.#stopping.signal).catch(() => undefined);
+  }
+
+  async #extract(delivery: Delivery): Promise<void> {
+    const { bucket, metrics } = this.#options;
+    const standing = await this.#writer.standing(delivery.message);
+    if (standing && standing.state !== 'accepted') return this.#dismiss(delivery, standing);
+    const state = await extract(delivery.message, {
+      readObject: (sha256) => bucket.get(sha256),
+      embed: async (load) => {
+        const started = performance.now();
+        const embedding = await this.#gate.embed(load, delivery.attempt);
+        metrics.observeEmbed((performance.now() - started) / 1000);
+        return embedding;
+      },
+      write: (write) => this.#writer.write(write),
+    });
+    metrics.countOutcome(state);
+    await delivery.ack();
+  }
+
+  /** A message whose outcome stands already: another delivery of it came this far and was cut off, or it was sent twice. */
+  async #dismiss(delivery: Delivery, { state, code = '', message = '' }: LedgerEntry): Promise<void> {
+    if (state === 'dead' && delivery.attempt >= this.#options.limits.deliveryMax) await delivery.reject({ code, message });
+    else await delivery.ack();
+  }
+
+  // ── Failures ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #fail(delivery: Delivery, thrown: unknown): Promise<void> {
+    if (thrown === CLOSING) throw thrown;
+    const error = toEisError(thrown);
+    const kind = failureKind(error);
+    const isLast = delivery.attempt >= this.#options.limits.deliveryMax;
+    if (kind === 'refused' || (kind === 'passing' && isLast)) {
+      await this.#settle(delivery.message, { state: 'rejected', code: error.code, message: error.message });
+      await delivery.ack();
+      return;
+    }
+    this.#options.log.warn({ source: delivery.message.source, attempt: delivery.attempt, code: error.code, err: error.cause }, error.message);
+    const reason = { code: error.code, message: error.message };
+    if (isLast) await this.#bury(delivery, reason);
+    else if (kind === 'passing') await wait(backoffMs(this.#backoff, delivery.attempt), this.#stopping.signal);
+    if (!isLast) this.#options.metrics.countRetry('message');
+    await delivery.reject(reason);
+  }
+
+  /** The ledger first: a message that is dead-lettered without an outcome would be waited for. */
+  async #bury({ message, attempt }: Delivery, reason: { readonly message: string }): Promise<void> {
+    const { code, message: detail } = new EisError('EIS_DELIVERY_LIMIT', { deliveries: attempt, detail: reason.message });
+    await this.#settle(message, { state: 'dead', code, message: detail });
+  }
+
+  async #settle(message: ImageMessage, outcome: Outcome): Promise<void> {
+    const { state } = await this.#writer.settle(message, outcome);
+    this.#options.metrics.countOutcome(state);
+  }
+}

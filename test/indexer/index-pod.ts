@@ -1,0 +1,55 @@
+/** An index pod in this process, over a store in memory, for tests. */
+import { onTestFinished } from 'vitest';
+import { DEFAULT_LIMITS } from '../../common/limits.js';
+import { SILENT_LOG } from '../../common/log.js';
+import { Metrics } from '../../common/metrics.js';
+import { ALL_SLOTS, type SlotRange } from '../../common/slots.js';
+import type { ImageWrite, LiveVersion } from '../../common/store/store.js';
+import { createIndexApp } from '../../indexer/app.js';
+import { ExactIndex } from '../../indexer/exact-index.js';
+import { IndexHost } from '../../indexer/index-host.js';
+import { createIndexMetrics } from '../../indexer/index-metrics.js';
+import { scan } from '../../indexer/scan.js';
+import { MemoryStore } from '../support/memory-store.js';
+import { idOf, random, randomUnit } from './vectors.js';
+
+export const MODEL = 'm';
+export const V1: LiveVersion = { version: 'a'.repeat(64), dim: 4 };
+export const V2: LiveVersion = { version: 'b'.repeat(64), dim: 6 };
+
+/** An image whose vector is told by its name and the length. */
+export function image(name: string | number, dim = V1.dim): ImageWrite {
+  const id = idOf(name);
+  const vector = randomUnit(dim, random(Number.parseInt(id.slice(0, 8), 16)));
+  return { id, vector, url: `https://example.com/${name}`, origin: String(name), phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg' };
+}
+
+export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRange; shard?: string } = {}) {
+  const clock = { now: 1_700_000_000_000 };
+  const store = new MemoryStore({ now: () => clock.now, pageSize: 10 });
+  const metrics = new Metrics('indexer');
+  const indexMetrics = createIndexMetrics(metrics, () => host.stats());
+  const closed: string[] = [];
+  const createIndex = ({ dim }: LiveVersion): ExactIndex => {
+    const index = new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task) }, onScan: ({ seconds }) => indexMetrics.scanned(seconds) });
+    const close = index.close.bind(index);
+    index.close = async () => {
+      closed.push(`dim ${dim}`);
+      await close();
+    };
+    return index;
+  };
+  const host: IndexHost = new IndexHost({ model: MODEL, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, now: () => clock.now });
+  const app = createIndexApp({ model: MODEL, shard, algorithm: 'brute', host, limits: DEFAULT_LIMITS, log: SILENT_LOG, metrics, indexMetrics });
+  onTestFinished(async () => {
+    await app.close();
+    await host.close();
+  });
+  /** Polls, and waits for what that set off. */
+  const follow = async (): Promise<void> => {
+    clock.now += 500;
+    await host.poll();
+    await host.whenLoaded();
+  };
+  return { clock, store, host, app, metrics, closed, follow };
+}

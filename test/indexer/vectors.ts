@@ -1,0 +1,36 @@
+/** Vectors and ids for the tests of indexes, and the reference that exact ones equal. */
+import { createHash } from 'node:crypto';
+import { compareHits, normalise } from '../../common/vector.js';
+import type { Hit, VectorEntry } from '../../indexer/vector-index.js';
+
+export const idOf = (text: string | number): string => createHash('sha256').update(String(text)).digest('hex');
+
+/** A generator of numbers in [0, 1) by a seed: mulberry32. */
+export function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export function randomUnit(dim: number, next: () => number): Float32Array {
+  return normalise(Array.from({ length: dim }, () => next() - 0.5));
+}
+
+export function randomEntries(count: number, dim: number, seed = 1): VectorEntry[] {
+  const next = random(seed);
+  return Array.from({ length: count }, (_, i) => ({ id: idOf(`${seed}/${i}`), vector: randomUnit(dim, next) }));
+}
+
+/** The top of a plain float64 scan. */
+export function reference(entries: Iterable<VectorEntry>, query: Float32Array, top: number): Hit[] {
+  const hits = Array.from(entries, ({ id, vector }) => {
+    let score = 0;
+    for (const [i, x] of vector.entries()) score += x * (query[i] as number);
+    return { id, score };
+  });
+  return hits.sort(compareHits).slice(0, top);
+}
