@@ -179,7 +179,7 @@ export const LedgerEntrySchema = Type.Object({
   submission: Type.String(),
   source: Type.String(),
   model: Type.String(),
-  state: Type.Union(LEDGER_STATES.map((state) => Type.Literal(state))),
+  state: Type.Enum(LEDGER_STATES),
   id: Type.Optional(ImageId),
   code: Type.Optional(Type.String()),
   message: Type.Optional(Type.String()),
@@ -200,11 +200,12 @@ export const LedgerAnswer = Type.Object(
 export type LedgerAnswer = Static<typeof LedgerAnswer>;
 
 export const DeleteAnswer = Type.Object({ id: ImageId, models: Type.Array(Type.String(), { description: 'the models it was removed from' }) });
+export type DeleteAnswer = Static<typeof DeleteAnswer>;
 
 /** The query of `GET /images`; the gateway passes it on to the wrapper. */
 export const LedgerQuery = Type.Object({
   submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source })),
-  state: Type.Optional(Type.Union(LEDGER_STATES.map((state) => Type.Literal(state)))),
+  state: Type.Optional(Type.Enum(LEDGER_STATES)),
   limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
   after: Type.Optional(Type.String({ maxLength: 512 })),
 });

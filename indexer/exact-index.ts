@@ -39,6 +39,7 @@ interface OpenSearch {
 
 export interface ExactIndexOptions {
   readonly dim: number;
+  /** The index's own: closed with it. */
   readonly scanner: Scanner;
   /** Told of every scan: how long it took and for how many queries. */
   readonly onScan?: (scan: { readonly seconds: number; readonly queries: number }) => void;
@@ -94,6 +95,7 @@ export class ExactIndex implements VectorIndex {
 
   async close(): Promise<void> {
     await this.#passes.close();
+    await this.#scanner.close();
     this.#rows.clear();
   }
 

@@ -28,6 +28,8 @@ export interface IndexHostOptions {
   readonly createIndex: (live: LiveVersion) => VectorIndex;
   readonly log: Log;
   readonly observer: HostObserver;
+  /** Called when an index was swapped out and closed: its memory may be given back. */
+  readonly reclaim?: () => void;
   /** ms since the epoch. */
   readonly now?: () => number;
 }
@@ -74,7 +76,7 @@ export class IndexHost {
   #isReady = false;
 
   constructor(options: IndexHostOptions) {
-    this.#options = { now: Date.now, ...options };
+    this.#options = { now: Date.now, reclaim: () => undefined, ...options };
     this.#startedAt = this.#options.now();
   }
 
@@ -200,12 +202,17 @@ export class IndexHost {
       this.#isReady = true;
       observer.loaded(shard.loadS);
       log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS }, 'loaded');
-      await before?.index.close();
+      if (before) await this.#letGo(before);
       return shard;
     } catch (error) {
       observer.loadFailed();
       throw error;
     }
+  }
+
+  async #letGo({ index }: Shard): Promise<void> {
+    await index.close();
+    this.#options.reclaim();
   }
 
   async #loadShard(live: LiveVersion): Promise<Shard> {

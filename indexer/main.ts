@@ -12,7 +12,7 @@ import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
 import { startPollLoop } from './poll-loop.js';
-import { createScanPool } from './scan-pool.js';
+import { reclaimMemory } from './reclaim.js';
 
 const POLL_EVERY_MS = 500;
 const POLL_BACKOFF_MAX_MS = 5_000;
@@ -31,15 +31,15 @@ runMain(async () => {
 
   const metrics = new Metrics('indexer', { model, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
-  const pool = createScanPool();
   const store = await openStore(environment);
   const host: IndexHost = new IndexHost({
     model,
     slots: slotRange(index, of),
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, scanner: pool, onScan: ({ seconds }) => indexMetrics.scanned(seconds) }),
+    createIndex: ({ dim }) => indexing.create({ dim, onScan: ({ seconds }) => indexMetrics.scanned(seconds) }),
     log,
     observer: indexMetrics,
+    reclaim: reclaimMemory,
   });
   const app = createIndexApp({ model, shard, algorithm: indexing.algorithm, host, limits: environment.limits, log, metrics, indexMetrics });
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort + PORT_OFFSET, log });
@@ -52,7 +52,7 @@ runMain(async () => {
       log.error({ err: error, waitMs }, 'following the store failed');
     },
   });
-  closeOnSignal([app, { close: () => loop.stop() }, host, pool, store], log);
+  closeOnSignal([app, { close: () => loop.stop() }, host, store], log);
 });
 
 function readModel({ model }: Environment, config: Config): string {

@@ -1,4 +1,7 @@
-/** Runs scans in worker threads, off the event loop that answers requests. One pool serves every index of a process. */
+/**
+ * Runs scans in worker threads, off the event loop that answers requests. Every index has a pool of its own: a worker's
+ * references to shared memory are only gone for sure when the worker is, and so is the memory of a closed index.
+ */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { compiledUrl } from '../common/package-root.js';
@@ -10,14 +13,11 @@ export interface Scanner {
   /** How many tasks run at once. */
   readonly threads: number;
   scan(task: ScanTask): Promise<Ranked[]>;
-}
-
-export interface ScanPool extends Scanner {
   close(): Promise<void>;
 }
 
 /** @param threads worker threads; default: as many as the process may use at once */
-export function createScanPool({ threads = availableParallelism() }: { readonly threads?: number } = {}): ScanPool {
+export function createScanPool({ threads = availableParallelism() }: { readonly threads?: number } = {}): Scanner {
   const pool = new Piscina<ScanTask, Ranked[]>({
     filename: compiledUrl('indexer/scan-worker.ts').href,
     name: 'scan',

@@ -41,13 +41,14 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   const main = join(target, 'model.json');
   if (await exists(main)) return main;
   const unfinished = `${target}.${randomUUID()}.part`;
+  const signal = AbortSignal.timeout(options.timeoutMs ?? DOWNLOAD_TIMEOUT_MS);
   try {
-    await fetchModel(url, unfinished, options);
+    await fetchModel(url, unfinished, { ...options, signal });
     await rename(unfinished, target).catch(async (error: unknown) => {
       if (!(await exists(main))) throw error;
     });
   } catch (thrown) {
-    throw isEisError(thrown) ? thrown : downloadError(options.url, thrown);
+    throw isEisError(thrown) ? thrown : downloadError(options.url, thrown, signal.aborted);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
@@ -65,10 +66,9 @@ function mainFileUrl(text: string): URL {
   return url;
 }
 
-async function fetchModel(url: URL, folder: string, options: DownloadOptions): Promise<void> {
-  const { timeoutMs = DOWNLOAD_TIMEOUT_MS, bytesMax = MODEL_BYTES_MAX } = options;
+async function fetchModel(url: URL, folder: string, options: DownloadOptions & { readonly signal: AbortSignal }): Promise<void> {
+  const { signal, bytesMax = MODEL_BYTES_MAX } = options;
   const budget = { bytes: bytesMax };
-  const signal = AbortSignal.timeout(timeoutMs);
   const agent = new Agent({ connect: { timeout: 10_000 } });
   const fetchTo = (from: URL, path: string): Promise<void> => fetchFile(from, path, { agent, signal, budget });
   try {
@@ -111,7 +111,7 @@ interface Transfer {
 async function fetchFile(url: URL, path: string, { agent, signal, budget }: Transfer): Promise<void> {
   const { statusCode, body } = await request(url, { dispatcher: agent.compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX })), signal });
   if (statusCode !== 200) {
-    body.destroy();
+    body.on('error', () => undefined).destroy();
     throw new EisError('EIS_MODEL_DOWNLOAD', { url: url.href, detail: `its host answered ${statusCode}.` });
   }
   const bounded = new Transform({
@@ -125,8 +125,7 @@ async function fetchFile(url: URL, path: string, { agent, signal, budget }: Tran
   await pipeline(body as Readable, bounded, createWriteStream(path), { signal });
 }
 
-function downloadError(url: string, cause: unknown): EisError {
-  const isTimeout = cause instanceof Error && cause.name === 'TimeoutError';
+function downloadError(url: string, cause: unknown, isTimeout: boolean): EisError {
   return new EisError('EIS_MODEL_DOWNLOAD', { url, detail: isTimeout ? 'it took too long.' : 'its host does not answer, or the transfer broke off. Check the URL and the network.' }, { cause });
 }
 

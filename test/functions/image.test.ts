@@ -83,7 +83,6 @@ describe('createImageDecoder()', () => {
     const decoded = await decode(turned, SIZE);
     expect([decoded.width, decoded.height]).toEqual([60, 40]);
     expect(meanDifference(decoded.pixels, reference.pixels)).toBeLessThan(3);
-    expect(decoded.phash).toBe(reference.phash);
   });
 
   it('gives three equal channels of a grey image', async () => {

@@ -8,10 +8,12 @@ import type { VectorEntry } from '../../indexer/vector-index.js';
 import { describeVectorIndexContract } from './vector-index-contract.js';
 import { idOf, random, randomEntries, randomUnit, reference } from './vectors.js';
 
+/** Worker threads, shared by the indexes of these tests: starting them takes longer than a test. */
 const pool = createScanPool({ threads: 2 });
 afterAll(() => pool.close());
+const shared: Scanner = { ...pool, close: async () => undefined };
 
-describeVectorIndexContract('ExactIndex', { exact: true, create: (dim) => new ExactIndex({ dim, scanner: pool }) });
+describeVectorIndexContract('ExactIndex', { exact: true, create: (dim) => new ExactIndex({ dim, scanner: shared }) });
 
 /** Scans in this thread, when it is let: so that a test decides what happens while a scan runs. */
 function heldScanner(): Scanner & { readonly tasks: ScanTask[]; release(): void } {
@@ -26,6 +28,7 @@ function heldScanner(): Scanner & { readonly tasks: ScanTask[]; release(): void 
       await gate;
       return scan(task);
     },
+    close: async () => undefined,
     release() {
       release();
       gate = new Promise((resolve) => (release = resolve));
@@ -42,7 +45,7 @@ describe('ExactIndex', () => {
   it('scores exactly as dot() does', async () => {
     const dim = 1280;
     const entries = randomEntries(41, dim);
-    const index = new ExactIndex({ dim, scanner: pool });
+    const index = new ExactIndex({ dim, scanner: shared });
     await index.upsert(entries);
     const wide = randomUnit(dim, random(11));
     const [hits] = await index.search([wide], { top: 41 });
@@ -113,7 +116,7 @@ describe('ExactIndex', () => {
 
   it('gives the memory of dead rows back, and nothing of the living', async () => {
     const entries = randomEntries(8192, DIM);
-    const index = new ExactIndex({ dim: DIM, scanner: pool });
+    const index = new ExactIndex({ dim: DIM, scanner: shared });
     await index.upsert(entries);
     const full = index.memoryBytes;
     await index.remove(entries.slice(0, 7000).map(({ id }) => id));
@@ -127,7 +130,7 @@ describe('ExactIndex', () => {
 
   it('does not rewrite a vector that it holds already', async () => {
     const entries = randomEntries(1000, DIM);
-    const index = new ExactIndex({ dim: DIM, scanner: pool });
+    const index = new ExactIndex({ dim: DIM, scanner: shared });
     await index.upsert(entries);
     const before = index.memoryBytes;
     for (let round = 0; round < 5; round++) await index.upsert(entries);
@@ -137,7 +140,7 @@ describe('ExactIndex', () => {
 
   it('rejects searches whose scan fails, and goes on', async () => {
     let failing = true;
-    const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)) } });
+    const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)), close: async () => undefined } });
     await index.upsert(randomEntries(5, DIM));
     await expect(index.search([query], { top: 1 })).rejects.toThrow('worker died');
     failing = false;
@@ -160,7 +163,7 @@ const command = fc.oneof(
 
 describe('ExactIndex under any interleaving of writes', () => {
   it('equals the float64 reference, with and without a predicate', async () => {
-    const inline: Scanner = { threads: 3, scan: async (task) => scan(task) };
+    const inline: Scanner = { threads: 3, scan: async (task) => scan(task), close: async () => undefined };
     await fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 60 }), async (commands) => {
         const index = new ExactIndex({ dim: PROPERTY_DIM, scanner: inline });

@@ -28,7 +28,7 @@ export function setUp({ slots = ALL_SLOTS, pageSize = 3 }: { slots?: SlotRange; 
   const clock = { store: START, pod: START };
   const store = new MemoryStore({ now: () => clock.store, pageSize });
   const collection = store.collection('m', LIVE);
-  const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => scan(task) } });
+  const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined } });
   const catalog = new Catalog();
   const changes: [ChangeKind, string][] = [];
   const follower = new Follower({ collection, slots, index, catalog, now: () => clock.pod, onChange: (kind, id) => changes.push([kind, id]) });

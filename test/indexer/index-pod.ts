@@ -31,7 +31,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRan
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   const closed: string[] = [];
   const createIndex = ({ dim }: LiveVersion): ExactIndex => {
-    const index = new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task) }, onScan: ({ seconds }) => indexMetrics.scanned(seconds) });
+    const index = new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined }, onScan: ({ seconds }) => indexMetrics.scanned(seconds) });
     const close = index.close.bind(index);
     index.close = async () => {
       closed.push(`dim ${dim}`);

@@ -1,0 +1,50 @@
+/** Takes images in: what it says is accepted is in the queue of every model, and has an entry in the ledger. */
+import { randomBytes } from 'node:crypto';
+import type { Ledger, LedgerKey } from '../common/store/store.js';
+import type { ImageMessage, IngestAnswer } from '../common/wire.js';
+import { PublishError, type ImageQueue } from './queue/queue.js';
+
+export interface AcceptParts {
+  readonly queue: Pick<ImageQueue, 'publish'>;
+  readonly ledger: Pick<Ledger, 'accept' | 'getMany'>;
+  /** The models whose workers get the images. */
+  readonly models: readonly string[];
+}
+
+/**
+ * Publishes the sources of a submission, then notes them in the ledger. A source that the ledger knows was confirmed
+ * before: it is not published again, so that sending a request twice changes nothing.
+ *
+ * @throws PublishError when the queue did not confirm all, naming what it has
+ */
+export async function accept({ submission, sources }: { readonly submission: string; readonly sources: readonly string[] }, parts: AcceptParts): Promise<IngestAnswer> {
+  const distinct = [...new Set(sources)];
+  const isKnown = await findKnown(submission, distinct, parts);
+  const acceptedAt = Date.now();
+  const messages = distinct.map((source): ImageMessage => ({ submission, source, acceptedAt }));
+  const fresh = messages.filter((_, i) => !isKnown[i]);
+  try {
+    await parts.queue.publish(fresh);
+  } catch (thrown) {
+    const { failure, confirmed } = thrown instanceof PublishError ? thrown : new PublishError(thrown, []);
+    await note(confirmed, parts);
+    throw new PublishError(failure, messages.filter((message, i) => isKnown[i] || confirmed.includes(message)));
+  }
+  await note(fresh, parts);
+  return { submission, accepted: distinct.length, sources: distinct };
+}
+
+async function findKnown(submission: string, sources: readonly string[], { ledger, models }: AcceptParts): Promise<boolean[]> {
+  const entries = await ledger.getMany(sources.flatMap((source) => models.map((model) => ({ submission, source, model }))));
+  return sources.map((_, i) => entries.slice(i * models.length, (i + 1) * models.length).every((entry) => entry !== undefined));
+}
+
+async function note(messages: readonly ImageMessage[], { ledger, models }: AcceptParts): Promise<void> {
+  const keys = messages.flatMap(({ submission, source }) => models.map((model): LedgerKey => ({ submission, source, model })));
+  if (keys.length > 0) await ledger.accept(keys);
+}
+
+/** A new submission id. Ids sort by the time they were made. */
+export function newSubmissionId(): string {
+  return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(8).toString('hex')}`;
+}

@@ -1,0 +1,144 @@
+/** The wrapper: takes images in over HTTP, says what became of them, and hands out those that were sent as bytes. */
+import multipart from '@fastify/multipart';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { Bucket } from '../common/bucket/bucket.js';
+import { EisError } from '../common/errors.js';
+import { createService, type App } from '../common/http.js';
+import type { Limits } from '../common/limits.js';
+import type { Log } from '../common/log.js';
+import type { Metrics } from '../common/metrics.js';
+import type { LedgerEntry, Store } from '../common/store/store.js';
+import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
+import { accept, newSubmissionId } from './accept.js';
+import { imageType } from './image-type.js';
+import { PublishError, type ImageQueue } from './queue/queue.js';
+import { receiveSources } from './receive.js';
+
+export interface WrapperParts {
+  readonly queue: ImageQueue;
+  readonly store: Store;
+  readonly bucket: Bucket;
+  /** The models whose workers get the images. */
+  readonly ingestModels: readonly string[];
+  /** Every model: an image is removed from all. */
+  readonly models: readonly string[];
+  readonly limits: Limits;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** Around each URL of a JSON body: quotes, a comma, escapes. */
+const URL_EXTRA_BYTES = 64;
+
+/** Bodies that stay a stream until they are read. */
+const STREAMED = ['application/x-ndjson', 'application/octet-stream', /^image\//];
+
+const Params = Type.Object({ id: Type.String() });
+
+export async function createWrapperApp(parts: WrapperParts): Promise<App> {
+  const { limits, metrics, log } = parts;
+  const bodyBytesMax = limits.imagesPerRequestMax * (limits.urlLengthMax + URL_EXTRA_BYTES);
+  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: 'taking images' }), bodyBytesMax });
+  await app.register(multipart);
+  for (const type of STREAMED) app.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
+  addIngest(app, parts);
+  addLedger(app, parts);
+  addImages(app, parts);
+  return app;
+}
+
+// ── Taking images in ────────────────────────────────────────────────────────────────────────────────────────────────
+
+function addIngest(app: App, { queue, store, bucket, ingestModels, limits, metrics }: WrapperParts): void {
+  const accepted = metrics.counter('ingest_accepted_total', 'Images that every queue confirmed');
+  const received = metrics.counter('ingest_bytes_total', 'Bytes of images that were stored in the bucket');
+  const querystring = Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source })) });
+  app.post('/images', { schema: { querystring } }, async (request, reply) => {
+    const submission = request.query.submission ?? submissionHeader(request) ?? newSubmissionId();
+    try {
+      const sources = await receiveSources(request, { bucket, limits, onBytes: (bytes) => received.inc(bytes) });
+      const answer = await accept({ submission, sources }, { queue, ledger: store.ledger, models: ingestModels });
+      accepted.inc(answer.accepted);
+      return await reply.code(202).send(answer);
+    } catch (thrown) {
+      request.raw.resume(); // what is left of the body is read over, so that the client gets to read its answer
+      if (thrown instanceof PublishError) return sendUnconfirmed(thrown, submission, { request, reply });
+      throw thrown;
+    }
+  });
+}
+
+function submissionHeader(request: FastifyRequest): string | undefined {
+  const sent = request.headers[HEADERS.submission];
+  if (sent === undefined || (typeof sent === 'string' && SUBMISSION_ID.test(sent))) return sent;
+  throw new EisError('EIS_BAD_REQUEST', { detail: `${HEADERS.submission} has 1 to 64 letters, digits, "-" or "_".` });
+}
+
+function sendUnconfirmed({ failure, confirmed }: PublishError, submission: string, { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply }): FastifyReply {
+  request.log.error({ err: failure.cause ?? failure, code: failure.code, reqId: request.id }, failure.message);
+  if (failure.retryAfterS !== undefined) void reply.header('retry-after', String(Math.ceil(failure.retryAfterS)));
+  return reply.code(failure.statusCode).send({ ...failure.toBody(), submission, confirmed: confirmed.map(({ source }) => source) });
+}
+
+// ── What became of them ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function addLedger(app: App, { store }: WrapperParts): void {
+  app.get('/images', { schema: { querystring: LedgerQuery } }, async (request): Promise<LedgerAnswer> => {
+    const { submission, state, limit, after } = request.query;
+    const { entries, next } = await store.ledger.list({ submission, state, limit, after });
+    const counts = submission === undefined ? {} : { counts: await store.ledger.counts(submission) };
+    return { entries: entries.map(toWire), next: next ?? null, ...counts };
+  });
+}
+
+function toWire({ submission, source, model, state, id, code, message, updatedAt }: LedgerEntry): LedgerEntryWire {
+  return {
+    submission, source, model, state,
+    ...(id === undefined ? {} : { id }),
+    ...(code === undefined ? {} : { code }),
+    ...(message === undefined ? {} : { message }),
+    updated_at: new Date(updatedAt).toISOString(),
+  };
+}
+
+// ── Stored images ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function addImages(app: App, { store, bucket, models }: WrapperParts): void {
+  app.get('/images/:id', { schema: { params: Params } }, async (request, reply) => {
+    const id = requireId(request.params.id);
+    const bytes = await bucket.get(id);
+    if (!bytes) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return sendImage(bytes, id, { request, reply });
+  });
+
+  app.delete('/images/:id', { schema: { params: Params } }, async (request): Promise<DeleteAnswer> => {
+    const id = requireId(request.params.id);
+    const removed = await Promise.all(models.map(async (model) => {
+      const live = await store.liveVersion(model);
+      return live !== undefined && store.collection(model, live).delete(id);
+    }));
+    if (!removed.includes(true)) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { id, models: models.filter((_, i) => removed[i]) };
+  });
+}
+
+function requireId(id: string): string {
+  if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+  return id;
+}
+
+/** Strangers' bytes on our own origin: what is not plainly an image is a download, and nothing in it may run. */
+function sendImage(bytes: Buffer, id: string, { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply }): FastifyReply {
+  const type = imageType(bytes);
+  const etag = `"${id}"`;
+  void reply.headers({
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; sandbox",
+    'cache-control': 'public, max-age=31536000, immutable',
+    etag,
+  });
+  if (request.headers['if-none-match']?.split(',').some((tag) => [etag, `W/${etag}`, '*'].includes(tag.trim()))) return reply.code(304).send();
+  if (type === undefined) void reply.header('content-disposition', 'attachment');
+  return reply.type(type ?? 'application/octet-stream').send(bytes);
+}

@@ -1,0 +1,50 @@
+import { memory } from '@tensorflow/tfjs-core';
+import { describe, expect, it } from 'vitest';
+import { packagePath } from '../../../common/package-root.js';
+import { chooseEngine } from '../../../functions/engines/choose-engine.js';
+import { tfjsNode } from '../../../functions/engines/tfjs-node.js';
+import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
+import { describeEngine, load } from './engine-contract.js';
+
+const TFJS_NODE: string = '@tensorflow/tfjs-node';
+const nodeMissing = await import(TFJS_NODE).then(() => undefined, () => `${TFJS_NODE} is not installed, or its binary is not`);
+
+describeEngine(tfjsWasm);
+describeEngine(tfjsNode, { skip: nodeMissing });
+
+const builtin = packagePath('models/builtin/model.json');
+
+describe('the engine tfjs-wasm over time', () => {
+  it('keeps no tensor of any of 1,000 images', async () => {
+    const model = await load(builtin, { layer: 'conv_f_0' });
+    const engine = await tfjsWasm.create(model);
+    const numbers = new Float32Array(112 * 112 * 3).fill(0.5);
+    await engine.embed(numbers);
+    const before = memory().numTensors;
+    for (let i = 0; i < 1_000; i++) await engine.embed(numbers);
+    expect(memory().numTensors).toBe(before);
+    engine.dispose();
+    expect(memory().numTensors).toBeLessThan(before);
+  });
+});
+
+describe('chooseEngine()', () => {
+  it.skipIf(nodeMissing === undefined)('falls back to tfjs-wasm, and says what it passed over', async () => {
+    const { engine, passedOver } = await chooseEngine(await load(builtin), 'auto');
+    expect(engine.name).toBe('tfjs-wasm');
+    expect(passedOver).toEqual([expect.stringContaining('tfjs-node')]);
+  });
+
+  it.skipIf(nodeMissing === undefined)('does not replace an engine that was asked for by name', async () => {
+    await expect(chooseEngine(await load(builtin), 'tfjs-node')).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('not installed') as string });
+  });
+
+  it('says that an engine is not in this release', async () => {
+    await expect(chooseEngine(await load(builtin), 'onnxruntime')).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('tfjs-wasm') as string });
+  });
+
+  it('does not go on to another engine when the model is broken', async () => {
+    const model = await load(builtin);
+    await expect(chooseEngine({ ...model, weights: [] }, 'auto')).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+  });
+});
