@@ -1,5 +1,4 @@
 /** Takes images in: what it says is accepted is in the queue of every model, and has an entry in the ledger. */
-import { randomBytes } from 'node:crypto';
 import type { Ledger, LedgerKey } from '../common/store/store.js';
 import type { ImageMessage, IngestAnswer } from '../common/wire.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
@@ -42,9 +41,4 @@ async function findKnown(submission: string, sources: readonly string[], { ledge
 async function note(messages: readonly ImageMessage[], { ledger, models }: AcceptParts): Promise<void> {
   const keys = messages.flatMap(({ submission, source }) => models.map((model): LedgerKey => ({ submission, source, model })));
   if (keys.length > 0) await ledger.accept(keys);
-}
-
-/** A new submission id. Ids sort by the time they were made. */
-export function newSubmissionId(): string {
-  return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(8).toString('hex')}`;
 }

@@ -85,7 +85,8 @@ async function storeParts(request: FastifyRequest, parts: ReceiveParts): Promise
   const sources: string[] = [];
   for await (const part of request.files(options)) {
     if (sources.length === imagesPerRequestMax) throw tooMany(imagesPerRequestMax);
-    sources.push(await store(part.file, part.filename as string | undefined, parts));
+    const filename: string | undefined = part.filename; // the plugin's type hides that a part may have none
+    sources.push(await store(part.file, filename, parts));
   }
   if (sources.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
   return sources;

@@ -159,7 +159,7 @@ export class Worker {
   // ── Failures ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #fail(delivery: Delivery, thrown: unknown): Promise<void> {
-    if (thrown === CLOSING) throw thrown;
+    if (thrown === CLOSING) throw CLOSING;
     const error = toEisError(thrown);
     const kind = failureKind(error);
     const isLast = delivery.attempt >= this.#options.limits.deliveryMax;

@@ -10,10 +10,11 @@ import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
 import type { LedgerEntry, Store } from '../common/store/store.js';
 import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
-import { accept, newSubmissionId } from './accept.js';
+import { accept } from './accept.js';
 import { imageType } from './image-type.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
 import { receiveSources } from './receive.js';
+import { newSubmissionId } from './submission-id.js';
 
 export interface WrapperParts {
   readonly queue: ImageQueue;

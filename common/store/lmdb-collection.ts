@@ -69,12 +69,13 @@ export class LmdbCollection implements VectorCollection {
     const standing = this.#images.get(image.id);
     if (!standing || standing.deletedAt !== undefined) {
       const { phash, width, height, format, origin } = image;
-      this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: now, updatedAt: now }, standing);
+      const updatedAt = changeTime(now, standing);
+      this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: updatedAt, updatedAt }, standing);
       void this.#vectors.put(image.id, encodeVector(image.vector));
       return 'stored';
     }
     if (!standing.urls.includes(image.url) && standing.urls.length < this.#urlsPerImageMax) {
-      this.#put(image.id, { ...standing, urls: [...standing.urls, image.url], updatedAt: now }, standing);
+      this.#put(image.id, { ...standing, urls: [...standing.urls, image.url], updatedAt: changeTime(now, standing) }, standing);
     }
     return standing.origin === image.origin ? 'stored' : 'duplicate';
   }
@@ -91,8 +92,8 @@ export class LmdbCollection implements VectorCollection {
       this.#images.transaction(() => {
         const standing = this.#images.get(id);
         if (!standing || standing.deletedAt !== undefined) return false;
-        const now = this.#now();
-        this.#put(id, { ...standing, updatedAt: now, deletedAt: now }, standing);
+        const updatedAt = changeTime(this.#now(), standing);
+        this.#put(id, { ...standing, updatedAt, deletedAt: updatedAt }, standing);
         return true;
       }),
     );
@@ -141,4 +142,9 @@ export class LmdbCollection implements VectorCollection {
     for await (const page of this.#livingPages({ start: 0, end: 65_536 }, KEY_PAGE)) living += page.length;
     return living;
   }
+}
+
+/** Every change of an image has a time of its own, even within a millisecond: a follower tells changes apart by it. */
+function changeTime(now: number, standing: ImageDocument | undefined): number {
+  return standing ? Math.max(now, standing.updatedAt + 1) : now;
 }

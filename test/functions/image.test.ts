@@ -1,8 +1,8 @@
-import { deflateSync, crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { createImageDecoder, type DecodeImage, type DecodedImage } from '../../functions/image.js';
+import { pngBomb, pngOf } from './support/png.js';
 import { seededRandom } from './support/tiny-model.js';
 
 const SIZE = { width: 32, height: 32 };
@@ -42,21 +42,6 @@ beforeAll(async () => {
 
 function meanDifference(a: Uint8Array, b: Uint8Array): number {
   return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
-}
-
-/** A PNG whose header promises what its data need not hold. */
-function pngOf(width: number, height: number, data: Buffer = deflateSync(Buffer.alloc(64))): Buffer {
-  const chunk = (type: string, body: Buffer): Buffer => {
-    const typed = Buffer.concat([Buffer.from(type, 'latin1'), body]);
-    const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
-    length.writeUInt32BE(body.length);
-    checksum.writeUInt32BE(crc32(typed));
-    return Buffer.concat([length, typed, checksum]);
-  };
-  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
 }
 
 describe('createImageDecoder()', () => {
@@ -116,7 +101,7 @@ describe('createImageDecoder()', () => {
 
   it('judges the pixels from the header, before it decodes any', async () => {
     await expect(decode(pngOf(30_000, 30_000), SIZE)).rejects.toMatchObject({ code: 'EIS_IMAGE_PIXELS', statusCode: 422, message: expect.stringContaining('30000×30000') as string });
-    await expect(decode(pngOf(2_000, 2_001, deflateSync(Buffer.alloc(2_001 * 6_001))), SIZE)).rejects.toMatchObject({ code: 'EIS_IMAGE_PIXELS' });
+    await expect(decode(pngBomb(2_000, 2_001), SIZE)).rejects.toMatchObject({ code: 'EIS_IMAGE_PIXELS' });
   });
 
   it('refuses every file that ends early', async () => {

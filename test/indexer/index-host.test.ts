@@ -78,7 +78,7 @@ describe('IndexHost', () => {
     expect(answer.modelVersion).toBe(V2.version);
     expect(answer.hits[0]?.[0]?.id).toBe(idOf(1));
     expect(pod.host.stats()).toMatchObject({ modelVersion: V2.version, dim: V2.dim, vectors: 50 });
-    expect(pod.closed).toEqual([`dim ${V1.dim}`]);
+    expect(pod.closed).toEqual([`dim ${V1.dim}`, 'reclaimed']);
   });
 
   it('finishes searches that run while it swaps', async () => {

@@ -29,6 +29,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRan
   const store = new MemoryStore({ now: () => clock.now, pageSize: 10 });
   const metrics = new Metrics('indexer');
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
+  /** Which indexes were closed, and that their memory was given back. */
   const closed: string[] = [];
   const createIndex = ({ dim }: LiveVersion): ExactIndex => {
     const index = new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined }, onScan: ({ seconds }) => indexMetrics.scanned(seconds) });
@@ -39,7 +40,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRan
     };
     return index;
   };
-  const host: IndexHost = new IndexHost({ model: MODEL, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, now: () => clock.now });
+  const host: IndexHost = new IndexHost({ model: MODEL, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, reclaim: () => void closed.push('reclaimed'), now: () => clock.now });
   const app = createIndexApp({ model: MODEL, shard, algorithm: 'brute', host, limits: DEFAULT_LIMITS, log: SILENT_LOG, metrics, indexMetrics });
   onTestFinished(async () => {
     await app.close();

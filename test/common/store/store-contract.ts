@@ -103,6 +103,16 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
         expect(after?.updatedAt).toBe(before?.updatedAt);
       });
 
+      it('gives every change of an image a later time, however fast they follow', async () => {
+        const times: number[] = [];
+        for (let i = 0; i < 5; i++) {
+          await collection().write([imageWrite('a', { url: `https://example.com/${i}`, origin: String(i) })]);
+          times.push((await collection().getMany([idOf('a')]))[0]!.updatedAt);
+        }
+        expect(new Set(times).size).toBe(5);
+        expect([...times].sort((a, b) => a - b)).toEqual(times);
+      });
+
       it('keeps a bounded number of sources', async () => {
         await collection().write(Array.from({ length: 150 }, (_, i) => imageWrite('a', { url: `https://example.com/${i}`, origin: String(i) })));
         const [record] = await collection().getMany([idOf('a')]);

@@ -1,0 +1,70 @@
+/** Finds what `eis ingest` is to send, one after the other: folders of any size are walked without being listed first. */
+import type { Stats } from 'node:fs';
+import { opendir, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { EisError } from '../common/errors.js';
+import { readLines } from './read-lines.js';
+
+/** Files that are taken for images in a folder. A file that is named itself is sent whatever its name. */
+const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif']);
+const LINE_CHARACTERS_MAX = 64 * 1024;
+
+/** As the user wrote it, or found under what the user wrote. */
+export type Found =
+  | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'skipped'; readonly path: string }
+  | { readonly kind: 'unreadable'; readonly path: string; readonly error: EisError };
+
+/**
+ * @param sources paths of files and folders, URLs, and "-" for URLs from `stdin`, one a line
+ */
+export async function* findSources(sources: readonly string[], stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
+  for (const source of sources) {
+    if (source === '-') yield* readUrls(stdin);
+    else if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) yield { kind: 'url', url: source };
+    else yield* findFiles(source);
+  }
+}
+
+async function* readUrls(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
+  for await (const line of readLines(stdin, LINE_CHARACTERS_MAX)) if (line.trim() !== '') yield { kind: 'url', url: line.trim() };
+}
+
+async function* findFiles(path: string): AsyncGenerator<Found> {
+  const entry = await statOrError(path);
+  if (entry instanceof EisError) yield { kind: 'unreadable', path, error: entry };
+  else if (entry.isDirectory()) yield* walk(path, '', new Set());
+  else yield { kind: 'file', path, name: basename(path), bytes: entry.size };
+}
+
+/** @param visited the folders that were entered, so that links in a circle end */
+async function* walk(folder: string, prefix: string, visited: Set<string>): AsyncGenerator<Found> {
+  try {
+    for await (const { name } of await opendir(folder)) if (!name.startsWith('.')) yield* visit(join(folder, name), `${prefix}${name}`, visited);
+  } catch (cause) {
+    yield { kind: 'unreadable', path: folder, error: unreadable(folder, cause) };
+  }
+}
+
+async function* visit(path: string, name: string, visited: Set<string>): AsyncGenerator<Found> {
+  const isImage = EXTENSIONS.has(extname(name).toLowerCase());
+  const entry = await statOrError(path);
+  if (entry instanceof EisError) yield isImage ? { kind: 'unreadable', path, error: entry } : { kind: 'skipped', path };
+  else if (entry.isDirectory()) {
+    const identity = `${entry.dev}:${entry.ino}`;
+    if (visited.has(identity)) return;
+    visited.add(identity);
+    yield* walk(path, `${name}/`, visited);
+  } else yield isImage && entry.isFile() ? { kind: 'file', path, name, bytes: entry.size } : { kind: 'skipped', path };
+}
+
+async function statOrError(path: string): Promise<Stats | EisError> {
+  return stat(path).catch((cause: unknown) => unreadable(path, cause));
+}
+
+export function unreadable(source: string, cause: unknown): EisError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const detail = code === 'ENOENT' ? 'there is no such file or folder.' : code === 'EACCES' ? 'permission denied.' : message;
+  return new EisError('EIS_SOURCE_UNREADABLE', { source, detail }, { cause });
+}

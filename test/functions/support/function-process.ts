@@ -1,0 +1,67 @@
+/** The function as production runs it: functions-framework in a process of its own, on the compiled module. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { compiledUrl, packagePath } from '../../../common/package-root.js';
+
+export interface FunctionProcess {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** What it wrote to stdout and stderr so far. */
+  readonly output: () => string;
+  /** The most memory it ever held, in MB; undefined where the system does not tell. */
+  readonly peakMemoryMb: () => number | undefined;
+  readonly stop: () => Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Starts without waiting until it is ready. */
+export async function spawnFunction(environment: Record<string, string> = {}): Promise<FunctionProcess> {
+  const port = await freePort();
+  const child = fork(packagePath('node_modules/@google-cloud/functions-framework/build/src/main.js'), ['--target=embed', `--source=${fileURLToPath(compiledUrl('functions/index.ts'))}`], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', MODEL: 'builtin', EIS_CONFIG: packagePath('config.json'), LOG_LEVEL: 'info', ...environment },
+    execArgv: [],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)));
+  const exited = once(child, 'exit');
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    child,
+    output: () => output,
+    peakMemoryMb: () => readPeakMemory(child.pid as number),
+    stop: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+export async function startFunction(environment: Record<string, string> = {}): Promise<FunctionProcess> {
+  const started = await spawnFunction(environment);
+  for (;;) {
+    if (started.child.exitCode !== null) throw new Error(`The function ended with ${started.child.exitCode}:\n${started.output()}`);
+    const ready = await fetch(`${started.url}/ready`).then(({ ok }) => ok, () => false);
+    if (ready) return started;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function readPeakMemory(pid: number): number | undefined {
+  const file = `/proc/${pid}/status`;
+  const kilobytes = existsSync(file) ? /VmHWM:\s+(\d+)/.exec(readFileSync(file, 'utf8'))?.[1] : undefined;
+  return kilobytes === undefined ? undefined : Number(kilobytes) / 1024;
+}
