@@ -2,6 +2,7 @@
 /** `npm start`: every role of config.json on this machine, each in its own process, with embedded queue, store and bucket. */
 import { realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
@@ -22,6 +23,7 @@ export interface StartOptions {
 
 /** Everything is stopped within 5 s. */
 const KILL_AFTER_MS = 4_200;
+const PORTS_WAIT_MS = 5_000;
 
 const HELP = `npm start -- [--images DIR]
 
@@ -57,8 +59,14 @@ function checkFolder(folder: string): void {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new EisError('EIS_SOURCE_UNREADABLE', { source: resolve(folder), detail: 'there is no such folder. Name one with images after --images.' });
 }
 
+/** Processes of a start that was killed need a moment to end: their ports are waited for. */
 async function checkPorts(specs: readonly ProcessSpec[]): Promise<void> {
-  const [taken] = await findTakenPorts(specs);
+  const deadline = Date.now() + PORTS_WAIT_MS;
+  let [taken] = await findTakenPorts(specs);
+  while (taken && Date.now() < deadline) {
+    await sleep(100);
+    [taken] = await findTakenPorts(specs);
+  }
   if (!taken) return;
   const variable = taken.name === 'gateway' ? 'PORT' : 'EIS_BASE_PORT';
   throw new EisError('EIS_ENVIRONMENT_INVALID', { variable, detail: `port ${taken.port}, for the ${taken.name}, is taken by another program (is it running already?). Stop that, or choose other ports with EIS_BASE_PORT=9080.` });

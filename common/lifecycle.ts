@@ -50,6 +50,7 @@ export function closeOnSignal(parts: readonly Closable[], log: Log): void {
   process.once('SIGTERM', () => close('SIGTERM'));
   process.once('SIGINT', () => close('SIGINT'));
   process.once('disconnect', () => close('the supervisor is gone'));
+  if (process.connected === false) close('the supervisor is gone'); // before anyone listened
 }
 
 async function closeAll(parts: readonly Closable[], log: Log): Promise<void> {

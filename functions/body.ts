@@ -11,19 +11,16 @@ import type { BodyBound } from './admission.js';
  */
 export function readBody(request: IncomingMessage, bound: BodyBound, timeoutMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const collected = collect(Number(request.headers['content-length'] ?? 0));
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).on('data', () => undefined);
       settle();
     };
     const onData = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes > bound.bytesMax) finish(() => reject(bound.tooLarge()));
+      if (collected.add(chunk) > bound.bytesMax) finish(() => reject(bound.tooLarge()));
     };
-    const onEnd = (): void => finish(() => resolve(Buffer.concat(chunks, bytes)));
+    const onEnd = (): void => finish(() => resolve(collected.whole()));
     const onClose = (): void => finish(() => reject(new ClientGone()));
     const timer = setTimeout(() => finish(() => reject(new EisError('EIS_BODY_TIMEOUT', { timeoutMs }))), timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', () => undefined);
@@ -32,3 +29,27 @@ export function readBody(request: IncomingMessage, bound: BodyBound, timeoutMs: 
 
 /** The client closed the connection before its request was whole: nobody is there to be answered. */
 export class ClientGone extends Error {}
+
+interface Collected {
+  /** Returns the bytes so far. */
+  readonly add: (chunk: Buffer) => number;
+  readonly whole: () => Buffer;
+}
+
+/**
+ * Puts chunks together: into one buffer where the length was announced (Node holds the body to it), so that an image is
+ * in memory once; else as they come.
+ */
+function collect(announced: number): Collected {
+  const buffer = Buffer.allocUnsafe(announced);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return {
+    add: (chunk) => {
+      if (announced > 0) chunk.copy(buffer, bytes);
+      else chunks.push(chunk);
+      return (bytes += chunk.length);
+    },
+    whole: () => (announced > 0 ? buffer.subarray(0, bytes) : Buffer.concat(chunks, bytes)),
+  };
+}

@@ -69,13 +69,15 @@ async function startEmbedder(config: ModelConfig, environment: Environment, log:
   return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
 }
 
-/** Takes no more connections, and waits for the requests that are under way. */
-function closeServer(server: Server | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (!server) return resolve();
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+/** How often connections that have become idle are looked for while closing. */
+const IDLE_CHECK_MS = 20;
+
+/** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */
+async function closeServer(server: Server | undefined): Promise<void> {
+  if (!server) return;
+  const closing = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  await new Promise((resolve) => server.close(resolve));
+  clearInterval(closing);
 }
 
 /** A rejection that nobody handled is a mistake of ours, but no reason to drop every image under way; an exception is. */

@@ -31,12 +31,16 @@ export interface WorkerOptions {
   readonly log: Log;
   /** Waits between attempts; the default suits a service that restarts in seconds. */
   readonly backoff?: Backoff;
+  /** Time that closing leaves to the calls under way. */
+  readonly closeGraceMs?: number;
 }
 
 const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 10_000 };
 
-/** Time that closing leaves to the calls under way. */
-const CLOSE_GRACE_MS = 2_000;
+const DEFAULT_CLOSE_GRACE_MS = 2_000;
+
+/** Time that what was given up has to let go; a call that does not is left behind. */
+const ABORT_GRACE_MS = 500;
 
 /** Why work is given up that is not finished when the worker closes. */
 const CLOSING = new Error('The worker is closing.');
@@ -85,12 +89,18 @@ export class Worker {
     this.#consumer?.pause();
     this.#stopping.abort(CLOSING);
     this.#writer.flush();
-    const finished = Promise.all(this.#tasks);
-    const grace = AbortSignal.timeout(CLOSE_GRACE_MS);
-    await Promise.race([finished, new Promise((resolve) => grace.addEventListener('abort', resolve, { once: true }))]);
+    await this.#finished(this.#options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS);
     this.#abort.abort(CLOSING);
-    await finished;
+    await this.#finished(ABORT_GRACE_MS);
     await this.#consumer?.close();
+  }
+
+  /** Resolves when no message is in hand any more, at the latest after `ms`. */
+  async #finished(ms: number): Promise<void> {
+    const over = new AbortController();
+    const late = wait(ms, over.signal).catch(() => undefined);
+    await Promise.race([Promise.all(this.#tasks), late]);
+    over.abort();
   }
 
   #onFunctionChange(isOpen: boolean, error: EisError | undefined): void {

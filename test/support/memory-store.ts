@@ -90,7 +90,7 @@ export class MemoryCollection implements VectorCollection {
     await this.#options.before('delete');
     const standing = this.#images.get(id);
     if (!standing || standing.deletedAt !== undefined) return false;
-    const now = this.#options.now();
+    const now = this.#changeTime(standing);
     this.#images.set(id, { ...standing, updatedAt: now, deletedAt: now });
     return true;
   }
@@ -127,9 +127,13 @@ export class MemoryCollection implements VectorCollection {
     this.#images.set(record.id, { ...record, origin: '' });
   }
 
+  #changeTime(standing: StoredImage | undefined): number {
+    return standing ? Math.max(this.#options.now(), standing.updatedAt + 1) : this.#options.now();
+  }
+
   #writeOne({ url, ...image }: ImageWrite): WriteOutcome {
-    const now = this.#options.now();
     const standing = this.#images.get(image.id);
+    const now = this.#changeTime(standing);
     if (!standing || standing.deletedAt !== undefined) {
       this.#images.set(image.id, { ...image, urls: [url], createdAt: now, updatedAt: now, deletedAt: undefined });
       return 'stored';
