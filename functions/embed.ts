@@ -102,7 +102,7 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
 }
 
 /** Answers, counts and logs a request that failed, wherever it failed. */
-export function refuse(parts: Pick<EmbedParts, 'log' | 'observed'>, request: ReadRequest, response: ServerResponse, thrown: unknown): void {
+function refuse(parts: Pick<EmbedParts, 'log' | 'observed'>, request: ReadRequest, response: ServerResponse, thrown: unknown): void {
   const error = toEisError(thrown);
   sendError(request, response, error);
   noteRefusal(parts, request, error);

@@ -29,11 +29,11 @@ const LINE_EXTRA_CHARACTERS = 1024;
  */
 export async function receiveSources(request: FastifyRequest, parts: ReceiveParts): Promise<string[]> {
   const type = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
-  if (type === undefined) throw new EisError('EIS_MEDIA_TYPE', { received: 'none', accepted: ACCEPTED });
   if (type === 'application/json') return parseUrls(urlsOf(request.body), parts);
   if (type === 'application/x-ndjson') return parseUrls(await readNdjson(request.body as Readable, parts), parts);
   if (type === 'multipart/form-data') return storeParts(request, parts);
-  return [await store(request.body as Readable, undefined, parts)];
+  if (type === 'application/octet-stream' || type?.startsWith('image/')) return [await store(request.body as Readable, undefined, parts)];
+  throw new EisError('EIS_MEDIA_TYPE', { received: type ?? 'none', accepted: ACCEPTED });
 }
 
 // ── URLs ────────────────────────────────────────────────────────────────────────────────────────────────────────────

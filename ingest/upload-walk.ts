@@ -34,7 +34,7 @@ async function* readUrls(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found
 async function* findFiles(path: string): AsyncGenerator<Found> {
   const entry = await statOrError(path);
   if (entry instanceof EisError) yield { kind: 'unreadable', path, error: entry };
-  else if (entry.isDirectory()) yield* walk(path, '', new Set());
+  else if (entry.isDirectory()) yield* walk(path, '', new Set([identityOf(entry)]));
   else yield { kind: 'file', path, name: basename(path), bytes: entry.size };
 }
 
@@ -52,11 +52,15 @@ async function* visit(path: string, name: string, visited: Set<string>): AsyncGe
   const entry = await statOrError(path);
   if (entry instanceof EisError) yield isImage ? { kind: 'unreadable', path, error: entry } : { kind: 'skipped', path };
   else if (entry.isDirectory()) {
-    const identity = `${entry.dev}:${entry.ino}`;
+    const identity = identityOf(entry);
     if (visited.has(identity)) return;
     visited.add(identity);
     yield* walk(path, `${name}/`, visited);
   } else yield isImage && entry.isFile() ? { kind: 'file', path, name, bytes: entry.size } : { kind: 'skipped', path };
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
 }
 
 async function statOrError(path: string): Promise<Stats | EisError> {

@@ -31,10 +31,6 @@ export interface WrapperParts {
 
 /** Around each URL of a JSON body: quotes, a comma, escapes. */
 const URL_EXTRA_BYTES = 64;
-
-/** Bodies that stay a stream until they are read. */
-const STREAMED = ['application/x-ndjson', 'application/octet-stream', /^image\//];
-
 const Params = Type.Object({ id: Type.String() });
 
 export async function createWrapperApp(parts: WrapperParts): Promise<App> {
@@ -42,7 +38,9 @@ export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   const bodyBytesMax = limits.imagesPerRequestMax * (limits.urlLengthMax + URL_EXTRA_BYTES);
   const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: 'taking images' }), bodyBytesMax });
   await app.register(multipart);
-  for (const type of STREAMED) app.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
+  // Every body but JSON and multipart stays a stream, which `receiveSources` reads or refuses.
+  app.removeContentTypeParser('text/plain');
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   addIngest(app, parts);
   addLedger(app, parts);
   addImages(app, parts);

@@ -3,7 +3,7 @@
  * an IPC channel, which closes when this process dies, even by SIGKILL: that is how its children know to end.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync, type WriteStream } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
@@ -27,7 +27,7 @@ export interface SupervisorOptions {
   readonly onNotice: (notice: string) => void;
 }
 
-/** A process that cannot be started; `lines` is the end of what it said on stderr. */
+/** A process that cannot be started; `lines` is the end of what it said to a person. */
 export class ProcessFailure extends Error {
   constructor(readonly spec: ProcessSpec, readonly lines: readonly string[]) {
     super(`${spec.name} cannot be started.`);
@@ -42,16 +42,15 @@ class Supervised {
   #failedStarts = 0;
   #wasReady = false;
   #stopping = false;
-  #errorLines: string[] = [];
   readonly #abort = new AbortController();
-  readonly #log: WriteStream;
+  readonly #logFile: string;
   readonly #pidFile: string;
   failure: ProcessFailure | undefined;
 
   constructor(readonly spec: ProcessSpec, private readonly options: SupervisorOptions) {
     const file = join(options.logFolder, spec.name.replace(/[^\w.-]+/g, '-'));
-    if (existsSync(`${file}.log`)) renameSync(`${file}.log`, `${file}.log.1`);
-    this.#log = createWriteStream(`${file}.log`, { flags: 'a' });
+    this.#logFile = `${file}.log`;
+    if (existsSync(this.#logFile)) renameSync(this.#logFile, `${this.#logFile}.1`);
     this.#pidFile = `${file}.pid`;
   }
 
@@ -59,17 +58,15 @@ class Supervised {
     return this.#child?.pid;
   }
 
+  /** Output goes into the file itself, not through a pipe: a process whose supervisor was killed can still write its log and end. */
   start(): void {
     this.#startedAt = Date.now();
-    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true });
+    const log = openSync(this.#logFile, 'a');
+    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', log, log, 'ipc'], detached: true });
+    closeSync(log);
     this.#child = child;
     if (child.pid !== undefined) writeFileSync(this.#pidFile, `${child.pid}\n`);
-    child.stdout?.pipe(this.#log, { end: false });
-    child.stderr?.on('data', (chunk: Buffer) => {
-      this.#log.write(chunk);
-      this.#errorLines = [...this.#errorLines, ...chunk.toString('utf8').split('\n').filter((line) => line.trim() !== '')].slice(-ERROR_LINES_KEPT);
-    });
-    child.once('error', (error) => this.#errorLines.push(error.message));
+    child.once('error', () => void this.#onExit('it could not be started'));
     child.once('exit', (code, signal) => void this.#onExit(signal ?? `code ${code}`));
   }
 
@@ -79,7 +76,7 @@ class Supervised {
     if (this.#stopping) return;
     if (Date.now() - this.#startedAt > PROVEN_MS) this.#restartMs = RESTART_MIN_MS;
     if (!this.#wasReady && ++this.#failedStarts >= FAILED_STARTS_MAX) {
-      this.failure = new ProcessFailure(this.spec, this.#errorLines);
+      this.failure = new ProcessFailure(this.spec, readErrorLines(this.#logFile));
       return;
     }
     if (this.#wasReady) this.options.onNotice(`${this.spec.name} ended (${reason}); starting it again.`);
@@ -111,8 +108,12 @@ class Supervised {
       await ended;
       clearTimeout(kill);
     }
-    await new Promise((resolve) => this.#log.end(resolve));
   }
+}
+
+/** The end of what a process said to a person: the lines of its log that are no JSON. */
+function readErrorLines(logFile: string): string[] {
+  return readFileSync(logFile, 'utf8').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('{')).slice(-ERROR_LINES_KEPT);
 }
 
 async function isReady({ port, readyPath }: ProcessSpec): Promise<boolean> {
