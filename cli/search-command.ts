@@ -15,7 +15,7 @@ export async function searchCommand(image: string, { gateway, top, model, json }
   const query = new URLSearchParams({ top, ...(model === undefined ? {} : { model }) });
   const isUrl = /^(https?|gs):\/\//.test(image);
   const body = isUrl ? JSON.stringify({ url: image }) : await readImage(image);
-  const { statusCode, body: answer } = await request(`${gateway}/search?${query}`, {
+  const { statusCode, body: answer } = await request(`${gateway}/search?${query.toString()}`, {
     method: 'POST', body, headers: { 'content-type': isUrl ? 'application/json' : 'application/octet-stream' },
   }).catch((cause: unknown) => {
     throw new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });

@@ -40,7 +40,7 @@ export function createService({ log, metrics, readiness, bodyBytesMax }: Service
     genReqId: (request) => acceptRequestId(request.headers[HEADERS.requestId]),
     frameworkErrors: (thrown, request, reply) => {
       void reply.header(HEADERS.requestId, request.id);
-      sendError(normaliseError(thrown, bodyBytesMax), request as FastifyRequest, reply as FastifyReply);
+      sendError(normaliseError(thrown, bodyBytesMax), request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
   let closing = false;

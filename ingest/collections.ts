@@ -41,7 +41,7 @@ export class Collections {
       return;
     }
     this.#log.warn(
-      { model: this.#model, searched: standing.version, embedded: live.version },
+      { searched: standing.version, embedded: live.version },
       'The model changed: its images now go to a collection of their own, which is not searched until the live version is switched to it.',
     );
   }

@@ -104,12 +104,12 @@ export class Worker {
   }
 
   #onFunctionChange(isOpen: boolean, error: EisError | undefined): void {
-    const { log, metrics, model } = this.#options;
+    const { log, metrics } = this.#options;
     if (isOpen) {
-      log.info({ model }, 'the function is back');
+      log.info('the function is back');
       this.#consumer?.resume();
     } else {
-      log.warn({ model, code: error?.code, err: error?.cause }, 'the function cannot serve; waiting for it');
+      log.warn({ code: error?.code, err: error?.cause }, 'the function cannot serve; waiting for it');
       metrics.countRetry('function');
       this.#consumer?.pause();
     }

@@ -3,5 +3,5 @@ import { execFileSync } from 'node:child_process';
 import { packagePath } from '../../common/package-root.js';
 
 export function setup(): void {
-  try { execFileSync(process.execPath, [packagePath('node_modules/typescript/bin/tsc'), '-b'], { cwd: packagePath(), stdio: 'inherit' }); } catch { /* tolerant while several people edit at once */ }
+  execFileSync(process.execPath, [packagePath('node_modules/typescript/bin/tsc'), '-b'], { cwd: packagePath(), stdio: 'inherit' });
 }

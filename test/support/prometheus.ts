@@ -29,8 +29,8 @@ export function parsePrometheus(text: string): Sample[] {
     const series = `${name}{${labels}}`;
     if (seen.has(series)) throw new Error(`Line ${i + 1}: ${series} stands twice.`);
     seen.add(series);
-    const parsed: Record<string, string> = Object.fromEntries([...labels.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g)].map((match) => [match[1], match[2]]));
-    return [{ name, labels: parsed as Record<string, string>, value: Number(value.replace('Inf', 'Infinity')) }];
+    const parsed: Record<string, string> = Object.fromEntries([...labels.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g)].map(([, key = '', text = '']): [string, string] => [key, text]));
+    return [{ name, labels: parsed, value: Number(value.replace('Inf', 'Infinity')) }];
   });
 }
 

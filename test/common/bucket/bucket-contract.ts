@@ -7,7 +7,7 @@ import type { Bucket } from '../../../common/bucket/bucket.js';
 export interface BucketUnderTest {
   readonly bucket: Bucket;
   /** Every object that lies in it, complete or not. */
-  countFiles(): Promise<number>;
+  readonly countFiles: () => Promise<number>;
 }
 
 export const BUCKET_IMAGE_BYTES_MAX = 100_000;

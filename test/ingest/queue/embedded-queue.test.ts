@@ -55,7 +55,7 @@ describe('EmbeddedQueue and processes that are killed', () => {
     const child = fork(packagePath('test/support/queue-process.mjs'), [folder, mode, MODELS.join(',')], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     children.push(child);
     const said: string[] = [];
-    child.on('message', (text) => said.push(String(text)));
+    child.on('message', (text) => said.push(text as string));
     return { child, said, ended: new Promise((resolve) => child.once('exit', () => resolve())) };
   };
   const until = (condition: () => boolean): Promise<void> => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 15_000, interval: 10 });
