@@ -4,7 +4,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createEmbedClient } from '../../common/embed-client.js';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { dot } from '../../common/vector.js';
@@ -218,29 +218,31 @@ describe('the other routes', () => {
 
 describe('the function under pressure', () => {
   /** A request whose body never ends. */
-  const stuck = (): Promise<{ destroy: () => void; answer: Promise<number> }> =>
+  const stuck = (at: FunctionProcess): Promise<{ destroy: () => void; answer: Promise<number> }> =>
     new Promise((resolve) => {
-      const request = httpRequest(`${narrow.url}/`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'transfer-encoding': 'chunked' } });
+      const request = httpRequest(`${at.url}/`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'transfer-encoding': 'chunked' } });
       const answer = new Promise<number>((settle) => request.on('response', (response) => settle(response.resume().statusCode!)).on('error', () => settle(0)));
       request.write(jpeg.subarray(0, 10), () => resolve({ destroy: () => void request.destroy(), answer }));
     });
 
   it('refuses more images than it holds at once, and takes them again when one is gone', async () => {
-    const holders = await Promise.all([stuck(), stuck()]);
+    const patient = await startFunction({ EIS_FUNCTION_CONCURRENCY: '2', EIS_FUNCTION_TIMEOUT_MS: '60000' });
+    onTestFinished(() => patient.stop());
+    const holders = await Promise.all([stuck(patient), stuck(patient)]);
     let refused: Answer;
-    do refused = await post(jpeg, 'image/jpeg', narrow);
+    do refused = await post(jpeg, 'image/jpeg', patient);
     while (refused.status === 200);
     expectError(refused, 429, 'EIS_OVERLOADED');
     expect(refused.headers.get('retry-after')).toBe('1');
     for (const { destroy } of holders) destroy();
     let again: Answer;
-    do again = await post(jpeg, 'image/jpeg', narrow);
+    do again = await post(jpeg, 'image/jpeg', patient);
     while (again.status === 429);
     expect(again.status).toBe(200);
   });
 
   it('does not wait for a body that does not come', async () => {
-    const { answer } = await stuck();
+    const { answer } = await stuck(narrow);
     expect(await answer).toBe(408);
   });
 
