@@ -47,7 +47,7 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': ['error', { paths: ['fastify', 'undici', 'lmdb', 'mongodb', 'amqplib', 'node:fs', 'node:http'], patterns: ['@fastify/*', '@google-cloud/*'] }] },
   },
   { files: ['cli.ts', 'start.ts', 'cli/**/*.ts', 'local/**/*.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
-  { files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'max-params': 'off', 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
+  { files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'max-params': 'off', 'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }], 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['vitest.config.ts'], rules: { 'import-x/no-default-export': 'off' } },
   { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly', document: 'readonly', window: 'readonly', fetch: 'readonly', FormData: 'readonly', URLSearchParams: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', performance: 'readonly' } } },
 );

@@ -4,7 +4,7 @@
  */
 import type { EmbedInput } from '../common/embed-client.js';
 import { EisError } from '../common/errors.js';
-import type { ImageWrite, LiveVersion } from '../common/store/store.js';
+import type { ImageRecord, ImageWrite, LiveVersion } from '../common/store/store.js';
 import { IMAGE_ID, type Embedding, type ImageMessage, type LedgerState } from '../common/wire.js';
 
 /** An image with where it goes. */
@@ -14,8 +14,16 @@ export interface PlacedWrite {
   readonly image: ImageWrite;
 }
 
+/** An image that was embedded before. */
+export interface StoredImage {
+  readonly live: LiveVersion;
+  readonly image: ImageRecord;
+}
+
 export interface ExtractParts {
   readonly readObject: (sha256: string) => Promise<Uint8Array | undefined>;
+  /** What the store holds of an image under the version that the function runs now; undefined: it has to be embedded. */
+  readonly findStored: (sha256: string) => Promise<StoredImage | undefined>;
   /** Embeds what `load` brings, when its turn has come. */
   readonly embed: (load: () => Promise<EmbedInput>) => Promise<Embedding>;
   /** Writes the image to its collection, then its outcome to the ledger, and returns what stands there. */
@@ -23,15 +31,19 @@ export interface ExtractParts {
 }
 
 /**
- * Works off one message.
+ * Works off one message. An object of the bucket is named by its content: one that is stored already is not embedded
+ * again.
  *
  * @returns the state that stands in the ledger for it now
  * @throws EisError why the image could not be embedded or written; nothing stands in the ledger then
  */
-export async function extract(message: ImageMessage, { readObject, embed, write }: ExtractParts): Promise<LedgerState> {
+export async function extract(message: ImageMessage, { readObject, findStored, embed, write }: ExtractParts): Promise<LedgerState> {
   const object = objectOf(message.source);
-  const embedding = await embed(async () => (object === undefined ? { url: message.source } : { bytes: await requireObject(object, readObject) }));
-  const { state } = await write(toWrite(message, embedding));
+  const stored = object === undefined ? undefined : await findStored(object);
+  const placed = stored
+    ? place(message, stored.live, stored.image)
+    : embedded(message, await embed(async () => (object === undefined ? { url: message.source } : { bytes: await requireObject(object, readObject) })));
+  const { state } = await write(placed);
   return state;
 }
 
@@ -51,13 +63,12 @@ async function requireObject(sha256: string, readObject: ExtractParts['readObjec
   return bytes;
 }
 
-function toWrite(message: ImageMessage, embedding: Embedding): PlacedWrite {
-  const { sha256, vector, phash, width, height, format, modelVersion } = embedding;
-  return {
-    live: { version: modelVersion, dim: vector.length },
-    message,
-    image: { id: sha256, vector, phash, width, height, format, url: message.source, origin: originOf(message) },
-  };
+function embedded(message: ImageMessage, { sha256, vector, modelVersion, ...rest }: Embedding): PlacedWrite {
+  return place(message, { version: modelVersion, dim: vector.length }, { id: sha256, vector, ...rest });
+}
+
+function place(message: ImageMessage, live: LiveVersion, { id, vector, phash, width, height, format }: Omit<ImageRecord, 'urls'>): PlacedWrite {
+  return { live, message, image: { id, vector, phash, width, height, format, url: message.source, origin: originOf(message) } };
 }
 
 /** The same for every delivery of a message, so that one after a crash is told what the first one was. */

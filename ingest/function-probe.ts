@@ -1,5 +1,6 @@
-/** Asks a function whether it is ready. */
+/** Asks a function whether it is ready, and which version of its model it runs. */
 import { request } from 'undici';
+import type { LiveVersion } from '../common/store/store.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
 
@@ -16,5 +17,36 @@ export async function probeFunction(url: string): Promise<boolean> {
     return statusCode < 500 && statusCode !== 429;
   } catch {
     return false;
+  }
+}
+
+/** How long an answer about the version is believed: a function that is deployed anew is noticed within this time. */
+const VERSION_AGE_MAX_MS = 2_000;
+
+/**
+ * Tells the version that a function embeds with, asking it now and then (`GET /ready`). Undefined while it does not
+ * answer, or does not say; callers then embed, and learn the version from the embedding.
+ *
+ * @param url of the function
+ */
+export function createVersionProbe(url: string): () => Promise<LiveVersion | undefined> {
+  let askedAt = -Infinity;
+  let answer: Promise<LiveVersion | undefined> = Promise.resolve(undefined);
+  return () => {
+    if (performance.now() - askedAt > VERSION_AGE_MAX_MS) {
+      askedAt = performance.now();
+      answer = askVersion(url);
+    }
+    return answer;
+  };
+}
+
+async function askVersion(url: string): Promise<LiveVersion | undefined> {
+  try {
+    const { statusCode, body } = await request(new URL('/ready', url), { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const { model_version: version, dim } = (await body.json()) as { model_version?: unknown; dim?: unknown };
+    return statusCode === 200 && typeof version === 'string' && typeof dim === 'number' ? { version, dim } : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -9,7 +9,7 @@ import type { LedgerEntry, LedgerKey, LedgerOutcome, LiveVersion, Store } from '
 import type { ImageMessage } from '../common/wire.js';
 import { persist, type Backoff } from './backoff.js';
 import { Collections } from './collections.js';
-import type { PlacedWrite } from './extract.js';
+import type { PlacedWrite, StoredImage } from './extract.js';
 import type { WorkerMetrics } from './worker-metrics.js';
 import { WriteBatch } from './write-batch.js';
 
@@ -51,6 +51,13 @@ export class OutcomeWriter {
   async standing(message: ImageMessage): Promise<LedgerEntry | undefined> {
     const [standing] = await this.#persist(() => this.#options.store.ledger.getMany([this.#keyOf(message)]));
     return standing;
+  }
+
+  /** A living image of a version, if it is stored. */
+  async findStored(live: LiveVersion, id: string): Promise<StoredImage | undefined> {
+    const { store, model } = this.#options;
+    const [image] = await this.#persist(() => store.collection(model, live).getMany([id]));
+    return image && image.deletedAt === undefined ? { live, image } : undefined;
   }
 
   /** Writes what waits for its batch to fill, now. */

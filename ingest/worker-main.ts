@@ -9,7 +9,7 @@ import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { openStore } from '../common/store/open-store.js';
-import { probeFunction } from './function-probe.js';
+import { createVersionProbe, probeFunction } from './function-probe.js';
 import { openQueue } from './queue/open-queue.js';
 import { createWorkerApp } from './worker-app.js';
 import { createWorkerMetrics } from './worker-metrics.js';
@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const queue = await openQueue({ environment, models: [model], log });
   const [store, bucket] = await Promise.all([openStore(environment), openBucket(environment)]);
   const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax });
-  const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
+  const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });

@@ -8,10 +8,10 @@ import type { EmbedClient } from '../common/embed-client.js';
 import { EisError, toEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
-import type { LedgerEntry, Store } from '../common/store/store.js';
+import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
 import { backoffMs, wait, type Backoff } from './backoff.js';
-import { extract } from './extract.js';
+import { extract, type StoredImage } from './extract.js';
 import { failureKind } from './failure-policy.js';
 import { FunctionGate } from './function-gate.js';
 import { OutcomeWriter, type Outcome } from './outcome-writer.js';
@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly client: Pick<EmbedClient, 'embed'>;
   /** Whether the function says that it is ready. Never throws. */
   readonly isFunctionReady: () => Promise<boolean>;
+  /** The version that the function embeds with now; undefined while it does not say. Never throws. */
+  readonly functionVersion: () => Promise<LiveVersion | undefined>;
   readonly limits: Pick<Limits, 'workerEmbedsMax' | 'writeBatchMax' | 'writeBatchWaitMs' | 'deliveryMax'>;
   readonly metrics: WorkerMetrics;
   readonly log: Log;
@@ -148,6 +150,7 @@ export class Worker {
     if (standing && standing.state !== 'accepted') return this.#dismiss(delivery, standing);
     const state = await extract(delivery.message, {
       readObject: (sha256) => bucket.get(sha256),
+      findStored: (sha256) => this.#findStored(sha256),
       embed: async (load) => {
         const started = performance.now();
         const embedding = await this.#gate.embed(load, delivery.attempt);
@@ -158,6 +161,11 @@ export class Worker {
     });
     metrics.countOutcome(state);
     await delivery.ack();
+  }
+
+  async #findStored(sha256: string): Promise<StoredImage | undefined> {
+    const live = await this.#options.functionVersion();
+    return live && this.#writer.findStored(live, sha256);
   }
 
   /** A message whose outcome stands already: another delivery of it came this far and was cut off, or it was sent twice. */

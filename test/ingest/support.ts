@@ -8,7 +8,7 @@ import { EisError } from '../../common/errors.js';
 import { DEFAULT_LIMITS, type Limits } from '../../common/limits.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
-import type { Store } from '../../common/store/store.js';
+import type { LiveVersion, Store } from '../../common/store/store.js';
 import type { Embedding, ImageMessage } from '../../common/wire.js';
 import { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { createWorkerMetrics } from '../../ingest/worker-metrics.js';
@@ -38,6 +38,8 @@ export function embeddingOf(content: string, modelVersion = 'version-1'): Embedd
 export class StubFunction implements EmbedClient {
   readonly calls: string[] = [];
   isReady = true;
+  /** What it says of its version; undefined: it does not say. */
+  version: LiveVersion | undefined;
   /** Throws to fail a call; returns to change the embedding. */
   behave: (content: string, call: number) => Embedding | undefined | Promise<Embedding | undefined> = () => undefined;
 
@@ -90,6 +92,7 @@ export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; c
   const worker = new Worker({
     model: MODEL, queue, store, bucket, client,
     isFunctionReady: async () => client.isReady,
+    functionVersion: async () => client.version,
     limits: { ...LIMITS, ...limits },
     metrics: createWorkerMetrics(metrics, { model: MODEL, queue }),
     log: SILENT_LOG,

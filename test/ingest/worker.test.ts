@@ -67,6 +67,41 @@ describe('Worker', () => {
     expect(await entriesOf(store)).toMatchObject([{ state: 'stored', id: sha256('bytes') }]);
   });
 
+  it('does not embed an image of the bucket again that is stored under the version that the function runs', async () => {
+    const [queue, store, client, bucket] = [openQueue(), new MemoryStore(), new StubFunction(), new MemoryBucket()];
+    bucket.objects.set(sha256('bytes'), Buffer.from('bytes'));
+    client.version = LIVE;
+    await startWorker({ queue, store, client, bucket });
+    for (const name of ['a.jpg', 'b.jpg', 'c.jpg']) {
+      await queue.publish([message(`eis://${sha256('bytes')}#${name}`)]);
+      await settled(store, ['a.jpg', 'b.jpg', 'c.jpg'].indexOf(name) + 1);
+    }
+    expect(client.calls).toEqual(['bytes']);
+    expect((await entriesOf(store)).map(({ state }) => state).sort()).toEqual(['duplicate', 'duplicate', 'stored']);
+    const [record] = await store.collection(MODEL, LIVE).getMany([sha256('bytes')]);
+    expect(record?.urls).toHaveLength(3);
+  });
+
+  it('embeds it again after it was removed, and for another version', async () => {
+    const [queue, store, client, bucket] = [openQueue(), new MemoryStore(), new StubFunction(), new MemoryBucket()];
+    bucket.objects.set(sha256('bytes'), Buffer.from('bytes'));
+    client.version = LIVE;
+    await startWorker({ queue, store, client, bucket });
+    const ingestAs = async (name: string, count: number): Promise<void> => {
+      await queue.publish([message(`eis://${sha256('bytes')}#${name}`)]);
+      await settled(store, count);
+    };
+    await ingestAs('first', 1);
+    await store.collection(MODEL, LIVE).delete(sha256('bytes'));
+    await ingestAs('revived', 2);
+    client.version = { version: 'version-2', dim: 2 };
+    client.behave = (content) => embeddingOf(content, 'version-2');
+    await ingestAs('new version', 3);
+    expect(client.calls).toHaveLength(3);
+    expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
+    expect(await store.collection(MODEL, client.version).count()).toBe(1);
+  });
+
   it('rejects an image that is not in the bucket', async () => {
     const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
     await queue.publish([message(`eis://${sha256('gone')}`)]);
