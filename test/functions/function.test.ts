@@ -10,7 +10,7 @@ import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { dot } from '../../common/vector.js';
 import type { EmbedAnswer } from '../../common/wire.js';
 import { spawnFunction, startFunction, type FunctionProcess } from './support/function-process.js';
-import { pngBomb, pngOf } from './support/png.js';
+import { pngBomb, pngOf } from '../support/png.js';
 import { seededRandom, temporaryFolder } from './support/tiny-model.js';
 
 const MEMORY_MB_MAX = 900;

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { createImageDecoder, type DecodeImage, type DecodedImage } from '../../functions/image.js';
-import { pngBomb, pngOf } from './support/png.js';
+import { pngBomb, pngOf } from '../support/png.js';
 import { seededRandom } from './support/tiny-model.js';
 
 const SIZE = { width: 32, height: 32 };
