@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `eis` command. */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { ingestCommand, type IngestCommandOptions } from './cli/ingest-command.js';
 import { searchCommand, type SearchCommandOptions } from './cli/search-command.js';
@@ -20,8 +21,13 @@ function parseSubmission(text: string): string {
   return text;
 }
 
+/** A path from the folder that the user is in, although npm runs scripts in the package's own; URLs and - as they are. */
+function locate(source: string, workingDir: string): string {
+  return source === '-' || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || workingDir === process.cwd() ? source : resolve(workingDir, source);
+}
+
 function buildProgram(): Command {
-  const { port, basePort } = readEnvironment();
+  const { port, basePort, workingDir, limits } = readEnvironment();
   const gateway = `http://127.0.0.1:${port ?? basePort}`;
   const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
   const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(version).showHelpAfterError('(--help shows what is possible)');
@@ -43,7 +49,7 @@ function buildProgram(): Command {
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (sources: string[], options: IngestCommandOptions) => {
-      process.exitCode = await ingestCommand(sources, options);
+      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax });
     });
 
   program
@@ -55,7 +61,7 @@ function buildProgram(): Command {
     .option('--model <name>', 'which model; default: chosen by the serving weights')
     .option('--json', 'print the answer as JSON', false)
     .action(async (image: string, options: SearchCommandOptions) => {
-      process.exitCode = await searchCommand(image, options);
+      process.exitCode = await searchCommand(locate(image, workingDir), options);
     });
   return program;
 }

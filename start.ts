@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `npm start`: every role of config.json on this machine, each in its own process, with embedded queue, store and bucket. */
-import { realpathSync, statSync } from 'node:fs';
+import { realpathSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,12 +9,20 @@ import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { EisError, toEisError } from './common/errors.js';
 import { runMain } from './common/lifecycle.js';
+import { SILENT_LOG } from './common/log.js';
+import { openStore } from './common/store/open-store.js';
+import { backfill } from './ingest/backfill.js';
 import { drawGallery } from './ingest/gallery/draw.js';
+import { openQueue } from './ingest/queue/open-queue.js';
+import { newSubmissionId } from './ingest/submission-id.js';
 import { ingest } from './ingest/upload.js';
+import { catchUp } from './local/catch-up.js';
+import { lockDataFolder } from './local/data-lock.js';
 import { ingestGalleryIfEmpty } from './local/first-images.js';
 import { findTakenPorts } from './local/ports.js';
 import { planProcesses, type ProcessSpec } from './local/processes.js';
 import { ProcessFailure, Supervisor } from './local/supervisor.js';
+import { describeCoverage, HELP, welcome } from './local/words.js';
 
 export interface StartOptions {
   /** A folder of images to ingest once everything runs. */
@@ -23,44 +31,91 @@ export interface StartOptions {
 
 /** Everything is stopped within 5 s. */
 const KILL_AFTER_MS = 4_200;
+/** Processes of a start that was killed need a moment to end: their ports are waited for. */
 const PORTS_WAIT_MS = 5_000;
 
-const HELP = `npm start -- [--images DIR]
+interface Start {
+  readonly config: Config;
+  readonly environment: Environment;
+  readonly specs: readonly ProcessSpec[];
+  readonly gatewayUrl: string;
+  readonly signal: AbortSignal;
+}
 
-Starts the whole system on this machine: gateway, functions, index pods, workers.
-  --images DIR   ingest the images in DIR once it runs (what is known already is not ingested again)
+const notice = (text: string): void => console.error(text);
 
-Settings: EIS_CONFIG (config.json), EIS_DATA_DIR (./data), EIS_BASE_PORT (8080), PORT (of the gateway), LOG_LEVEL.
-`;
-
-/** Starts everything and returns when it serves and its first images are in; the processes run until `stop` or Ctrl-C. */
+/** Starts everything and returns when it serves and its first images are in; the processes run until Ctrl-C. */
 export async function start({ images }: StartOptions): Promise<void> {
   const environment = readEnvironment();
   const config = loadConfig(environment.configFile);
-  if (images !== undefined) checkFolder(images);
+  const folder = images === undefined ? undefined : requireFolder(resolve(environment.workingDir, images));
   const specs = planProcesses(config, environment);
-  await checkPorts(specs);
-  const supervisor = new Supervisor(specs, { logFolder: join(environment.dataDir, 'logs'), killAfterMs: KILL_AFTER_MS, onNotice: (notice) => console.error(notice) });
+  const lock = lockDataFolder(environment.dataDir);
+  await requirePorts(specs);
+  const supervisor = new Supervisor(specs, { logFolder: join(environment.dataDir, 'logs'), killAfterMs: KILL_AFTER_MS, onNotice: notice });
   const interrupted = new AbortController();
-  stopOnSignal(supervisor, interrupted);
+  const stop = async (): Promise<void> => {
+    await supervisor.stop();
+    lock.release();
+  };
+  stopOnSignal(stop, interrupted);
   supervisor.start();
   try {
     await supervisor.ready();
-    await fill({ config, environment, images, gatewayUrl: gatewayUrl(specs), signal: interrupted.signal });
-    console.log(welcome(config, environment, gatewayUrl(specs)));
+    await fill({ config, environment, specs, gatewayUrl: gatewayUrl(specs), signal: interrupted.signal }, folder);
   } catch (error) {
     if (interrupted.signal.aborted) return;
-    await supervisor.stop();
+    await stop();
     throw error;
   }
 }
 
-function checkFolder(folder: string): void {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new EisError('EIS_SOURCE_UNREADABLE', { source: resolve(folder), detail: 'there is no such folder. Name one with images after --images.' });
+/** The sample gallery comes before the welcome, so that the line to try finds something; everything larger after it. */
+async function fill(started: Start, folder: string | undefined): Promise<void> {
+  const { config, environment, gatewayUrl } = started;
+  if (folder === undefined) await ingestGalleryIfEmpty({ config, environment, draw: drawGallery, ingest: (gallery) => ingestFolder(gallery, started) });
+  else rmSync(join(environment.dataDir, 'gallery'), { recursive: true, force: true });
+  for (const sentence of describeCoverage(config)) notice(sentence);
+  console.log(welcome({ models: [...config.serving.keys()], dataDir: environment.dataDir, url: gatewayUrl }));
+  await catchUpAll(started);
+  if (folder !== undefined) await ingestFolder(folder, started);
 }
 
-/** Processes of a start that was killed need a moment to end: their ports are waited for. */
-async function checkPorts(specs: readonly ProcessSpec[]): Promise<void> {
+async function ingestFolder(folder: string, { environment, gatewayUrl, signal }: Start): Promise<void> {
+  const summary = await ingest({ sources: [folder], gatewayUrl, wait: true, signal, imageBytesMax: environment.limits.imageBytesMax });
+  console.log(`${folder}: ${summary.stored} stored, ${summary.duplicates} known already, ${summary.rejected.length} rejected, ${summary.skipped} other files skipped.`);
+  for (const { source, message } of summary.rejected.slice(0, 10)) notice(`  ${source}: ${message}`);
+}
+
+async function catchUpAll({ config, environment, specs, signal }: Start): Promise<void> {
+  const store = await openStore(environment);
+  const models = specs.filter(({ name }) => name.startsWith('function ')).map(({ env, port }) => ({ name: env['MODEL'] as string, functionUrl: `http://127.0.0.1:${port}` }));
+  try {
+    await catchUp({
+      store,
+      models: models.filter(({ name }) => config.extractWorkers.has(name)),
+      newSubmissionId,
+      onNotice: notice,
+      signal,
+      backfill: async (options) => {
+        const queue = await openQueue({ environment, models: [options.model], log: SILENT_LOG });
+        return backfill({ store, queue, ...options }).finally(() => queue.close());
+      },
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+function requireFolder(folder: string): string {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder;
+  throw new EisError('EIS_SOURCE_UNREADABLE', { source: folder, detail: 'there is no such folder. Name one with images after --images.' });
+}
+
+async function requirePorts(specs: readonly ProcessSpec[]): Promise<void> {
+  if (specs.some(({ port }) => port === 0)) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'PORT', detail: '0 lets the system choose a port, which nobody would know. Name one.' });
+  const repeated = specs.find(({ port }, i) => specs.findIndex((other) => other.port === port) < i);
+  if (repeated) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'PORT', detail: `port ${repeated.port} is the ${specs.find(({ port }) => port === repeated.port)?.name}'s; the ${repeated.name} cannot have it too. Choose another.` });
   const deadline = Date.now() + PORTS_WAIT_MS;
   let [taken] = await findTakenPorts(specs);
   while (taken && Date.now() < deadline) {
@@ -76,46 +131,14 @@ function gatewayUrl(specs: readonly ProcessSpec[]): string {
   return `http://127.0.0.1:${(specs.find(({ name }) => name === 'gateway') as ProcessSpec).port}`;
 }
 
-interface FillOptions extends StartOptions {
-  readonly config: Config;
-  readonly environment: Environment;
-  readonly gatewayUrl: string;
-  readonly signal: AbortSignal;
-}
-
-async function fill({ config, environment, images, gatewayUrl, signal }: FillOptions): Promise<void> {
-  const ingestFolder = async (folder: string): Promise<void> => {
-    const summary = await ingest({ sources: [folder], gatewayUrl, wait: true, signal });
-    console.log(`${folder}: ${summary.stored} stored, ${summary.duplicates} known already, ${summary.rejected.length} rejected, ${summary.skipped} other files skipped.`);
-    for (const { source, message } of summary.rejected.slice(0, 10)) console.error(`  ${source}: ${message}`);
-  };
-  if (images === undefined) await ingestGalleryIfEmpty({ config, environment, draw: drawGallery, ingest: ingestFolder });
-  else await ingestFolder(resolve(images));
-}
-
-function welcome(config: Config, environment: Environment, url: string): string {
-  const models = [...config.serving.keys()].join(', ');
-  return [
-    '',
-    `  Image search is running: ${url}`,
-    `  Try it:   curl -s --data-binary @photo.jpg -H 'Content-Type: image/jpeg' '${url}/search?top=5'`,
-    `  Add:      npm run eis -- ingest FOLDER`,
-    `  Models:   ${models}`,
-    `  Data:     ${environment.dataDir} (logs in ${join(environment.dataDir, 'logs')})`,
-    `  Stop:     Ctrl-C`,
-    '',
-  ].join('\n');
-}
-
-function stopOnSignal(supervisor: Supervisor, interrupted: AbortController): void {
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) return;
-    stopping = true;
-    interrupted.abort(new Error('stopping'));
-    void supervisor.stop().then(() => process.exit(0));
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+function stopOnSignal(stop: () => Promise<void>, interrupted: AbortController): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (interrupted.signal.aborted) return;
+      interrupted.abort(new Error('stopping'));
+      void stop().then(() => process.exit(0));
+    });
+  }
 }
 
 /** What a person is told of an error of starting. */
@@ -124,13 +147,18 @@ export function explainFailure(error: unknown): EisError {
   return new EisError('EIS_NOT_READY', { detail: `${error.message}\n${error.lines.map((line) => `  ${line}`).join('\n')}` }, { cause: error });
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { images: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
-  if (values.help) {
-    console.log(HELP);
-    return;
+function readOptions(): { images?: string | undefined; help?: boolean | undefined } {
+  try {
+    return parseArgs({ options: { images: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+  } catch (error) {
+    throw new EisError('EIS_BAD_REQUEST', { detail: `${(error as Error).message}\n\n${HELP}` });
   }
-  await start({ images: values.images }).catch((error: unknown) => Promise.reject(explainFailure(error)));
+}
+
+async function main(): Promise<void> {
+  const { images, help } = readOptions();
+  if (help) console.log(HELP);
+  else await start({ images }).catch((error: unknown) => Promise.reject(explainFailure(error)));
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) runMain(main);

@@ -6,6 +6,8 @@ export interface IngestCommandOptions {
   readonly gateway: string;
   readonly wait: boolean;
   readonly json: boolean;
+  /** A larger file is rejected without being sent. */
+  readonly imageBytesMax: number;
   readonly submission?: string;
 }
 
@@ -13,13 +15,16 @@ const BAR_WIDTH = 24;
 const REJECTED_SHOWN = 20;
 
 /** @returns the exit code: 0 only when nothing was rejected */
-export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission }: IngestCommandOptions): Promise<number> {
-  const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr }).start();
+export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax }: IngestCommandOptions): Promise<number> {
+  const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr, discardStdin: false }).start();
   const interrupted = new AbortController();
-  process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
+  process.once('SIGINT', () => {
+    interrupted.abort(new Error('interrupted'));
+    process.stdin.destroy();
+  });
   try {
     const summary = await ingest({
-      sources, gatewayUrl: gateway, wait, signal: interrupted.signal,
+      sources, gatewayUrl: gateway, wait, imageBytesMax, signal: interrupted.signal,
       ...(submission === undefined ? {} : { submission }),
       onProgress: (progress) => {
         spinner.text = describeProgress(progress);

@@ -66,9 +66,9 @@ const MongoPart = Type.Union([
 
 /** Each service's schema by its name: chosen by name before validating, so that errors speak of the right one. */
 export const SERVICE_SCHEMAS = {
-  extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods) }),
-  indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel) }),
-  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods) }),
+  extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
+  indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel, { minItems: 1 }) }),
+  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
   functions: closed({ name: Type.Literal('functions'), models: Type.Array(FunctionModel) }),
   nginx: closed({
     name: Type.Literal('nginx'),

@@ -81,7 +81,7 @@ function explain(error: ErrorObject): string {
     case 'type':
       return `${is}; it must be of type ${String(params['type'])}.`;
     case 'minItems':
-      return 'is empty; it needs at least one entry.';
+      return 'is empty; it needs at least one entry (a service that is left out of the file covers every model).';
     case 'pattern':
       return `${is}; it must be ${String((error.parentSchema as { description?: string } | undefined)?.description ?? `of the form ${String(params['pattern'])}`)}.`;
     default:

@@ -100,7 +100,7 @@ export function parseConfig(text: string, file: string): Config {
   };
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (cause) {
     return fail([`it is not JSON: ${describeSyntaxError(text, cause as Error)}`], cause);
   }

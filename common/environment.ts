@@ -8,6 +8,8 @@ import { packagePath } from './package-root.js';
 export interface Environment {
   readonly configFile: string;
   readonly dataDir: string;
+  /** What relative paths on the command line are relative to: npm runs its scripts in the package's own folder. */
+  readonly workingDir: string;
   /** To listen on: this machine only, unless HOST says otherwise or this runs on Cloud Run (which sets K_SERVICE). */
   readonly host: string;
   /** Undefined: the role's own default. */
@@ -31,6 +33,7 @@ export interface Environment {
   indexUrls(model: string): readonly (readonly string[])[] | undefined;
 }
 
+const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
 /**
@@ -59,6 +62,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
   return {
     configFile: resolve(read('EIS_CONFIG') ?? packagePath('config.json')),
     dataDir: resolve(read('EIS_DATA_DIR') ?? 'data'),
+    workingDir: resolve(read('npm_package_name') === PACKAGE_NAME ? (read('INIT_CWD') ?? '.') : '.'),
     host: read('HOST') ?? (read('K_SERVICE') === undefined ? '127.0.0.1' : '0.0.0.0'),
     port: integer('PORT', 0, 65_535),
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
@@ -103,7 +107,9 @@ function readShard(text: string | undefined, invalid: (variable: string, detail:
   return { index: Number(index), of: Number(of) };
 }
 
+const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set(['fetchRedirectsMax', 'writeBatchWaitMs']);
+
 function readLimits(integer: (name: string, min: number, max: number) => number | undefined): Limits {
   const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
-  return Object.freeze(Object.fromEntries(names.map((name) => [name, integer(limitVariable(name), 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIMITS[name]])) as unknown as Limits);
+  return Object.freeze(Object.fromEntries(names.map((name) => [name, integer(limitVariable(name), MAY_BE_ZERO.has(name) ? 0 : 1, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIMITS[name]])) as unknown as Limits);
 }

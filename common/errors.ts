@@ -53,7 +53,7 @@ export const ERRORS = {
 
   // Models
   EIS_MODEL_UNKNOWN: template<{ model: string; known: readonly string[] }>(404, ({ model, known }) => `There is no model ${JSON.stringify(model)} here. ${known.length > 0 ? `Choose one of: ${known.join(', ')}.` : 'None is served.'}`),
-  EIS_MODEL_VERSION: template<{ held: string; asked: string }>(409, ({ held, asked }) => `The index holds embeddings of model version ${held}, the query is of ${asked}: they cannot be compared. The model's file was changed: ingest its images again.`),
+  EIS_MODEL_VERSION: template<{ held: string; asked: string }>(409, ({ held, asked }) => `The index holds embeddings of model version ${held}, the query is of ${asked}: they cannot be compared. The model was changed; its images have to be embedded again before they can be searched (on one machine "npm start" does that by itself).`),
   EIS_MODEL_FILE: template<{ file: string; detail: string }>(500, ({ file, detail }) => `The model ${file} cannot be used: ${detail}`),
   EIS_MODEL_DOWNLOAD: template<{ url: string; detail: string }>(502, ({ url, detail }) => `The model ${url} could not be downloaded: ${detail}`),
   EIS_ENGINE_UNAVAILABLE: template<{ engine: string; detail: string }>(500, ({ engine, detail }) => `The engine ${engine} cannot run here: ${detail}`),
@@ -71,6 +71,7 @@ export const ERRORS = {
   EIS_WRAPPER_UNAVAILABLE: template(503, () => 'The ingest service does not answer. Nothing was taken; try again in a moment.'),
   EIS_QUEUE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The queue did not confirm every image: ${detail} What is named under "confirmed" was taken; send the rest again.`),
   EIS_QUEUE_FULL: template<{ queue: string; messagesMax: number }>(503, ({ queue, messagesMax }) => `The queue ${queue} holds ${messagesMax} messages and takes no more. Try again later.`),
+  EIS_BUCKET_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The bucket that keeps images cannot be used: ${detail}`),
   EIS_STORE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The store does not answer: ${detail}`),
 
   // What a person runs on the command line

@@ -36,6 +36,7 @@ export async function listen(app: App, options: { readonly host: string; readonl
  * channel of a forked process closes): so no process outlives the one that started it.
  */
 export function closeOnSignal(parts: readonly Closable[], log: Log): void {
+  surviveAccidents(log);
   let closing = false;
   const close = (reason: string): void => {
     if (closing) return;
@@ -61,4 +62,16 @@ async function closeAll(parts: readonly Closable[], log: Log): Promise<void> {
       log.error({ err: error }, 'closing failed');
     }
   }
+}
+
+/**
+ * A rejection that nobody waited for (LMDB leaves some when the disk is full) is logged, and the process goes on: what
+ * it was of, failed where it was awaited. After an exception that nobody caught nothing can be relied on.
+ */
+function surviveAccidents(log: Log): void {
+  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'unhandled rejection'));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
 }

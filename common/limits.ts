@@ -1,6 +1,6 @@
 /**
- * Every bound of the system with its default, in one place. Each can be set with the environment variable that is
- * named beside it (read by `common/config.ts`); the error raised when a bound is met names it.
+ * Every bound of the system with its default, in one place. Each can be set with the environment variable that follows
+ * from its name (`limitVariable`); the error raised when a bound is met names it.
  */
 export interface Limits {
   /** Bytes of one image, posted or fetched. */

@@ -1,4 +1,4 @@
-/** Structured logs: one JSON object a line on stdout, for people through pino-pretty on a terminal. */
+/** Structured logs: one JSON object a line on stdout. */
 import { pino, type Logger } from 'pino';
 
 export type Log = Logger;

@@ -48,7 +48,6 @@ runMain(async () => {
     },
   });
   closeOnSignal([{ close: () => closeServer(server) }, safeFetch, { close: async () => (await loading).pool.close() }], log);
-  surviveAccidents(log);
   state.embedder = await loading;
 });
 
@@ -78,13 +77,4 @@ async function closeServer(server: Server | undefined): Promise<void> {
   const closing = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
   await new Promise((resolve) => server.close(resolve));
   clearInterval(closing);
-}
-
-/** A rejection that nobody handled is a mistake of ours, but no reason to drop every image under way; an exception is. */
-function surviveAccidents(log: Log): void {
-  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'unhandled rejection'));
-  process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'uncaught exception');
-    process.exit(1);
-  });
 }

@@ -37,6 +37,11 @@ const KINDS: Partial<Record<ErrorCode, FailureKind>> = {
   EIS_NOT_READY: 'world',
   EIS_QUEUE_UNAVAILABLE: 'world',
   EIS_STORE_UNAVAILABLE: 'world',
+  EIS_BUCKET_UNAVAILABLE: 'world',
+  // The function's model: for the operator to mend, and no fault of any image.
+  EIS_MODEL_FILE: 'world',
+  EIS_MODEL_DOWNLOAD: 'world',
+  EIS_ENGINE_UNAVAILABLE: 'world',
 
   EIS_FUNCTION_UNAVAILABLE: 'function',
   EIS_FUNCTION_TIMEOUT: 'function',

@@ -71,6 +71,7 @@ export class Sender {
   }
 
   async #addUrl(url: Url): Promise<void> {
+    if (this.#urls.some(({ given }) => given === url.given)) return; // once in a request, as with names
     this.#urls.push(url);
     if (this.#urls.length < URLS_PER_REQUEST) return;
     const full = this.#urls;

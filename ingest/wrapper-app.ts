@@ -106,7 +106,7 @@ function toWire({ submission, source, model, state, id, code, message, updatedAt
 function addImages(app: App, { store, bucket, models }: WrapperParts): void {
   app.get('/images/:id', { schema: { params: Params } }, async (request, reply) => {
     const id = requireId(request.params.id);
-    const bytes = await bucket.get(id);
+    const bytes = (await isRemoved(id, { store, models })) ? undefined : await bucket.get(id);
     if (!bytes) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
     return sendImage(bytes, id, { request, reply });
   });
@@ -122,6 +122,16 @@ function addImages(app: App, { store, bucket, models }: WrapperParts): void {
   });
 }
 
+/** Whether an image was removed, and no model holds it any more. One that is still on its way was not. */
+async function isRemoved(id: string, { store, models }: Pick<WrapperParts, 'store' | 'models'>): Promise<boolean> {
+  const records = await Promise.all(models.map(async (model) => {
+    const live = await store.liveVersion(model);
+    return live ? store.collection(model, live).getMany([id]) : [];
+  }));
+  const known = records.flat();
+  return known.length > 0 && known.every(({ deletedAt }) => deletedAt !== undefined);
+}
+
 function requireId(id: string): string {
   if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
   return id;
@@ -134,7 +144,7 @@ function sendImage(bytes: Buffer, id: string, { request, reply }: { readonly req
   void reply.headers({
     'x-content-type-options': 'nosniff',
     'content-security-policy': "default-src 'none'; sandbox",
-    'cache-control': 'public, max-age=31536000, immutable',
+    'cache-control': 'public, max-age=3600',
     etag,
   });
   if (request.headers['if-none-match']?.split(',').some((tag) => [etag, `W/${etag}`, '*'].includes(tag.trim()))) return reply.code(304).send();

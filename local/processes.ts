@@ -2,10 +2,11 @@
  * Which processes `npm start` runs, and what each is told: every role of the configuration through the entry point that
  * its pod uses, once for each model or shard, on ports counted from the base port.
  */
-import { variableSuffix, type Environment } from '../common/environment.js';
-import type { Config } from '../common/config.js';
-import { compiledUrl, packagePath } from '../common/package-root.js';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Config } from '../common/config.js';
+import { variableSuffix, type Environment } from '../common/environment.js';
+import { compiledUrl } from '../common/package-root.js';
 
 export interface ProcessSpec {
   /** `index builtin 0/2`: as it is named to a person and, without spaces, as its log file. */
@@ -29,6 +30,9 @@ const PORTS = {
 function portOf(block: { readonly first: number; readonly count: number; readonly overflow: number }, i: number): number {
   return i < block.count ? block.first + i : block.overflow + i;
 }
+
+/** The framework's command, beside its library, wherever npm put it. */
+const FRAMEWORK = join(dirname(fileURLToPath(import.meta.resolve('@google-cloud/functions-framework'))), 'main.js');
 
 /** The processes of one machine. Pure: the same configuration and environment give the same plan. */
 export function planProcesses(config: Config, environment: Environment): ProcessSpec[] {
@@ -62,7 +66,7 @@ export function planProcesses(config: Config, environment: Environment): Process
 function functionProcess(model: string, port: number, shared: Readonly<Record<string, string>>): ProcessSpec {
   return {
     name: `function ${model}`,
-    module: packagePath('node_modules/@google-cloud/functions-framework/build/src/main.js'),
+    module: FRAMEWORK,
     args: ['--target=embed', `--source=${fileURLToPath(compiledUrl('functions/index.ts'))}`],
     port,
     env: { ...shared, MODEL: model, PORT: String(port) },

@@ -4,7 +4,7 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import type { ProcessSpec } from './processes.js';
@@ -61,18 +61,18 @@ class Supervised {
   /** Output goes into the file itself, not through a pipe: a process whose supervisor was killed can still write its log and end. */
   start(): void {
     this.#startedAt = Date.now();
-    const log = openSync(this.#logFile, 'a');
-    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', log, log, 'ipc'], detached: true });
-    closeSync(log);
+    const log = openLog(this.#logFile);
+    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', log ?? 'ignore', log ?? 'ignore', 'ipc'], detached: true });
+    if (log !== undefined) closeSync(log);
     this.#child = child;
-    if (child.pid !== undefined) writeFileSync(this.#pidFile, `${child.pid}\n`);
+    attempt(() => writeFileSync(this.#pidFile, `${child.pid}\n`));
     child.once('error', () => void this.#onExit('it could not be started'));
     child.once('exit', (code, signal) => void this.#onExit(signal ?? `code ${code}`));
   }
 
   async #onExit(reason: string): Promise<void> {
     this.#child = undefined;
-    rmSync(this.#pidFile, { force: true });
+    attempt(() => rmSync(this.#pidFile, { force: true }));
     if (this.#stopping) return;
     if (Date.now() - this.#startedAt > PROVEN_MS) this.#restartMs = RESTART_MIN_MS;
     if (!this.#wasReady && ++this.#failedStarts >= FAILED_STARTS_MAX) {
@@ -111,9 +111,26 @@ class Supervised {
   }
 }
 
-/** The end of what a process said to a person: the lines of its log that are no JSON. */
+/** A log that cannot be opened (its folder gone, the disk full) must not keep a process from running. */
+function openLog(file: string): number | undefined {
+  return attempt(() => {
+    mkdirSync(dirname(file), { recursive: true });
+    return openSync(file, 'a');
+  });
+}
+
+function attempt<T>(operation: () => T): T | undefined {
+  try {
+    return operation();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The end of what a process said to a person: the lines of its log that are no JSON, each once. */
 function readErrorLines(logFile: string): string[] {
-  return readFileSync(logFile, 'utf8').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('{')).slice(-ERROR_LINES_KEPT);
+  const lines = (attempt(() => readFileSync(logFile, 'utf8')) ?? '').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('{'));
+  return [...new Set(lines)].slice(-ERROR_LINES_KEPT);
 }
 
 async function isReady({ port, readyPath }: ProcessSpec): Promise<boolean> {

@@ -1,13 +1,16 @@
 /** The embedded bucket: a folder of files named by the sha256 of their content, spread over 256 subfolders. */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EisError } from '../errors.js';
 import { IMAGE_ID } from '../wire.js';
 import type { Bucket, BucketObject } from './bucket.js';
+
+/** No upload takes this long. */
+const LEFTOVER_AGE_MS = 3_600_000;
 
 export interface FolderBucketOptions {
   readonly folder: string;
@@ -23,6 +26,16 @@ export class FolderBucket implements Bucket {
     this.#imageBytesMax = imageBytesMax;
   }
 
+  /** Removes what uploads left behind that were cut off by the death of their process. */
+  async sweep(olderThanMs = LEFTOVER_AGE_MS): Promise<void> {
+    const incoming = join(this.#folder, 'incoming');
+    const names = await readdir(incoming).catch(ifMissing<string[]>([]));
+    for (const name of names) {
+      const { mtimeMs } = await stat(join(incoming, name)).catch(() => ({ mtimeMs: Infinity }));
+      if (Date.now() - mtimeMs > olderThanMs) await rm(join(incoming, name), { force: true });
+    }
+  }
+
   /** Written aside, flushed to disk, then renamed: an object is there whole or not at all. */
   async put(bytes: Readable): Promise<BucketObject> {
     const aside = join(this.#folder, 'incoming', randomUUID());
@@ -34,8 +47,8 @@ export class FolderBucket implements Bucket {
       await rename(aside, path);
       return object;
     } catch (error) {
-      await rm(aside, { force: true });
-      throw error;
+      await rm(aside, { force: true }).catch(() => undefined);
+      throw toBucketError(error);
     }
   }
 
@@ -79,6 +92,12 @@ export class FolderBucket implements Bucket {
 function ifMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
   return (error) => {
     if (error.code === 'ENOENT') return value;
-    throw error;
+    throw toBucketError(error);
   };
+}
+
+/** Errors of the file system are the bucket's; those of the stream that was to be stored are its own. */
+function toBucketError(error: unknown): unknown {
+  const { syscall, code } = (error ?? {}) as NodeJS.ErrnoException;
+  return syscall !== undefined && code !== 'ECONNRESET' ? new EisError('EIS_BUCKET_UNAVAILABLE', { detail: `${syscall} failed with ${code}.` }, { cause: error, retryAfterS: 1 }) : error;
 }

@@ -10,5 +10,7 @@ export async function openBucket(environment: Environment): Promise<Bucket> {
   if (bucket?.startsWith('gs://')) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'BUCKET', detail: 'this release keeps images in a folder only. Name one, or leave it unset; images then lie under EIS_DATA_DIR.' });
   }
-  return new FolderBucket({ folder: bucket === undefined ? join(dataDir, 'bucket') : resolve(bucket), imageBytesMax: limits.imageBytesMax });
+  const opened = new FolderBucket({ folder: bucket === undefined ? join(dataDir, 'bucket') : resolve(bucket), imageBytesMax: limits.imageBytesMax });
+  await opened.sweep();
+  return opened;
 }

@@ -6,7 +6,7 @@ import type { Database, RootDatabase } from 'lmdb';
 import { EisError } from '../errors.js';
 import { hasSlot, idBounds, type SlotRange } from '../slots.js';
 import { decodeVector, encodeVector } from '../vector.js';
-import { guard, paged } from './lmdb-guard.js';
+import { commit, guard, paged } from './lmdb-guard.js';
 import type { ChangeKey, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
 
 interface ImageDocument {
@@ -48,14 +48,12 @@ export class LmdbCollection implements VectorCollection {
   }
 
   write(images: readonly ImageWrite[]): Promise<WriteOutcome[]> {
-    return guard(() => {
-      for (const { id, vector } of images) {
-        if (vector.length !== this.#dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of image ${id} has ${vector.length} numbers; the collection of model ${this.model} holds ${this.#dim}.` });
-      }
-      return this.#images.transaction(() => {
-        const now = this.#now();
-        return images.map((image) => this.#writeOne(image, now));
-      });
+    // Checked before anything is written: what stands in a transaction when it throws is committed all the same.
+    const misfit = images.find(({ vector }) => vector.length !== this.#dim);
+    if (misfit) return Promise.reject(new EisError('EIS_VECTOR_INVALID', { detail: `The vector of image ${misfit.id} has ${misfit.vector.length} numbers; the collection of model ${this.model} holds ${this.#dim}.` }));
+    return commit(this.#images, () => {
+      const now = this.#now();
+      return images.map((image) => this.#writeOne(image, now));
     });
   }
 
@@ -88,15 +86,13 @@ export class LmdbCollection implements VectorCollection {
   }
 
   delete(id: string): Promise<boolean> {
-    return guard(() =>
-      this.#images.transaction(() => {
-        const standing = this.#images.get(id);
-        if (!standing || standing.deletedAt !== undefined) return false;
-        const updatedAt = changeTime(this.#now(), standing);
-        this.#put(id, { ...standing, updatedAt, deletedAt: updatedAt }, standing);
-        return true;
-      }),
-    );
+    return commit(this.#images, () => {
+      const standing = this.#images.get(id);
+      if (!standing || standing.deletedAt !== undefined) return false;
+      const updatedAt = changeTime(this.#now(), standing);
+      this.#put(id, { ...standing, updatedAt, deletedAt: updatedAt }, standing);
+      return true;
+    });
   }
 
   getMany(ids: readonly string[]): Promise<StoredRecord[]> {

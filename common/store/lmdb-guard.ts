@@ -1,5 +1,6 @@
 /** One way for LMDB's failures (disk full, folder gone…) to become an error that a caller can act on. */
 import { setImmediate } from 'node:timers/promises';
+import type { Database } from 'lmdb';
 import { EisError, isEisError } from '../errors.js';
 
 /** Runs an operation on LMDB; what it throws becomes EIS_STORE_UNAVAILABLE. */
@@ -9,6 +10,18 @@ export async function guard<T>(operation: () => T | Promise<T>): Promise<T> {
   } catch (cause) {
     throw isEisError(cause) ? cause : new EisError('EIS_STORE_UNAVAILABLE', { detail: cause instanceof Error ? cause.message : String(cause) }, { cause, retryAfterS: 1 });
   }
+}
+
+/**
+ * Runs `operation` in one write transaction and returns once it is on the disk: with LMDB's overlapping sync a commit
+ * is visible before it is durable, and a message must not be acknowledged before its outcome would survive a power cut.
+ */
+export function commit<T>(database: Database, operation: () => T): Promise<T> {
+  return guard(async () => {
+    const result = await database.transaction(operation);
+    await database.flushed;
+    return result;
+  });
 }
 
 /**

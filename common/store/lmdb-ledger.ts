@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Database, RangeOptions, RootDatabase } from 'lmdb';
 import { LEDGER_STATES, type LedgerState } from '../wire.js';
 import { EisError } from '../errors.js';
-import { guard } from './lmdb-guard.js';
+import { commit, guard } from './lmdb-guard.js';
 import type { Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions } from './store.js';
 
 type EntryKey = [submission: string, sourceHash: string, model: string];
@@ -53,7 +53,7 @@ export class LmdbLedger implements Ledger {
   }
 
   #write<T>(operation: () => T): Promise<T> {
-    return guard(() => this.#entries.transaction(operation));
+    return commit(this.#entries, operation);
   }
 
   #put(entry: LedgerEntry, standing: LedgerEntry | undefined): LedgerEntry {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { LmdbCollection } from './lmdb-collection.js';
 import { LmdbLedger } from './lmdb-ledger.js';
-import { guard } from './lmdb-guard.js';
+import { commit, guard } from './lmdb-guard.js';
 import { versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
 
 /** Named databases in the environment: three for each model version, and the ledger's. */
@@ -38,14 +38,12 @@ export class LmdbStore implements Store {
   }
 
   setLiveVersion(model: string, live: LiveVersion, { onlyIfAbsent = false } = {}): Promise<LiveVersion> {
-    return guard(() =>
-      this.#live.transaction(() => {
-        const standing = this.#live.get(model);
-        if (onlyIfAbsent && standing) return standing;
-        void this.#live.put(model, { version: live.version, dim: live.dim });
-        return live;
-      }),
-    );
+    return commit(this.#live, () => {
+      const standing = this.#live.get(model);
+      if (onlyIfAbsent && standing) return standing;
+      void this.#live.put(model, { version: live.version, dim: live.dim });
+      return live;
+    });
   }
 
   collection(model: string, live: LiveVersion): VectorCollection {

@@ -5,7 +5,7 @@
  */
 import type { Database, RootDatabase } from 'lmdb';
 import type { ImageMessage } from '../../common/wire.js';
-import { hasEnded, thisProcess, type ProcessIdentity } from './process-identity.js';
+import { hasEnded, thisProcess, type ProcessIdentity } from '../../common/process-identity.js';
 import type { DeadLetter, FailureReason } from './queue.js';
 
 /** Time after which a holder that has said nothing is taken for dead. */

@@ -71,7 +71,7 @@ describe('loadConfig()', () => {
 describe('a broken configuration gets an error that names the path in the file and the fix', () => {
   const cases: [what: string, value: unknown, message: string][] = [
     ['no JSON', '{\n  "models": [\n    { "name": "a" },\n  ]\n}', 'it is not JSON: '],
-    ['no models', { models: [] }, 'models: is empty; it needs at least one entry.'],
+    ['no models', { models: [] }, 'models: is empty; it needs at least one entry'],
     ['a mistyped property', { models: [{ name: 'a', modelurl: 'x' }] }, 'models[0].modelurl: there is no such property. Did you mean "model_url"?'],
     ['a missing property', { models: [{ model_url: 'x' }] }, 'models[0].name: is missing. Add it.'],
     ['a mistyped service', { models, services: [{ name: 'indexng', models: [] }] }, 'services[0].name: there is no service "indexng". Did you mean "indexing"?'],

@@ -17,12 +17,12 @@ describe('failureKind()', () => {
   });
 
   it('holds nothing against an image while a part of the system is away', () => {
-    for (const code of ['EIS_OVERLOADED', 'EIS_NOT_READY', 'EIS_STORE_UNAVAILABLE'] as const) expect(failureKind(errorOf(code)), code).toBe('world');
+    for (const code of ['EIS_OVERLOADED', 'EIS_NOT_READY', 'EIS_STORE_UNAVAILABLE', 'EIS_BUCKET_UNAVAILABLE', 'EIS_MODEL_FILE'] as const) expect(failureKind(errorOf(code)), code).toBe('world');
     for (const code of ['EIS_FUNCTION_UNAVAILABLE', 'EIS_FUNCTION_TIMEOUT'] as const) expect(failureKind(errorOf(code)), code).toBe('function');
   });
 
   it('takes everything else as unexpected', () => {
-    for (const code of ['EIS_INTERNAL', 'EIS_FUNCTION_RESPONSE', 'EIS_VECTOR_INVALID', 'EIS_MODEL_FILE'] as const) expect(failureKind(errorOf(code)), code).toBe('unexpected');
+    for (const code of ['EIS_INTERNAL', 'EIS_FUNCTION_RESPONSE', 'EIS_VECTOR_INVALID', ] as const) expect(failureKind(errorOf(code)), code).toBe('unexpected');
   });
 
   it('never refuses an image for a failure of ours: nothing of 5xx is refused', () => {

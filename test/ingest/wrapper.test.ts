@@ -244,7 +244,7 @@ describe('GET /images/:id', () => {
     expect(response.headers.get('content-type')).toBe('image/jpeg');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(response.headers.get('content-security-policy')).toBe("default-src 'none'; sandbox");
-    expect(response.headers.get('cache-control')).toContain('immutable');
+    expect(response.headers.get('cache-control')).toContain('max-age=');
     expect(response.headers.get('content-disposition')).toBeNull();
     expect(Buffer.from(await response.arrayBuffer())).toEqual(JPEG);
   });

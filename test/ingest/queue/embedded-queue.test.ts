@@ -5,7 +5,7 @@ import { SILENT_LOG } from '../../../common/log.js';
 import { packagePath } from '../../../common/package-root.js';
 import { EmbeddedQueue } from '../../../ingest/queue/embedded-queue.js';
 import { openQueue } from '../../../ingest/queue/open-queue.js';
-import { hasEnded, thisProcess } from '../../../ingest/queue/process-identity.js';
+import { hasEnded, thisProcess } from '../../../common/process-identity.js';
 import { tempFolder } from '../../support/temp-folder.js';
 import { DELIVERY_MAX, MESSAGES_MAX, MODELS, describeQueue } from './queue-contract.js';
 

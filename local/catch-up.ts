@@ -1,0 +1,64 @@
+/**
+ * Brings every model up to the images that are known, when a machine is started: a model that was added to config.json
+ * has none yet, and one whose file, layer or preprocessing was changed has embeddings that cannot be compared with the
+ * new ones. Such a model is searched by its new embeddings once they are complete.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
+import type { LiveVersion, Store, VectorCollection } from '../common/store/store.js';
+
+export interface CatchUpParts {
+  readonly store: Store;
+  readonly models: readonly { readonly name: string; readonly functionUrl: string }[];
+  /** Publishes what `target` lacks of `from`; returns how many. */
+  readonly backfill: (options: { readonly model: string; readonly target: VectorCollection; readonly from: readonly VectorCollection[]; readonly submission: string }) => Promise<number>;
+  readonly newSubmissionId: () => string;
+  readonly onNotice: (notice: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const POLL_MS = 250;
+
+/** Resolves when every model knows every image that any model knows, or the signal is aborted. */
+export async function catchUp(parts: CatchUpParts): Promise<void> {
+  for (const { name, functionUrl } of parts.models) {
+    const target = await askVersion(functionUrl);
+    if (target) await catchUpModel(name, target, parts);
+  }
+}
+
+async function askVersion(functionUrl: string): Promise<LiveVersion | undefined> {
+  const { statusCode, body } = await request(`${functionUrl}/ready`);
+  const { model_version: version, dim } = (await body.json()) as { model_version?: string; dim?: number };
+  return statusCode === 200 && version !== undefined && dim !== undefined ? { version, dim } : undefined;
+}
+
+async function catchUpModel(model: string, target: LiveVersion, parts: CatchUpParts): Promise<void> {
+  const { store, signal, onNotice } = parts;
+  const live = await store.liveVersion(model);
+  const hasChanged = live !== undefined && live.version !== target.version;
+  const submission = parts.newSubmissionId();
+  const count = await parts.backfill({ model, target: store.collection(model, target), from: await knownFrom(parts, model, target), submission });
+  if (count > 0) {
+    onNotice(`Model ${model} ${hasChanged ? 'was changed' : 'is new to some images'}: embedding ${count} of them${hasChanged ? '; it is searched again when that is done' : ''}.`);
+    if (!(await waitForOutcomes(submission, parts))) return;
+    const { stored, duplicate } = await store.ledger.counts(submission);
+    onNotice(`Model ${model}: ${stored + duplicate} of ${count} images embedded.`);
+  }
+  if (hasChanged && !signal.aborted) await store.setLiveVersion(model, target);
+}
+
+/** The live collections of all models but the target itself, the model's own former one among them. */
+async function knownFrom({ store, models }: CatchUpParts, model: string, target: LiveVersion): Promise<VectorCollection[]> {
+  const lives = await Promise.all(models.map(async ({ name }) => ({ name, live: await store.liveVersion(name) })));
+  return lives.flatMap(({ name, live }) => (live && !(name === model && live.version === target.version) ? [store.collection(name, live)] : []));
+}
+
+/** False when it was interrupted. */
+async function waitForOutcomes(submission: string, { store, signal }: CatchUpParts): Promise<boolean> {
+  while (!signal.aborted) {
+    if ((await store.ledger.counts(submission)).accepted === 0) return true;
+    await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return false;
+}

@@ -1,0 +1,69 @@
+/** Models that are added to config.json, or changed, on data that is there already. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packagePath } from '../../common/package-root.js';
+import type { SearchAnswer } from '../../common/wire.js';
+import { startLocalStack, type LocalStack } from '../support/local-stack.js';
+
+const builtin = { name: 'builtin', model_url: packagePath('models/builtin') };
+
+describe('a model of config.json that is new or was changed', () => {
+  let folder: string;
+  let stack: LocalStack;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'eis-models-'));
+    stack = await startLocalStack({ folder, config: { models: [builtin] } });
+  }, 120_000);
+
+  afterAll(async () => {
+    await stack.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function restart(config: unknown): Promise<void> {
+    await stack.stop();
+    stack = await startLocalStack({ folder, config, basePort: stack.basePort });
+  }
+
+  async function search(model: string): Promise<{ status: number; answer: SearchAnswer & { code?: string } }> {
+    const gallery = join(stack.dataDir, 'gallery');
+    const picture = readFileSync(join(gallery, readdirSync(gallery).filter((name) => name.endsWith('.jpg')).sort()[7] as string));
+    const response = await fetch(`${stack.url}/search?model=${model}`, { method: 'POST', body: new Uint8Array(picture), headers: { 'content-type': 'image/jpeg' } });
+    return { status: response.status, answer: (await response.json()) as SearchAnswer & { code?: string } };
+  }
+
+  const isComplete = async (model: string): Promise<boolean> => {
+    const { status, answer } = await search(model);
+    return status === 200 && answer.index.vectors === 120 && (answer.results[0]?.score ?? 0) > 0.999;
+  };
+
+  it('is filled with the images that other models know', async () => {
+    await restart({ models: [builtin, { ...builtin, name: 'second', preprocess: '[0,1]' }] });
+    await expect.poll(() => isComplete('second'), { timeout: 40_000, interval: 250 }).toBe(true);
+    expect(await isComplete('builtin')).toBe(true);
+    expect(stack.output()).toContain('Model second is new to some images: embedding 120 of them');
+  }, 90_000);
+
+  it('is embedded again, searched by its new embeddings when they are complete, and never by a mixture', async () => {
+    const { answer: before } = await search('builtin');
+    await restart({ models: [{ ...builtin, preprocess: '[0,1]' }] });
+    const versions = new Set<string>();
+    await expect.poll(async () => {
+      const { status, answer } = await search('builtin');
+      if (status === 200) versions.add(answer.model_version);
+      else expect(answer.code).toBe('EIS_MODEL_VERSION');
+      return isComplete('builtin');
+    }, { timeout: 40_000, interval: 100 }).toBe(true);
+    expect(versions.size).toBe(1);
+    expect(versions).not.toContain(before.model_version);
+  }, 90_000);
+
+  it('leaves nothing to do the next time', async () => {
+    await restart({ models: [{ ...builtin, preprocess: '[0,1]' }] });
+    await expect.poll(() => isComplete('builtin'), { timeout: 10_000 }).toBe(true);
+    expect(stack.output()).not.toContain('embedding');
+  }, 60_000);
+});
