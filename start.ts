@@ -33,6 +33,7 @@ export interface StartOptions {
 const KILL_AFTER_MS = 4_200;
 /** Processes of a start that was killed need a moment to end: their ports are waited for. */
 const PORTS_WAIT_MS = 5_000;
+const PARENT_CHECK_MS = 500;
 
 interface Start {
   readonly config: Config;
@@ -58,7 +59,7 @@ export async function start({ images }: StartOptions): Promise<void> {
     await supervisor.stop();
     lock.release();
   };
-  stopOnSignal(stop, interrupted);
+  stopOnSignal(stop, interrupted, environment.isNpmScript);
   supervisor.start();
   try {
     await supervisor.ready();
@@ -131,14 +132,24 @@ function gatewayUrl(specs: readonly ProcessSpec[]): string {
   return `http://127.0.0.1:${(specs.find(({ name }) => name === 'gateway') as ProcessSpec).port}`;
 }
 
-function stopOnSignal(stop: () => Promise<void>, interrupted: AbortController): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (interrupted.signal.aborted) return;
-      interrupted.abort(new Error('stopping'));
-      void stop().then(() => process.exit(0));
-    });
-  }
+function stopOnSignal(stop: () => Promise<void>, interrupted: AbortController, isNpmScript: boolean): void {
+  const end = (): void => {
+    if (interrupted.signal.aborted) return;
+    interrupted.abort(new Error('stopping'));
+    void stop().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  if (isNpmScript) onParentGone(end);
+}
+
+/** npm that is told to end ends its shell, and the shell does not tell us. */
+function onParentGone(end: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    end();
+  }, PARENT_CHECK_MS);
 }
 
 /** What a person is told of an error of starting. */

@@ -7,6 +7,8 @@ import { packagePath } from './package-root.js';
 /** What differs by place, or is secret. */
 export interface Environment {
   readonly configFile: string;
+  /** Whether npm runs this process as one of the package's scripts, through a shell that passes no signal on. */
+  readonly isNpmScript: boolean;
   readonly dataDir: string;
   /** What relative paths on the command line are relative to: npm runs its scripts in the package's own folder. */
   readonly workingDir: string;
@@ -59,10 +61,12 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
   };
   const level = read('LOG_LEVEL') ?? 'info';
   if (!LOG_LEVELS.includes(level)) invalid('LOG_LEVEL', `${JSON.stringify(level)} is none of ${LOG_LEVELS.join(', ')}.`);
+  const isNpmScript = read('npm_package_name') === PACKAGE_NAME && read('npm_lifecycle_event') !== undefined;
   return {
     configFile: resolve(read('EIS_CONFIG') ?? packagePath('config.json')),
+    isNpmScript,
     dataDir: resolve(read('EIS_DATA_DIR') ?? 'data'),
-    workingDir: resolve(read('npm_package_name') === PACKAGE_NAME ? (read('INIT_CWD') ?? '.') : '.'),
+    workingDir: resolve(isNpmScript ? (read('INIT_CWD') ?? '.') : '.'),
     host: read('HOST') ?? (read('K_SERVICE') === undefined ? '127.0.0.1' : '0.0.0.0'),
     port: integer('PORT', 0, 65_535),
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,

@@ -3,9 +3,17 @@ import { pino, type Logger } from 'pino';
 
 export type Log = Logger;
 
-/** The log of one process. `role` stands in every line. Secrets never reach it: only what is passed is logged. */
+/** Bytes of lines that could not be written and are kept to be tried again; what comes beyond is dropped. */
+const BACKLOG_BYTES_MAX = 1024 * 1024;
+
+/**
+ * The log of one process. `role` stands in every line. Secrets never reach it: only what is passed is logged. A line
+ * that cannot be written (the disk is full, nobody reads) is lost, and the process goes on.
+ */
 export function createLog(options: { readonly role: string; readonly level: string; readonly bindings?: Record<string, unknown> }): Log {
-  return pino({ level: options.level, base: { role: options.role, ...options.bindings }, timestamp: pino.stdTimeFunctions.isoTime });
+  const destination = pino.destination({ fd: process.stdout.fd, sync: true, maxLength: BACKLOG_BYTES_MAX });
+  destination.on('error', () => undefined);
+  return pino({ level: options.level, base: { role: options.role, ...options.bindings }, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
 /** A log that says nothing, for tests and for parts used as a library. */

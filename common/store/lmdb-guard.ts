@@ -17,11 +17,22 @@ export async function guard<T>(operation: () => T | Promise<T>): Promise<T> {
  * is visible before it is durable, and a message must not be acknowledged before its outcome would survive a power cut.
  */
 export function commit<T>(database: Database, operation: () => T): Promise<T> {
-  return guard(async () => {
-    const result = await database.transaction(operation);
+  return guard(() => inTime(database.transaction(operation).then(async (result) => {
     await database.flushed;
     return result;
+  })));
+}
+
+/** After a commit that failed (disk full), LMDB may leave later ones undecided: nobody waits for them longer than this. */
+const COMMIT_TIMEOUT_MS = 5_000;
+
+/** The result of a write of LMDB, or a rejection when it takes too long; it may then still come to pass. */
+export async function inTime<T>(write: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`The disk did not take a write within ${COMMIT_TIMEOUT_MS} ms.`)), COMMIT_TIMEOUT_MS);
   });
+  return Promise.race([write, late]).finally(() => clearTimeout(timer));
 }
 
 /**

@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EisError } from '../../common/errors.js';
+import { inTime } from '../../common/store/lmdb-guard.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { EmbeddedConsumer } from './embedded-consumer.js';
@@ -49,7 +50,7 @@ export class EmbeddedQueue implements ImageQueue {
         for (const [model, tables] of this.#tables) this.#requireRoom(model, tables, messages.length);
         for (const tables of this.#tables.values()) tables.append(messages);
       });
-      await this.#root.flushed;
+      await inTime(Promise.resolve(this.#root.flushed));
     } catch (error) {
       throw new PublishError(error, []);
     }
@@ -124,7 +125,7 @@ export class EmbeddedQueue implements ImageQueue {
   /** Runs moves in one transaction; a failure of LMDB (disk full, folder gone…) is EIS_QUEUE_UNAVAILABLE. */
   async #transact<T>(move: () => T): Promise<T> {
     try {
-      return await this.#root.transaction(move);
+      return await inTime(this.#root.transaction(move));
     } catch (error) {
       throw error instanceof EisError ? error : queueUnavailable(error);
     }
