@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -67,6 +67,18 @@ describe('Supervisor', () => {
     await supervisor.ready();
     expect(supervisor.pids().get('role a/b')).not.toBe(pid);
     expect(notices).toEqual(['role a/b ended (SIGKILL); starting it again.']);
+  });
+
+  it('does so even when the folder of its logs is gone', async () => {
+    const { supervisor, logFolder } = await prepare(SERVER);
+    supervisor.start();
+    await supervisor.ready();
+    const pid = supervisor.pids().get('role a/b') as number;
+    rmSync(logFolder, { recursive: true });
+    process.kill(pid, 'SIGKILL');
+    while (supervisor.pids().get('role a/b') === pid || supervisor.pids().size === 0) await sleep(10);
+    await supervisor.ready();
+    expect(existsSync(join(logFolder, 'role-a-b.log'))).toBe(true);
   });
 
   it('gives up on a process that never starts, with the end of what it said', async () => {
