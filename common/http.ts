@@ -6,7 +6,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
 import { EisError, errorBody, isEisError, toEisError } from './errors.js';
 import type { Log } from './log.js';
+import { answerMalformed } from './malformed.js';
 import type { Metrics } from './metrics.js';
+import { discardRest, isClientGone, keepOpen, refuseEncoded } from './request-body.js';
 import { acceptRequestId } from './request-id.js';
 import { HEADERS } from './wire.js';
 
@@ -24,33 +26,59 @@ export interface ServiceOptions {
   readonly readiness: () => Readiness;
   /** Bytes of a request body, where a route sets no limit of its own. */
   readonly bodyBytesMax: number;
+  /** Time for a whole request to arrive. 0, in a service that bounds its bodies itself: no such time but for the headers. */
+  readonly requestTimeoutMs?: number;
 }
 
+const TYPE_CHARACTERS_MAX = 100;
+
+/** How often connections that have become idle are looked for while closing. */
+const IDLE_CHECK_MS = 20;
+
+/** What Fastify says in its own words, in ours. */
+const REWORDED: Readonly<Record<string, string>> = {
+  FST_ERR_BAD_URL: 'The path of the URL cannot be decoded. Write "%" in it as "%25".',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty where its Content-Type says JSON. Send JSON, or no Content-Type.',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not JSON, which its Content-Type says it is.',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as its Content-Length says.',
+  FST_ERR_MAX_PARAM_LENGTH: 'A part of the path is too long.',
+};
+
 /** A Fastify app with everything in common, and no routes of its own yet. It does not listen. */
-export function createService({ log, metrics, readiness, bodyBytesMax }: ServiceOptions): App {
+export function createService({ log, metrics, readiness, bodyBytesMax, requestTimeoutMs = 60_000 }: ServiceOptions): App {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger, // eslint-disable-line @typescript-eslint/no-unnecessary-type-assertion -- it keeps the app's type free of pino
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
     return503OnClosing: true,
     forceCloseConnections: 'idle',
-    requestTimeout: 60_000,
+    requestTimeout: requestTimeoutMs,
+    http: { requireHostHeader: false }, // `refuseUnread` says it in our words
+    clientErrorHandler: answerMalformed,
     routerOptions: { maxParamLength: 256 },
     ajv: { customOptions: { allErrors: false, removeAdditional: false, coerceTypes: true } },
     genReqId: (request) => acceptRequestId(request.headers[HEADERS.requestId]),
     frameworkErrors: (thrown, request, reply) => {
       void reply.header(HEADERS.requestId, request.id);
-      sendError(normaliseError(thrown, bodyBytesMax), request, reply);
+      sendError(normaliseError(thrown, request, bodyBytesMax), request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
   let closing = false;
+  let closingIdle: NodeJS.Timeout | undefined;
   app.addHook('preClose', async () => {
     closing = true;
+    closingIdle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS); // Fastify looks for them once
   });
+  app.addHook('onClose', async () => clearInterval(closingIdle));
   app.addHook('onRequest', async (request, reply) => {
     void reply.header(HEADERS.requestId, request.id);
+    refuseUnread(request);
   });
-  app.setErrorHandler((thrown: FastifyError, request, reply) => sendError(normaliseError(thrown, bodyBytesMax), request, reply));
+  app.addHook('onSend', async (request, reply) => {
+    if (!reply.hasHeader('connection')) keepOpen(request.raw, reply.raw);
+  });
+  app.addHook('onResponse', async (request) => discardRest(request.raw));
+  app.setErrorHandler((thrown: FastifyError, request, reply) => sendError(normaliseError(thrown, request, bodyBytesMax), request, reply));
   app.setNotFoundHandler((request, reply) => sendError(new EisError('EIS_ROUTE_UNKNOWN', { method: request.method, path: request.url.split('?')[0] as string }), request, reply));
   observe(app, metrics);
   addHealth(app, metrics, () => (closing ? { ready: false, detail: 'This service is closing.' } : readiness()));
@@ -62,22 +90,31 @@ export function sendError(error: EisError, request: FastifyRequest, reply: Fasti
   if (error.statusCode >= 500) request.log.error({ err: error.cause ?? error, code: error.code, reqId: request.id }, error.message);
   else request.log.debug({ code: error.code, reqId: request.id }, error.message);
   if (error.retryAfterS !== undefined) void reply.header('retry-after', String(Math.ceil(error.retryAfterS)));
+  if (error.code === 'EIS_BODY_TIMEOUT') void reply.header('connection', 'close');
+  else void reply.removeHeader('connection'); // Fastify's, for a body that is too large: it would cut the client off before it reads its answer
   return reply.code(error.statusCode).send(error.toBody());
 }
 
-/** Fastify's own errors in our codes. */
-function normaliseError(thrown: FastifyError, bodyBytesMax: number): EisError {
+/** Refuses what no service takes, by its headers. @throws EisError EIS_BAD_REQUEST, EIS_MEDIA_TYPE */
+function refuseUnread({ raw: { httpVersion, headers } }: FastifyRequest): void {
+  if (httpVersion === '1.1' && headers.host === undefined) throw new EisError('EIS_BAD_REQUEST', { detail: 'The request has no Host header. Send one: HTTP/1.1 requires it.' });
+  refuseEncoded(headers);
+}
+
+/** Fastify's own errors, and those of connections, in our codes and words. */
+function normaliseError(thrown: FastifyError, request: FastifyRequest, bodyBytesMax: number): EisError {
   if (isEisError(thrown)) return thrown;
+  if (isClientGone(request.raw)) return new EisError('EIS_CLIENT_CLOSED', {}, { cause: thrown });
   if (thrown.validation) return new EisError('EIS_BAD_REQUEST', { detail: describeValidation(thrown) }, { cause: thrown });
   switch (thrown.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
     case 'FST_REQ_FILE_TOO_LARGE':
       return new EisError('EIS_BODY_TOO_LARGE', { bytesMax: bodyBytesMax }, { cause: thrown });
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new EisError('EIS_MEDIA_TYPE', { received: /: (.+)$/.exec(thrown.message)?.[1] ?? 'of this kind', accepted: 'a type that the documentation of this route names' }, { cause: thrown });
+      return new EisError('EIS_MEDIA_TYPE', { received: request.headers['content-type']?.slice(0, TYPE_CHARACTERS_MAX) ?? 'none', accepted: 'a type that the documentation of this route names' }, { cause: thrown });
     default:
       return thrown.statusCode !== undefined && thrown.statusCode >= 400 && thrown.statusCode < 500
-        ? new EisError('EIS_BAD_REQUEST', { detail: thrown.message }, { cause: thrown })
+        ? new EisError('EIS_BAD_REQUEST', { detail: REWORDED[thrown.code] ?? 'The request cannot be read: its path, its headers or its body is not well-formed.' }, { cause: thrown })
         : toEisError(thrown);
   }
 }

@@ -20,6 +20,8 @@ export interface Limits {
   readonly indexTimeoutMs: number;
   /** Time for one search, whole. */
   readonly searchTimeoutMs: number;
+  /** Time for the body of a search to arrive; time for which an upload to the wrapper may stand still. */
+  readonly bodyTimeoutMs: number;
   /** Requests that one gateway holds at once; one more is answered 429. */
   readonly inFlightMax: number;
   /** Images that one function instance holds at once; one more is answered 429. */
@@ -56,6 +58,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   functionTimeoutMs: 10_000,
   indexTimeoutMs: 2_000,
   searchTimeoutMs: 15_000,
+  bodyTimeoutMs: 30_000,
   inFlightMax: 256,
   functionConcurrency: 16,
   deliveryMax: 5,

@@ -6,22 +6,45 @@ import { HEADERS, type EmbedAnswer, type Embedding } from '../common/wire.js';
 import { allowHeader } from './admission.js';
 
 export function sendJson(response: ServerResponse, statusCode: number, body: unknown): void {
-  sendBytes(response, statusCode, { type: 'application/json; charset=utf-8', bytes: Buffer.from(JSON.stringify(body)) });
+  sendBytes(response, statusCode, jsonContent(body));
 }
 
-export function sendBytes(response: ServerResponse, statusCode: number, { type, bytes }: { readonly type: string; readonly bytes: Buffer }): void {
-  if (response.headersSent || response.destroyed) return;
+function jsonContent(body: unknown): { readonly type: string; readonly bytes: Buffer } {
+  return { type: 'application/json; charset=utf-8', bytes: Buffer.from(JSON.stringify(body)) };
+}
+
+export function sendBytes(response: ServerResponse, statusCode: number, content: { readonly type: string; readonly bytes: Buffer }): void {
+  if (writeWhole(response, statusCode, content)) response.end();
+}
+
+/** Writes all of an answer without ending its exchange. False when it cannot be answered any more. */
+function writeWhole(response: ServerResponse, statusCode: number, { type, bytes }: { readonly type: string; readonly bytes: Buffer }): boolean {
+  if (response.headersSent || response.destroyed) return false;
   response.statusCode = statusCode;
   response.setHeader('content-type', type);
   response.setHeader('content-length', bytes.length);
-  response.end(bytes);
+  response.write(bytes);
+  return true;
 }
 
 /** Answers an error in the words of `common/errors.ts`. */
 export function sendError(request: IncomingMessage, response: ServerResponse, error: EisError): void {
+  if (writeError(request, response, error)) response.end();
+}
+
+/**
+ * Answers an error to a client that is still sending; the connection serves no other request. Whoever calls ends the
+ * response. False when it cannot be answered any more.
+ */
+export function sendErrorEarly(request: IncomingMessage, response: ServerResponse, error: EisError): boolean {
+  if (!response.headersSent) response.setHeader('connection', 'close');
+  return writeError(request, response, error);
+}
+
+function writeError(request: IncomingMessage, response: ServerResponse, error: EisError): boolean {
   if (error.retryAfterS !== undefined && !response.headersSent) response.setHeader('retry-after', Math.ceil(error.retryAfterS));
   if (error.code === 'EIS_METHOD_NOT_ALLOWED' && !response.headersSent) response.setHeader('allow', allowHeader(request.url));
-  sendJson(response, error.statusCode, error.toBody());
+  return writeWhole(response, error.statusCode, jsonContent(error.toBody()));
 }
 
 /** Answers an embedding: as bytes with the rest in headers when the client accepts that, else as JSON. */

@@ -1,26 +1,40 @@
 /** Reads request bodies within their bounds. */
 import type { IncomingMessage } from 'node:http';
-import { EisError } from '../common/errors.js';
-import type { BodyBound } from './admission.js';
+import { EisError, toEisError } from '../common/errors.js';
+
+export interface BodyOptions {
+  /** Asked for every piece before it is kept: its bytes, and those of all so far with it. Throws what it is refused with. */
+  readonly onBytes: (bytes: number, total: number) => void;
+  readonly timeoutMs: number;
+}
 
 /**
  * The whole body of a request. Whatever ends it early, the request is left flowing, so that what still comes is thrown
  * away and the client can read its answer.
  *
- * @throws ClientGone; EisError: the bound's own, as soon as a byte is too many; EIS_BODY_TIMEOUT
+ * @throws ClientGone; EisError: what `onBytes` throws, at that byte; EIS_BODY_TIMEOUT
  */
-export function readBody(request: IncomingMessage, bound: BodyBound, timeoutMs: number): Promise<Buffer> {
+export function readBody(request: IncomingMessage, { onBytes, timeoutMs }: BodyOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const collected = collect(Number(request.headers['content-length'] ?? 0));
+    // As they come: a buffer of the announced length would count, for V8, as memory long before bytes fill it.
+    let chunks: Buffer[] = [];
+    let total = 0;
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).on('data', () => undefined);
       settle();
+      chunks = [];
     };
     const onData = (chunk: Buffer): void => {
-      if (collected.add(chunk) > bound.bytesMax) finish(() => reject(bound.tooLarge()));
+      total += chunk.length;
+      try {
+        onBytes(chunk.length, total);
+        chunks.push(chunk);
+      } catch (thrown) {
+        finish(() => reject(toEisError(thrown)));
+      }
     };
-    const onEnd = (): void => finish(() => resolve(collected.whole()));
+    const onEnd = (): void => finish(() => resolve(Buffer.concat(chunks, total)));
     const onClose = (): void => finish(() => reject(new ClientGone()));
     const timer = setTimeout(() => finish(() => reject(new EisError('EIS_BODY_TIMEOUT', { timeoutMs }))), timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', () => undefined);
@@ -29,27 +43,3 @@ export function readBody(request: IncomingMessage, bound: BodyBound, timeoutMs: 
 
 /** The client closed the connection before its request was whole: nobody is there to be answered. */
 export class ClientGone extends Error {}
-
-interface Collected {
-  /** Returns the bytes so far. */
-  readonly add: (chunk: Buffer) => number;
-  readonly whole: () => Buffer;
-}
-
-/**
- * Puts chunks together: into one buffer where the length was announced (Node holds the body to it), so that an image is
- * in memory once; else as they come.
- */
-function collect(announced: number): Collected {
-  const buffer = Buffer.allocUnsafe(announced);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  return {
-    add: (chunk) => {
-      if (announced > 0) chunk.copy(buffer, bytes);
-      else chunks.push(chunk);
-      return (bytes += chunk.length);
-    },
-    whole: () => (announced > 0 ? buffer.subarray(0, bytes) : Buffer.concat(chunks, bytes)),
-  };
-}

@@ -81,11 +81,12 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   Object.assign(request, { rawBody: undefined, body: undefined });
   if (body.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
   const gone = new AbortController();
-  response.once('close', () => gone.abort(new EisError('EIS_BAD_REQUEST', { detail: 'The client closed the connection.' })));
+  response.once('close', () => gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
   const { model, pool } = await parts.embedder;
   const { observed } = parts;
   const [image, fetch] = await timed(async () => readImage({ kind, body, signal: gone.signal }, parts.source));
-  const [decoded, decode] = await timed(() => parts.decode(image, model.input));
+  const [decoded, decode] = await timed(() => parts.decode(image, model.input, gone.signal));
+  gone.signal.throwIfAborted();
   const [vector, infer] = await timed(() => pool.embed(decoded.pixels));
   if (kind === 'json') observed.fetchSeconds.observe(fetch / 1000);
   observed.decodeSeconds.observe(decode / 1000);

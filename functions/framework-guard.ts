@@ -12,12 +12,14 @@
  */
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EisError, errorBody, toEisError } from '../common/errors.js';
 import { acceptRequestId } from '../common/request-id.js';
 import { HEADERS } from '../common/wire.js';
 import type { Admission } from './admission.js';
-import { sendError } from './answer.js';
-import { ClientGone, readBody } from './body.js';
+import { sendError, sendErrorEarly } from './answer.js';
+import { ClientGone, readBody, type BodyOptions } from './body.js';
+import type { Lingering } from './lingering.js';
 import type { Slots } from './slots.js';
 
 /** A request as the framework hands it to the function: its body is read. */
@@ -27,6 +29,7 @@ export interface GuardOptions {
   /** Judges a request by its head. Throws what it is refused with. */
   readonly admit: (request: IncomingMessage) => Admission;
   readonly slots: Slots;
+  readonly lingering: Lingering;
   readonly bodyTimeoutMs: number;
   readonly host: string;
   readonly onRefused: (request: IncomingMessage, error: EisError) => void;
@@ -34,9 +37,6 @@ export interface GuardOptions {
 }
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** How long a client that was refused may go on sending before it is cut off; long enough to read its answer. */
-const LINGER_MS = 2_000;
 
 /** The framework's handlers of these answer the latest request with a stack trace, or end the process at once. */
 const TAKEN_OVER = ['SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection', 'exit'] as const;
@@ -76,33 +76,54 @@ async function receive({ request, response, app, expectsContinue = false }: Exch
   request.headers[HEADERS.requestId] = requestId;
   response.setHeader(HEADERS.requestId, requestId);
   try {
-    const admission = options.admit(request);
-    if (admission.route === 'embed') takeSlot(request, response, options.slots);
+    const { route, body: bound } = options.admit(request);
+    const slot = route === 'embed' ? takeSlot(request, response, options.slots) : undefined;
     if (expectsContinue) response.writeContinue();
-    const body = await readBody(request, admission.body, options.bodyTimeoutMs);
+    const onBytes: BodyOptions['onBytes'] = (bytes, total) => {
+      if (total > bound.bytesMax) throw bound.tooLarge();
+      slot?.grow(bytes);
+    };
+    const body = await readBody(request, { onBytes, timeoutMs: options.bodyTimeoutMs });
+    slot?.enter();
     Object.assign(request, { body, rawBody: body });
     app(request, response);
   } catch (thrown) {
     if (thrown instanceof ClientGone) return;
     const error = toEisError(thrown);
-    if (expectsContinue && !request.complete) response.setHeader('connection', 'close');
-    sendError(request, response, error);
-    discardRest(request);
+    options.slots.disconnect(request);
+    await refuse(request, response, error, options.lingering);
     options.onRefused(request, error);
   }
 }
 
-function takeSlot(request: IncomingMessage, response: ServerResponse, slots: Slots): void {
-  if (!slots.take(request)) throw new EisError('EIS_OVERLOADED', { detail: `This instance holds ${slots.max} images already, as many as it takes at once.` }, { retryAfterS: 1 });
-  response.once('close', () => slots.disconnect(request));
+/** The place of one request among those that are held. */
+interface Slot {
+  /** @throws EisError EIS_OVERLOADED */
+  readonly grow: (bytes: number) => void;
+  /** @throws EisError EIS_OVERLOADED */
+  readonly enter: () => void;
 }
 
-/** Lets the rest of a refused body pass by, for a while: a connection closed at once may lose the answer on its way. */
-function discardRest(request: IncomingMessage): void {
-  if (request.complete || request.destroyed) return;
-  request.resume();
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
-  request.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+/** @throws EisError EIS_OVERLOADED */
+function takeSlot(request: IncomingMessage, response: ServerResponse, slots: Slots): Slot {
+  const { workingMax, receivingMax, bytesMax } = slots.bounds;
+  const demand = (isGranted: boolean, held: string): void => {
+    if (!isGranted) throw new EisError('EIS_OVERLOADED', { detail: `This instance ${held} already, as many as it takes at once.` }, { retryAfterS: 1 });
+  };
+  demand(slots.receive(request), `receives ${receivingMax} images`);
+  response.once('close', () => slots.disconnect(request));
+  return {
+    grow: (bytes) => demand(slots.grow(request, bytes), `holds images of ${bytesMax} bytes`),
+    enter: () => demand(slots.enter(request), `works on ${workingMax} images`),
+  };
+}
+
+/** Answers a request that is not handed on. What has arrived with its head may be all of it; else the rest is thrown away. */
+async function refuse(request: IncomingMessage, response: ServerResponse, error: EisError, lingering: Lingering): Promise<void> {
+  request.on('error', () => undefined).resume();
+  await nextTurn();
+  if (request.complete) sendError(request, response, error);
+  else if (sendErrorEarly(request, response, error)) lingering.hold(request, response);
 }
 
 /** Answers what is not HTTP at all: there is no request yet, so this goes to the socket. */

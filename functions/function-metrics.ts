@@ -15,6 +15,9 @@ export function createFunctionMetrics(metrics: Metrics, slots: Slots): FunctionM
   metrics.gauge('function_in_flight_images', 'Images held at this moment', [], function () {
     this.set(slots.taken);
   });
+  metrics.gauge('function_in_flight_bytes', 'Bytes of request bodies held at this moment', [], function () {
+    this.set(slots.bytes);
+  });
   return {
     images: metrics.counter('function_images_total', 'Images by outcome: ok, or the code of the error', ['outcome']),
     fetchSeconds: metrics.histogram('function_fetch_seconds', 'Time to fetch an image from its URL'),

@@ -68,16 +68,3 @@ function detectBitmap(head: string): string | undefined {
 function detectSvg(head: string): string | undefined {
   return /^(\xef\xbb\xbf)?\s*<(\?xml|!doctype svg|!--|svg)/i.test(head) && /<svg[\s>]/i.test(head) ? 'SVG' : undefined;
 }
-
-/**
- * The scans of a JPEG file: a progressive one is decoded once for each, so a small file with many is a trap for time.
- * Inside coded data `FF DA` cannot stand (FF is followed by 00 there), so counting the markers is enough; an embedded
- * preview adds a few.
- */
-export function countJpegScans(bytes: Buffer): number {
-  let scans = 0;
-  for (let at = bytes.indexOf(SCAN_MARKER); at >= 0; at = bytes.indexOf(SCAN_MARKER, at + 2)) scans++;
-  return scans;
-}
-
-const SCAN_MARKER = Buffer.from([0xff, 0xda]);

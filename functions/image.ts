@@ -1,13 +1,14 @@
 /**
  * From the bytes of an image to the pixels that a model takes. Everything that a hostile file could do is bounded here:
- * formats (only five loaders can be reached), pixels (judged from the header), time, and images decoded at once.
+ * formats (only five loaders can be reached), pixels (judged from the header), time, and what is decoded at once.
  */
 import { availableParallelism } from 'node:os';
-import pLimit from 'p-limit';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { EisError, isEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
-import { countJpegScans, detectFormat, type ImageFormat } from './image-format.js';
+import { DecodeTurns } from './decode-turns.js';
+import { detectFormat, type ImageFormat } from './image-format.js';
+import { countJpegScans } from './jpeg-scans.js';
 import { perceptualHash } from './phash.js';
 
 export interface DecodedImage {
@@ -25,8 +26,20 @@ export interface ImageSize {
   readonly height: number;
 }
 
-/** @throws EisError EIS_IMAGE_… */
-export type DecodeImage = (bytes: Buffer, size: ImageSize) => Promise<DecodedImage>;
+/**
+ * @param signal aborts when nobody wants the image any more: it is not decoded if it still waits for its turn
+ * @throws EisError EIS_IMAGE_…; the signal's reason
+ */
+export type DecodeImage = (bytes: Buffer, size: ImageSize, signal?: AbortSignal) => Promise<DecodedImage>;
+
+type DecodeLimits = Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>;
+
+export interface DecoderOptions {
+  /** Images decoded at once. Default: as many as CPUs are granted, up to the threads that libuv gives to all of sharp. */
+  readonly imagesAtOnceMax?: number;
+}
+
+const LIBUV_THREADS = 4;
 
 const LOADERS = ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer', 'VipsForeignLoadNsgifBuffer', 'VipsForeignLoadHeifBuffer'];
 
@@ -42,32 +55,44 @@ const BACKGROUND = '#ffffff';
  * Makes a decoder. It sets sharp up for the whole process: no cache (every image is seen once), one thread an image
  * (images are decoded side by side), and no loader but those of the formats that are accepted.
  */
-export function createImageDecoder(limits: Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>): DecodeImage {
+export function createImageDecoder(limits: DecodeLimits, { imagesAtOnceMax = Math.max(1, Math.min(availableParallelism(), LIBUV_THREADS)) }: DecoderOptions = {}): DecodeImage {
   sharp.cache(false);
   sharp.concurrency(1);
   sharp.block({ operation: ['VipsForeignLoad'] });
   sharp.unblock({ operation: LOADERS });
-  const oneOfFew = pLimit(Math.max(2, Math.min(4, availableParallelism())));
-  return (bytes, size) => oneOfFew(() => decode(bytes, size, limits));
+  const turns = new DecodeTurns({ imagesMax: imagesAtOnceMax, pixelsMax: limits.imagePixelsMax });
+  return (bytes, size, signal) => decode({ bytes, size, signal }, limits, turns);
 }
 
-async function decode(bytes: Buffer, size: ImageSize, limits: Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>): Promise<DecodedImage> {
+interface DecodeTask {
+  readonly bytes: Buffer;
+  readonly size: ImageSize;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function decode({ bytes, size, signal }: DecodeTask, limits: DecodeLimits, turns: DecodeTurns): Promise<DecodedImage> {
   const format = detectFormat(bytes);
   if (format === 'jpeg' && countJpegScans(bytes) > JPEG_SCANS_MAX) throw new EisError('EIS_IMAGE_UNDECODABLE', { detail: `it has more than ${JPEG_SCANS_MAX} scans.` });
   try {
-    const { width, height } = await readSize(bytes, limits.imagePixelsMax);
+    const { width, height, isHeldWhole } = await readHeader(bytes, limits.imagePixelsMax);
     const scaled = coveringSize({ width, height }, size);
-    const whole = await open(bytes, limits.imagePixelsMax)
-      .resize(scaled.width, scaled.height, { fit: 'fill' })
-      .flatten({ background: BACKGROUND })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .timeout({ seconds: Math.max(1, Math.ceil(limits.decodeTimeoutMs / 1000)) })
-      .toBuffer();
+    const whole = await turns.run({ pixels: isHeldWhole ? width * height : 0, signal }, () => shrink(bytes, scaled, limits));
     return { pixels: cropCentre(whole, scaled, size), width, height, format, phash: perceptualHash(whole, scaled.width, scaled.height) };
   } catch (thrown) {
+    if (signal?.aborted) throw signal.reason;
     throw toImageError(thrown, limits.decodeTimeoutMs);
   }
+}
+
+/** The whole image at another size: RGB, 8 bits. */
+function shrink(bytes: Buffer, { width, height }: ImageSize, limits: DecodeLimits): Promise<Buffer> {
+  return open(bytes, limits.imagePixelsMax)
+    .resize(width, height, { fit: 'fill' })
+    .flatten({ background: BACKGROUND })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .timeout({ seconds: Math.max(1, Math.ceil(limits.decodeTimeoutMs / 1000)) })
+    .toBuffer();
 }
 
 /** Of an animation the first frame. A file that is damaged is refused; warnings (a wrong profile, say) are not. */
@@ -75,12 +100,21 @@ function open(bytes: Buffer, pixelsMax: number): Sharp {
   return sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: pixelsMax, pages: 1, sequentialRead: true });
 }
 
-/** The size as the image is seen, from its header alone. */
-async function readSize(bytes: Buffer, pixelsMax: number): Promise<ImageSize> {
+interface Header extends ImageSize {
+  /** Whether decoding holds all pixels at once. */
+  readonly isHeldWhole: boolean;
+}
+
+/**
+ * The size as the image is seen, from its header alone. JPEGs of one scan and PNGs that are not interlaced are decoded
+ * row by row, in a few megabytes whatever their size; all else is in memory whole.
+ */
+async function readHeader(bytes: Buffer, pixelsMax: number): Promise<Header> {
   const metadata: Metadata = await sharp(bytes, { limitInputPixels: false, pages: 1 }).metadata();
   const { width, height } = metadata.autoOrient;
   if (width * height > pixelsMax) throw new EisError('EIS_IMAGE_PIXELS', { width, height, pixelsMax });
-  return { width, height };
+  const isByRow = (metadata.format === 'jpeg' || metadata.format === 'png') && !metadata.isProgressive;
+  return { width, height, isHeldWhole: !isByRow };
 }
 
 /** The smallest size of the image's shape (up to `ASPECT_MAX`) that covers `size`. */

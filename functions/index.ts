@@ -17,8 +17,12 @@ import { startInferencePool, type InferencePool } from './engines/inference-pool
 import { guardFramework } from './framework-guard.js';
 import { createFunctionMetrics } from './function-metrics.js';
 import { createImageDecoder } from './image.js';
+import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
-import { Slots } from './slots.js';
+import { Slots, slotBounds } from './slots.js';
+
+/** Refused clients whose connections are kept while they go on sending: sockets without memory of ours. */
+const LINGERING_MAX = 1_000;
 
 runMain(async () => {
   const environment = readEnvironment();
@@ -26,7 +30,8 @@ runMain(async () => {
   const model = chooseModel(loadConfig(environment.configFile), environment.model);
   const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
   const metrics = new Metrics('function', { model: model.name }).collectProcess();
-  const slots = new Slots(limits.functionConcurrency);
+  const slots = new Slots(slotBounds(limits));
+  const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });
   const observed = createFunctionMetrics(metrics, slots);
   const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
   let server: Server | undefined;
@@ -39,6 +44,7 @@ runMain(async () => {
   guardFramework({
     admit: (request) => admit(request, limits),
     slots,
+    lingering,
     bodyTimeoutMs: limits.functionTimeoutMs,
     host: environment.host,
     onRefused: (request, error) => noteRefusal({ log, observed }, request, error),
@@ -47,7 +53,7 @@ runMain(async () => {
       log.info({ address: listening.address() }, 'listening');
     },
   });
-  closeOnSignal([{ close: () => closeServer(server) }, safeFetch, { close: async () => (await loading).pool.close() }], log);
+  closeOnSignal([{ close: () => closeServer(server, lingering) }, safeFetch, { close: async () => (await loading).pool.close() }], log);
   state.embedder = await loading;
 });
 
@@ -72,8 +78,9 @@ async function startEmbedder(config: ModelConfig, environment: Environment, log:
 const IDLE_CHECK_MS = 20;
 
 /** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */
-async function closeServer(server: Server | undefined): Promise<void> {
+async function closeServer(server: Server | undefined, lingering: Lingering): Promise<void> {
   if (!server) return;
+  lingering.close();
   const closing = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
   await new Promise((resolve) => server.close(resolve));
   clearInterval(closing);

@@ -10,6 +10,7 @@ import { addModelsRoutes } from './models-route.js';
 import { addOpenApi } from './openapi.js';
 import { addPage, addSafetyHeaders } from './page.js';
 import { createSearchMetrics } from './search-metrics.js';
+import { JSON_BYTES_MAX } from './search-input.js';
 import { addSearchRoute } from './search-route.js';
 import { createSearch } from './search.js';
 import type { ServedModels } from './served-models.js';
@@ -26,16 +27,16 @@ export interface GatewayParts {
   readonly random?: () => number;
 }
 
-/** Bytes of a JSON body: one URL or one id. Images have a limit of their own. */
-const JSON_BYTES_MAX = 64 * 1024;
-
 /**
  * A gateway over its connections, which stay the caller's to close. It is ready as soon as it listens: shards that do
  * not answer are named in every answer, and restarting a gateway mends none.
  */
 export async function createGateway({ models, wrapper, limits, log, metrics, version, random = Math.random }: GatewayParts): Promise<App> {
   const statuses = createModelStatuses({ models, timeoutMs: limits.indexTimeoutMs });
-  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX });
+  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX, requestTimeoutMs: 0 });
+  // Nobody but the routes that want a body reads it, each within bounds of its own.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   addSafetyHeaders(app);
   await addOpenApi(app, { version });
   await addPage(app);
@@ -43,7 +44,7 @@ export async function createGateway({ models, wrapper, limits, log, metrics, ver
   await app.register(async (api: App) => {
     limitInFlight(api, { inFlightMax: limits.inFlightMax, metrics });
     await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
-    await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper }));
+    await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
     addModelsRoutes(api, { models, statuses });
   });
   return app;

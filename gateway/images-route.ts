@@ -3,10 +3,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
+import type { Limits } from '../common/limits.js';
+import { readWithin } from '../common/request-body.js';
 import { DeleteAnswer, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
 import { clientSignal } from './client-signal.js';
 import { Binary, documented, type Bodies } from './openapi.js';
-import type { WrapperClient } from './wrapper-client.js';
+import type { WrapperAnswer, WrapperClient } from './wrapper-client.js';
 
 const tags = ['images'];
 const Params = Type.Object({ id: Type.String({ description: 'sha256 of the image bytes, 64 lowercase hexadecimal digits' }) });
@@ -37,12 +39,13 @@ const REMOVE = {
   config: documented({ response: { 200: DeleteAnswer } }),
 };
 
-export function addImagesRoutes(scope: App, { wrapper }: { readonly wrapper: WrapperClient }): void {
-  const forward = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => forwardTo(wrapper, request, reply);
+export interface ImagesRouteParts {
+  readonly wrapper: WrapperClient;
+  readonly limits: Pick<Limits, 'bodyTimeoutMs'>;
+}
 
-  // Every body stays the stream that it is; the wrapper says what it takes.
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+export function addImagesRoutes(scope: App, { wrapper, limits: { bodyTimeoutMs } }: ImagesRouteParts): void {
+  const forward = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => forwardTo({ wrapper, bodyTimeoutMs }, request, reply);
 
   scope.post('/images', INGEST, forward);
   scope.get('/images', LEDGER, forward);
@@ -56,10 +59,13 @@ export function addImagesRoutes(scope: App, { wrapper }: { readonly wrapper: Wra
   });
 }
 
-async function forwardTo(wrapper: WrapperClient, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** The wrapper bounds what it does; here an upload may not stand still, so that it holds no place for nothing. */
+async function forwardTo({ wrapper, bodyTimeoutMs }: { readonly wrapper: WrapperClient; readonly bodyTimeoutMs: number }, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const method = request.method as 'GET' | 'POST' | 'DELETE';
   const body = method === 'POST' && request.body !== undefined ? request.raw : undefined;
-  const answer = await wrapper.forward({ method, path: request.url, headers: request.headers, body, requestId: request.id, signal: clientSignal(reply) });
+  const left = clientSignal(reply);
+  const forward = (signal: AbortSignal): Promise<WrapperAnswer> => wrapper.forward({ method, path: request.url, headers: request.headers, body, requestId: request.id, signal });
+  const answer = await (body ? readWithin(body, { timeoutMs: bodyTimeoutMs, mode: 'arrival' }, (stalled) => forward(AbortSignal.any([left, stalled]))) : forward(left));
   for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) void reply.header(name, value);
   return reply.code(answer.statusCode).send(answer.body);
 }

@@ -4,7 +4,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
 import { encodeVector } from '../common/vector.js';
 import { HEADERS, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
-import { readBounded } from './read-bounded.js';
+import { readBounded } from '../common/read-bounded.js';
 
 /** What every call carries: its deadline as a signal, and the id of the request that it belongs to. */
 export interface Call {

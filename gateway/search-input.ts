@@ -2,23 +2,28 @@
 import type { Readable } from 'node:stream';
 import multipart, { type MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
-import { EisError, isEisError } from '../common/errors.js';
+import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
+import { PART_BUFFER_BYTES, toMultipartError } from '../common/multipart.js';
+import { readBounded } from '../common/read-bounded.js';
+import { mediaType, readWithin } from '../common/request-body.js';
 import { IMAGE_ID } from '../common/wire.js';
-import { readBounded } from './read-bounded.js';
 import type { SearchInput } from './search.js';
 
 const ACCEPTED = 'the bytes of an image as image/* or application/octet-stream, multipart/form-data with the file in the field "image", or application/json with "url" or "id"';
 
-/** Lets the routes of `scope` take images: bytes stay a stream until `readSearchInput` reads them. */
+/** Bytes of a JSON body: one URL or one id. Images have a limit of their own. */
+export const JSON_BYTES_MAX = 64 * 1024;
+
+/** Lets the routes of `scope` take images: every body stays a stream until `readSearchInput` reads it. */
 export async function acceptImages(scope: App): Promise<void> {
   const asStream = (_request: FastifyRequest, payload: Readable, done: (error: Error | null, body?: unknown) => void): void => done(null, payload);
-  scope.removeContentTypeParser('text/plain');
+  scope.removeAllContentTypeParsers();
   scope.addContentTypeParser(/^image\//, asStream);
-  scope.addContentTypeParser('application/octet-stream', asStream);
+  scope.addContentTypeParser(['application/octet-stream', 'application/json'], asStream);
   scope.addContentTypeParser('*', (request, _payload, done) => {
-    const { 'content-type': received = 'of no kind', 'content-length': length } = request.headers;
+    const { 'content-type': received = 'none', 'content-length': length } = request.headers;
     done(length === '0' ? new EisError('EIS_IMAGE_MISSING', {}) : new EisError('EIS_MEDIA_TYPE', { received, accepted: ACCEPTED }));
   });
   await scope.register(multipart);
@@ -27,21 +32,27 @@ export async function acceptImages(scope: App): Promise<void> {
 /**
  * What a request searches for.
  *
- * @throws EisError EIS_IMAGE_MISSING, EIS_IMAGE_TOO_LARGE, EIS_IMAGE_ID_INVALID, EIS_URL_INVALID, or EIS_BAD_REQUEST with
- *   what would be right
+ * @throws EisError EIS_IMAGE_MISSING, EIS_IMAGE_TOO_LARGE, EIS_BODY_TOO_LARGE, EIS_IMAGE_ID_INVALID, EIS_URL_INVALID,
+ *   EIS_BAD_REQUEST with what would be right; EIS_BODY_TIMEOUT, EIS_CLIENT_CLOSED
  */
 export async function readSearchInput(request: FastifyRequest, limits: Limits): Promise<SearchInput> {
-  if (request.isMultipart()) return { bytes: await readMultipart(request, limits) };
-  const { body } = request;
-  if (body === undefined || body === null) throw new EisError('EIS_IMAGE_MISSING', {});
-  if (body === request.raw) return { bytes: await readBytes(request, limits) };
-  return readJson(body, limits);
+  if (request.body === undefined && !request.isMultipart()) throw new EisError('EIS_IMAGE_MISSING', {});
+  return readWithin(request.raw, { timeoutMs: limits.bodyTimeoutMs, mode: 'whole' }, async () => {
+    if (request.isMultipart()) return { bytes: await readMultipart(request, limits) };
+    if (mediaType(request.headers) === 'application/json') return readJson(await readText(request), limits);
+    return { bytes: requireImage(await readBytes(request, limits.imageBytesMax), limits.imageBytesMax) };
+  });
 }
 
-async function readBytes(request: FastifyRequest, { imageBytesMax }: Limits): Promise<Buffer> {
-  const tooLarge = Number(request.headers['content-length'] ?? 0) > imageBytesMax;
-  const bytes = tooLarge ? undefined : await readBounded(request.raw, imageBytesMax);
-  return requireImage(bytes, imageBytesMax);
+/** The body, or undefined when it is longer than `bytesMax`; where it says so, without reading it. */
+async function readBytes(request: FastifyRequest, bytesMax: number): Promise<Buffer | undefined> {
+  return Number(request.headers['content-length'] ?? 0) > bytesMax ? undefined : readBounded(request.raw, bytesMax);
+}
+
+async function readText(request: FastifyRequest): Promise<string> {
+  const bytes = await readBytes(request, JSON_BYTES_MAX);
+  if (bytes === undefined) throw new EisError('EIS_BODY_TOO_LARGE', { bytesMax: JSON_BYTES_MAX });
+  return bytes.toString('utf8');
 }
 
 function requireImage(bytes: Buffer | undefined, imageBytesMax: number): Buffer {
@@ -54,13 +65,13 @@ function requireImage(bytes: Buffer | undefined, imageBytesMax: number): Buffer 
 async function readMultipart(request: FastifyRequest, { imageBytesMax }: Limits): Promise<Buffer> {
   let image: Buffer | undefined;
   try {
-    for await (const part of request.parts({ limits: { fileSize: imageBytesMax, files: 4, fields: 16, parts: 20, fieldSize: 64 * 1024, headerPairs: 100 } })) {
+    for await (const part of request.parts({ limits: { fileSize: imageBytesMax, files: 4, fields: 16, parts: 20, fieldSize: 64 * 1024, headerPairs: 100 }, fileHwm: PART_BUFFER_BYTES })) {
       if (part.type === 'file' && part.fieldname === 'image' && !image) image = await readPart(part, imageBytesMax);
       else if (part.fieldname === 'image') throw badRequest(part.type === 'file' ? 'There are several files in the field "image". Send one.' : 'The field "image" is text. Send it as a file, with a filename: curl -F image=@photo.jpg');
       else if (part.type === 'file') part.file.resume();
     }
   } catch (thrown) {
-    throw isEisError(thrown) ? thrown : badRequest('The multipart body cannot be read: it is cut off, has no boundary, or holds more parts than a search needs.', thrown);
+    throw toMultipartError(thrown);
   }
   if (!image) throw badRequest('There is no file in the field "image". Send the image in it: curl -F image=@photo.jpg');
   return image;
@@ -74,8 +85,9 @@ async function readPart(part: MultipartFile, imageBytesMax: number): Promise<Buf
   return requireImage(bytes, imageBytesMax);
 }
 
-function readJson(body: unknown, { urlLengthMax }: Limits): SearchInput {
+function readJson(text: string, { urlLengthMax }: Limits): SearchInput {
   const right = 'Send { "url": "https://…" } or { "id": "<64 hexadecimal digits>" }, one of the two.';
+  const body = parseJson(text, right);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest(`The JSON in the body is not an object. ${right}`);
   const { url, id, ...others } = body as Record<string, unknown>;
   const [other] = Object.keys(others);
@@ -88,6 +100,14 @@ function readJson(body: unknown, { urlLengthMax }: Limits): SearchInput {
   if (typeof url !== 'string' || url === '') throw badRequest(`"url" is not a text. ${right}`);
   if (url.length > urlLengthMax) throw new EisError('EIS_URL_INVALID', { detail: `The URL has ${url.length} characters; at most ${urlLengthMax} are accepted.` });
   return { url };
+}
+
+function parseJson(text: string, right: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw badRequest(`${text.trim() === '' ? 'The body is empty.' : 'The body is not JSON.'} ${right}`, cause);
+  }
 }
 
 function badRequest(detail: string, cause?: unknown): EisError {

@@ -41,14 +41,8 @@ export async function addSearchRoute(scope: App, { models, search, limits, rando
       const signal = clientSignal(reply);
       const model = chooseModel(models, request.query.model, random);
       void reply.header(HEADERS.model, model.name);
-      try {
-        const input = await readSearchInput(request, limits);
-        return await search({ model, input, top: request.query.top, requestId: request.id, signal });
-      } catch (thrown) {
-        request.raw.resume(); // Node reads over only what nobody began to read; unread, it would hold up the answer
-        signal.throwIfAborted(); // a request that was cut off looks like a bad one
-        throw thrown;
-      }
+      const input = await readSearchInput(request, limits);
+      return search({ model, input, top: request.query.top, requestId: request.id, signal });
     },
   );
 }

@@ -38,10 +38,14 @@ export interface WrapperClientOptions {
   readonly url: string;
   /** Requests that are forwarded at once. */
   readonly connections: number;
+  /** Time without a byte from the wrapper where it only looks something up. */
+  readonly lookupTimeoutMs?: number;
+  /** The same after an upload: the wrapper confirms up to 1,000 images in one. */
+  readonly uploadTimeoutMs?: number;
 }
 
-/** Time without a byte from the wrapper after it has the whole request: it confirms up to 1,000 images in one. */
-const SILENCE_TIMEOUT_MS = 60_000;
+const LOOKUP_TIMEOUT_MS = 5_000;
+const UPLOAD_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 
 /** Request headers that mean something to the wrapper. Credentials, cookies and hop-by-hop headers are not among them. */
@@ -50,15 +54,17 @@ const FORWARDED = ['accept', 'content-type', 'content-length', 'content-encoding
 /** Headers that concern one connection only (RFC 9110, section 7.6.1), and the id, which is the gateway's to answer. */
 const NOT_RETURNED = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', HEADERS.requestId]);
 
-export function createWrapperClient({ url, connections }: WrapperClientOptions): WrapperClient {
+export function createWrapperClient({ url, connections, lookupTimeoutMs = LOOKUP_TIMEOUT_MS, uploadTimeoutMs = UPLOAD_TIMEOUT_MS }: WrapperClientOptions): WrapperClient {
   const target = new URL(url);
   const prefix = target.pathname.replace(/\/$/, '');
-  const pool = new Pool(target.origin, { connections, headersTimeout: SILENCE_TIMEOUT_MS, bodyTimeout: SILENCE_TIMEOUT_MS, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  const pool = new Pool(target.origin, { connections, connect: { timeout: CONNECT_TIMEOUT_MS } });
   return {
     async forward({ method, path, headers, body, requestId, signal }) {
       const upload = body ? detach(body) : null;
+      const silenceMs = method === 'POST' ? uploadTimeoutMs : lookupTimeoutMs;
       try {
-        const response = await pool.request({ method, path: `${prefix}${path}`, headers: { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId }, body: upload, signal });
+        const forwarded = { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId };
+        const response = await pool.request({ method, path: `${prefix}${path}`, headers: forwarded, body: upload, signal, headersTimeout: silenceMs, bodyTimeout: silenceMs });
         response.body.once('close', () => upload?.destroy()); // an answer may come before the end of the upload
         return { statusCode: response.statusCode, headers: endToEnd(response.headers), body: response.body };
       } catch (thrown) {

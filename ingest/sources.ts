@@ -16,14 +16,21 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
  * @throws EisError EIS_URL_INVALID, EIS_URL_FORBIDDEN
  */
 export function parseSource(value: unknown, { where, urlLengthMax }: { readonly where: string; readonly urlLengthMax: number }): string {
-  const url = typeof value === 'string' ? value.trim() : '';
-  const shown = `The URL ${where}, ${JSON.stringify(typeof value === 'string' ? value.slice(0, SHOWN_CHARACTERS_MAX) : value)?.slice(0, SHOWN_CHARACTERS_MAX + 2)},`;
+  if (typeof value !== 'string') throw new EisError('EIS_URL_INVALID', { detail: `The URL ${where} is not a text.` });
+  const url = value.trim();
+  const shown = `The URL ${where}, ${JSON.stringify(hideCredentials(url).slice(0, SHOWN_CHARACTERS_MAX))},`;
   if (url.length > urlLengthMax) throw new EisError('EIS_URL_INVALID', { detail: `${shown} is longer than ${urlLengthMax} characters.` });
   if (!URL.canParse(url) || url.search(UNPRINTABLE) >= 0) throw new EisError('EIS_URL_INVALID', { detail: `${shown} is not a URL.` });
-  const { protocol, hostname } = new URL(url);
+  const { protocol, hostname, username, password } = new URL(url);
   if (!SCHEMES.includes(protocol)) throw new EisError('EIS_URL_FORBIDDEN', { detail: `${shown} has the scheme ${protocol} Send an http://, https:// or gs:// URL.` });
+  if (username !== '' || password !== '') throw new EisError('EIS_URL_FORBIDDEN', { detail: `${shown} carries a user name or password. Leave them out.` });
   if (hostname === '') throw new EisError('EIS_URL_INVALID', { detail: `${shown} has no host.` });
   return url;
+}
+
+/** A URL, or what was meant for one, without what stands before an "@" where its host would be. */
+function hideCredentials(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:)?[/\\]*[^/\\?#]*@/i, '$1//…@');
 }
 
 /**

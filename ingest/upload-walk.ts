@@ -28,14 +28,15 @@ export async function* findSources(sources: readonly string[], stdin: AsyncItera
 }
 
 async function* readUrls(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
-  for await (const line of readLines(stdin, LINE_CHARACTERS_MAX)) if (line.trim() !== '') yield { kind: 'url', url: line.trim() };
+  for await (const line of readLines(stdin, LINE_CHARACTERS_MAX)) yield { kind: 'url', url: line.trim() };
 }
 
 async function* findFiles(path: string): AsyncGenerator<Found> {
   const entry = await statOrError(path);
   if (entry instanceof EisError) yield { kind: 'unreadable', path, error: entry };
   else if (entry.isDirectory()) yield* walk(path, '', new Set([identityOf(entry)]));
-  else yield { kind: 'file', path, name: basename(path), bytes: entry.size };
+  else if (entry.isFile()) yield { kind: 'file', path, name: basename(path), bytes: entry.size };
+  else yield { kind: 'unreadable', path, error: new EisError('EIS_SOURCE_UNREADABLE', { source: path, detail: 'it is neither a file nor a folder, but a device, a pipe or a socket.' }) };
 }
 
 /** @param visited the folders that were entered, so that links in a circle end */

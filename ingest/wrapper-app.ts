@@ -13,7 +13,7 @@ import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type 
 import { accept } from './accept.js';
 import { imageType } from './image-type.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
-import { receiveSources } from './receive.js';
+import { receiveSources, urlBytesMax } from './receive.js';
 import { newSubmissionId } from './submission-id.js';
 
 export interface WrapperParts {
@@ -29,18 +29,15 @@ export interface WrapperParts {
   readonly log: Log;
 }
 
-/** Around each URL of a JSON body: quotes, a comma, escapes. */
-const URL_EXTRA_BYTES = 64;
 const Params = Type.Object({ id: Type.String() });
 
 export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   const { limits, metrics, log } = parts;
-  const bodyBytesMax = limits.imagesPerRequestMax * (limits.urlLengthMax + URL_EXTRA_BYTES);
-  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: 'taking images' }), bodyBytesMax });
-  await app.register(multipart);
-  // Every body but JSON and multipart stays a stream, which `receiveSources` reads or refuses.
-  app.removeContentTypeParser('text/plain');
+  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: 'taking images' }), bodyBytesMax: urlBytesMax(limits), requestTimeoutMs: 0 });
+  // Every body stays a stream, which `receiveSources` reads or refuses.
+  app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  await app.register(multipart);
   addIngest(app, parts);
   addLedger(app, parts);
   addImages(app, parts);
@@ -61,7 +58,6 @@ function addIngest(app: App, { queue, store, bucket, ingestModels, limits, metri
       accepted.inc(answer.accepted);
       return await reply.code(202).send(answer);
     } catch (thrown) {
-      request.raw.resume(); // what is left of the body is read over, so that the client gets to read its answer
       if (thrown instanceof PublishError) return sendUnconfirmed(thrown, submission, { request, reply });
       throw thrown;
     }

@@ -4,7 +4,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbedClient } from '../../common/embed-client.js';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { dot } from '../../common/vector.js';
@@ -13,7 +13,6 @@ import { spawnFunction, startFunction, type FunctionProcess } from './support/fu
 import { pngBomb, pngOf } from '../support/png.js';
 import { seededRandom, temporaryFolder } from './support/tiny-model.js';
 
-const MEMORY_MB_MAX = 900;
 const random = seededRandom(21);
 const noise = sharp(Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (Math.floor(i / 3) % 90) * 2 + Math.floor(random() * 60)), { raw: { width: 90, height: 60, channels: 3 } });
 
@@ -213,45 +212,6 @@ describe('the other routes', () => {
     const before = [await read('ok'), await read('EIS_IMAGE_INVALID')] as const;
     await Promise.all([post(jpeg), post(jpeg), post(Buffer.from('a text'))]);
     expect([await read('ok'), await read('EIS_IMAGE_INVALID')]).toEqual([before[0] + 2, before[1] + 1]);
-  });
-});
-
-describe('the function under pressure', () => {
-  /** A request whose body never ends. */
-  const stuck = (at: FunctionProcess): Promise<{ destroy: () => void; answer: Promise<number> }> =>
-    new Promise((resolve) => {
-      const request = httpRequest(`${at.url}/`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'transfer-encoding': 'chunked' } });
-      const answer = new Promise<number>((settle) => request.on('response', (response) => settle(response.resume().statusCode!)).on('error', () => settle(0)));
-      request.write(jpeg.subarray(0, 10), () => resolve({ destroy: () => void request.destroy(), answer }));
-    });
-
-  it('refuses more images than it holds at once, and takes them again when one is gone', async () => {
-    const patient = await startFunction({ EIS_FUNCTION_CONCURRENCY: '2', EIS_FUNCTION_TIMEOUT_MS: '60000' });
-    onTestFinished(() => patient.stop());
-    const holders = await Promise.all([stuck(patient), stuck(patient)]);
-    let refused: Answer;
-    do refused = await post(jpeg, 'image/jpeg', patient);
-    while (refused.status === 200);
-    expectError(refused, 429, 'EIS_OVERLOADED');
-    expect(refused.headers.get('retry-after')).toBe('1');
-    for (const { destroy } of holders) destroy();
-    let again: Answer;
-    do again = await post(jpeg, 'image/jpeg', patient);
-    while (again.status === 429);
-    expect(again.status).toBe(200);
-  });
-
-  it('does not wait for a body that does not come', async () => {
-    const { answer } = await stuck(narrow);
-    expect(await answer).toBe(408);
-  });
-
-  it('stays within its memory, whatever was sent before', async () => {
-    const bomb = pngBomb(7_000, 7_000);
-    const large = Buffer.alloc(DEFAULT_LIMITS.imageBytesMax + 1);
-    await Promise.all([...Array.from({ length: 8 }, () => post(bomb, 'image/png')), ...Array.from({ length: 8 }, () => post(large))]);
-    expect(plain.peakMemoryMb() ?? 0).toBeLessThan(MEMORY_MB_MAX);
-    expect((await post(jpeg)).status).toBe(200);
   });
 });
 

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { EisError } from '../../common/errors.js';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { createImageDecoder, type DecodeImage, type DecodedImage } from '../../functions/image.js';
 import { pngBomb, pngOf } from '../support/png.js';
@@ -116,6 +117,32 @@ describe('createImageDecoder()', () => {
     const jpeg = fixtures['progressive JPEG']!;
     const scan = Buffer.from([0xff, 0xda, 0x00, 0x08, 0x01, 0x01, 0x00, 0x3f, 0x00, 0x00]);
     await expect(decode(Buffer.concat([jpeg.subarray(0, -2), ...Array.from({ length: 200 }, () => scan), jpeg.subarray(-2)]), SIZE)).rejects.toMatchObject({ code: 'EIS_IMAGE_UNDECODABLE', message: expect.stringContaining('scans') as string });
+  });
+
+  it('takes a JPEG with anything behind its end, and with large metadata of which it makes nothing', async () => {
+    const jpeg = fixtures['jpeg']!;
+    const trailing = Buffer.from(Uint8Array.from({ length: 10_000_000 }, () => random() * 256));
+    expect((await decode(Buffer.concat([jpeg, trailing]), SIZE)).pixels).toEqual((await decode(jpeg, SIZE)).pixels);
+    const body = Buffer.concat([Buffer.from('Exif\0\0'), ...Array.from({ length: 30_000 }, () => Buffer.from([0xff, 0xda]))]);
+    const preview = Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, 0xe1, (body.length + 2) >> 8, (body.length + 2) & 255]), body, jpeg.subarray(2)]);
+    expect((await decode(preview, SIZE)).pixels).toEqual((await decode(jpeg, SIZE)).pixels);
+  });
+
+  it('does not decode an image whose client is gone while it waits for its turn', async () => {
+    const one = createImageDecoder(DEFAULT_LIMITS, { imagesAtOnceMax: 1 });
+    const gone = new AbortController();
+    const first = one(pngBomb(3_000, 3_000), SIZE);
+    const second = one(fixtures['jpeg']!, SIZE, gone.signal);
+    gone.abort(new EisError('EIS_CLIENT_CLOSED', {}));
+    await expect(second).rejects.toMatchObject({ code: 'EIS_CLIENT_CLOSED' });
+    await expect(first).resolves.toMatchObject({ width: 3_000 });
+  });
+
+  it('decodes many at once as it decodes one', async () => {
+    const images = Object.values(fixtures);
+    const one = createImageDecoder({ ...DEFAULT_LIMITS, imagePixelsMax: 2_400 }, { imagesAtOnceMax: 3 });
+    const together = await Promise.all([...images, ...images].map((bytes) => one(bytes, SIZE)));
+    for (const [i, { pixels }] of together.entries()) expect(pixels).toEqual((await decode(images[i % images.length]!, SIZE)).pixels);
   });
 
   it('names a format that is known and not accepted', async () => {

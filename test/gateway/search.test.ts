@@ -146,7 +146,7 @@ describe('POST /search with bad input', () => {
     ['JSON that is none', '', json('{'), 400, 'EIS_BAD_REQUEST'],
     ['JSON that is empty', '', json(''), 400, 'EIS_BAD_REQUEST'],
     ['a JSON list', '', json([]), 400, 'EIS_BAD_REQUEST'],
-    ['JSON null', '', json('null'), 400, 'EIS_IMAGE_MISSING'],
+    ['JSON null', '', json('null'), 400, 'EIS_BAD_REQUEST'],
     ['neither url nor id', '', json({}), 400, 'EIS_BAD_REQUEST'],
     ['both url and id', '', json({ url: 'https://a/', id: imageId(0, 0) }), 400, 'EIS_BAD_REQUEST'],
     ['a property that is not known', '', json({ url: 'https://a/', top: 3 }), 400, 'EIS_BAD_REQUEST'],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -122,6 +123,14 @@ describe('ingest()', () => {
       ['large.jpg', '*', 'EIS_IMAGE_TOO_LARGE'],
       ['missing', '*', 'EIS_SOURCE_UNREADABLE'],
     ]);
+  });
+
+  it('takes regular files only: rejects another that is named, skips it in a folder', async () => {
+    execFileSync('mkfifo', [join(folder, 'pipe.jpg')]);
+    write('good.jpg');
+    const summary = await run([folder, '/dev/zero', join(folder, 'pipe.jpg')]);
+    expect(summary).toMatchObject({ sent: 1, stored: 1, skipped: 1 });
+    expect(summary.rejected.map(({ source, code }) => [source, code])).toEqual([['/dev/zero', 'EIS_SOURCE_UNREADABLE'], [join(folder, 'pipe.jpg'), 'EIS_SOURCE_UNREADABLE']]);
   });
 
   it('names what the workers rejected as the user gave it', async () => {

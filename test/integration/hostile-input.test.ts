@@ -114,6 +114,25 @@ describe('hostile input', () => {
     }
   });
 
+  it('an upload that the wrapper refuses before its end is answered in the wrapper’s words', async () => {
+    for (let i = 0; i < 10; i++) {
+      const { status, body } = await post(`${stack.url}/images`, { urls: ['x'.repeat(3_000_000)] });
+      expect([status, body.code]).toEqual([413, 'EIS_BODY_TOO_LARGE']);
+    }
+  });
+
+  it('a wrapper that hangs holds up no lookup for long', async () => {
+    const pid = stack.pidOf('wrapper') as number;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const response = await fetch(`${stack.url}/images`, { signal: AbortSignal.timeout(15_000) });
+      expect([response.status, ((await response.json()) as Answer['body']).code]).toEqual([503, 'EIS_WRAPPER_UNAVAILABLE']);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    expect((await fetch(`${stack.url}/images`)).status).toBe(200);
+  });
+
   it('has left every process alive, and its memory bounded', async () => {
     for (const name of ['function-builtin', 'gateway', 'wrapper']) {
       const status = readFileSync(`/proc/${stack.pidOf(name)}/status`, 'utf8');

@@ -1,0 +1,25 @@
+/** Answers what is not HTTP at all. There is no request yet, so no framework sees it, and the answer goes to the socket. */
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { errorBody, type ErrorBody } from './errors.js';
+
+/** For the event `clientError` of an HTTP server: answers in the shape of every other error, and closes the connection. */
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  const { _httpMessage: begun } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent === true) return void socket.destroy();
+  const body = describe(error.code);
+  const json = JSON.stringify(body);
+  const head = [`HTTP/1.1 ${body.statusCode} ${body.error}`, 'Content-Type: application/json; charset=utf-8', `Content-Length: ${Buffer.byteLength(json)}`, 'Connection: close'];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${json}`, () => socket.destroy());
+}
+
+function describe(code: string | undefined): ErrorBody {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return errorBody(431, 'EIS_BAD_REQUEST', 'The headers of the request are too large. Send fewer or shorter ones: 16 KB in all.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return errorBody(408, 'EIS_BODY_TIMEOUT', 'The request did not arrive in time. Send it again, all at once.');
+    default:
+      return errorBody(400, 'EIS_BAD_REQUEST', 'The request is not well-formed HTTP. Send it with an HTTP client.');
+  }
+}
