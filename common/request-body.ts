@@ -3,6 +3,7 @@
  * left, and let what nobody wants pass by, so that the sender gets to read its answer.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { EisError } from './errors.js';
 
@@ -81,7 +82,7 @@ export function keepOpen(request: IncomingMessage, response: ServerResponse): vo
 export function discardRest(request: IncomingMessage): void {
   request.unpipe();
   request.resume();
-  if (request.complete) return;
+  if (request.complete || !(request.socket instanceof Socket)) return; // an injected request has no connection
   if (request.destroyed) return request.socket.destroySoon();
   let bytes = 0;
   const cutOff = (): void => void request.socket.destroy();

@@ -16,25 +16,23 @@ export interface BodyOptions {
  */
 export function readBody(request: IncomingMessage, { onBytes, timeoutMs }: BodyOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    // As they come: a buffer of the announced length would count, for V8, as memory long before bytes fill it.
-    let chunks: Buffer[] = [];
+    const collected = collect(Number(request.headers['content-length'] ?? 0));
     let total = 0;
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).on('data', () => undefined);
       settle();
-      chunks = [];
     };
     const onData = (chunk: Buffer): void => {
       total += chunk.length;
       try {
         onBytes(chunk.length, total);
-        chunks.push(chunk);
+        collected.add(chunk);
       } catch (thrown) {
         finish(() => reject(toEisError(thrown)));
       }
     };
-    const onEnd = (): void => finish(() => resolve(Buffer.concat(chunks, total)));
+    const onEnd = (): void => finish(() => resolve(collected.whole()));
     const onClose = (): void => finish(() => reject(new ClientGone()));
     const timer = setTimeout(() => finish(() => reject(new EisError('EIS_BODY_TIMEOUT', { timeoutMs }))), timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', () => undefined);
@@ -43,3 +41,26 @@ export function readBody(request: IncomingMessage, { onBytes, timeoutMs }: BodyO
 
 /** The client closed the connection before its request was whole: nobody is there to be answered. */
 export class ClientGone extends Error {}
+
+interface Collected {
+  readonly add: (chunk: Buffer) => void;
+  readonly whole: () => Buffer;
+}
+
+/**
+ * Puts chunks together: into one buffer where the length was announced (Node holds the body to it), so that an image is
+ * in memory once; else as they come. The buffer is not filled, so its pages take no memory before bytes arrive.
+ */
+function collect(announced: number): Collected {
+  const buffer = Buffer.allocUnsafe(announced);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return {
+    add: (chunk) => {
+      if (announced > 0) chunk.copy(buffer, bytes);
+      else chunks.push(chunk);
+      bytes += chunk.length;
+    },
+    whole: () => (announced > 0 ? buffer.subarray(0, bytes) : Buffer.concat(chunks, bytes)),
+  };
+}

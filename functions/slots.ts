@@ -3,8 +3,9 @@
  * memory only as bytes arrive, and takes a working slot when the body is whole: clients that send slowly shut nobody out.
  *
  * Memory stays bounded although more are received than worked on: whatever bodies hold, receiving or working, is counted
- * together as it arrives, and within `bytesMax`; a length that is only announced holds nothing. (An image that is
- * fetched from a URL comes on top, at most one for each working slot.)
+ * together as it arrives, and within `bytesMax`; pages of a length that is only announced are not touched. On top come an
+ * image fetched from a URL, at most one for each working slot, and what was refused half-way until V8 collects it:
+ * measured 440 MB when 80 clients sent 19 MB each and stopped.
  *
  * A working slot stays taken while anything still works on the image, though its client may be gone.
  */

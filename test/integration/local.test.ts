@@ -21,12 +21,18 @@ describe('npm start, on an empty machine', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'eis-local-'));
     stack = await startLocalStack({ folder });
+    await untilFollowed(120);
   }, 120_000);
 
   afterAll(async () => {
     await stack.stop();
     rmSync(folder, { recursive: true, force: true });
   });
+
+  /** Index pods follow the store within two seconds. */
+  async function untilFollowed(vectors: number): Promise<void> {
+    await expect.poll(async () => ((await (await fetch(`${stack.url}/models`)).json()) as { models: { vectors: number }[] }).models[0]?.vectors, { timeout: 5_000 }).toBe(vectors);
+  }
 
   const galleryNames = (): string[] => readdirSync(join(stack.dataDir, 'gallery')).filter((name) => name.endsWith('.jpg')).sort();
   const picture = (name: string): Buffer => readFileSync(join(stack.dataDir, 'gallery', name));
