@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { IndexStats, LedgerAnswer, SearchAnswer } from '../../common/wire.js';
 import type { IngestSummary } from '../../ingest/upload.js';
 import { isAlive, startLocalStack, type LocalStack } from '../support/local-stack.js';
@@ -31,7 +31,10 @@ describe('npm start, on an empty machine', () => {
 
   /** Index pods follow the store within two seconds. */
   async function untilFollowed(vectors: number): Promise<void> {
-    await expect.poll(async () => ((await (await fetch(`${stack.url}/models`)).json()) as { models: { vectors: number }[] }).models[0]?.vectors, { timeout: 5_000 }).toBe(vectors);
+    await vi.waitFor(async () => {
+      const { models } = (await (await fetch(`${stack.url}/models`)).json()) as { models: { vectors: number }[] };
+      expect(models[0]?.vectors).toBe(vectors);
+    }, { timeout: 5_000 });
   }
 
   const galleryNames = (): string[] => readdirSync(join(stack.dataDir, 'gallery')).filter((name) => name.endsWith('.jpg')).sort();
@@ -179,7 +182,7 @@ describe('npm start, on an empty machine', () => {
     expect(pids.filter(isAlive)).toEqual([]);
     stack = await startLocalStack({ folder, basePort: stack.basePort });
     expect(stack.output()).not.toContain('stored');
-    expect((await search(picture('cat-00.jpg'))).answer.index.vectors).toBe(120);
+    await untilFollowed(120);
   }, 60_000);
 
   it('leaves no process behind when it is killed itself', async () => {
