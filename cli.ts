@@ -1,13 +1,12 @@
 #!/usr/bin/env node
 /** The `eis` command. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { ingestCommand, type IngestCommandOptions } from './cli/ingest-command.js';
 import { searchCommand, type SearchCommandOptions } from './cli/search-command.js';
 import { readEnvironment } from './common/config.js';
 import { runMain } from './common/lifecycle.js';
-import { packagePath } from './common/package-root.js';
+import { packageVersion } from './common/package-root.js';
 import { SUBMISSION_ID } from './common/wire.js';
 import { explainFailure, start } from './start.js';
 
@@ -29,8 +28,7 @@ function locate(source: string, workingDir: string): string {
 function buildProgram(): Command {
   const { port, basePort, workingDir, limits } = readEnvironment();
   const gateway = `http://127.0.0.1:${port ?? basePort}`;
-  const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
-  const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(version).showHelpAfterError('(--help shows what is possible)');
+  const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(packageVersion()).showHelpAfterError('(--help shows what is possible)');
 
   program
     .command('start')

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `npm start`: every role of config.json on this machine, each in its own process, with embedded queue, store and bucket. */
-import { realpathSync, rmSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -18,9 +18,9 @@ import { newSubmissionId } from './ingest/submission-id.js';
 import { ingest } from './ingest/upload.js';
 import { catchUp } from './local/catch-up.js';
 import { lockDataFolder } from './local/data-lock.js';
-import { ingestGalleryIfEmpty } from './local/first-images.js';
+import { forgetGallery, ingestGalleryIfEmpty } from './local/first-images.js';
 import { findTakenPorts } from './local/ports.js';
-import { planProcesses, type ProcessSpec } from './local/processes.js';
+import { localUrl, planProcesses, type ProcessSpec } from './local/processes.js';
 import { ProcessFailure, Supervisor } from './local/supervisor.js';
 import { describeCoverage, HELP, welcome } from './local/words.js';
 
@@ -75,7 +75,7 @@ export async function start({ images }: StartOptions): Promise<void> {
 async function fill(started: Start, folder: string | undefined): Promise<void> {
   const { config, environment, gatewayUrl } = started;
   if (folder === undefined) await ingestGalleryIfEmpty({ config, environment, draw: drawGallery, ingest: (gallery) => ingestFolder(gallery, started) });
-  else rmSync(join(environment.dataDir, 'gallery'), { recursive: true, force: true });
+  else forgetGallery(environment);
   for (const sentence of describeCoverage(config)) notice(sentence);
   console.log(welcome({ models: [...config.serving.keys()], dataDir: environment.dataDir, url: gatewayUrl }));
   await catchUpAll(started);
@@ -90,11 +90,11 @@ async function ingestFolder(folder: string, { environment, gatewayUrl, signal }:
 
 async function catchUpAll({ config, environment, specs, signal }: Start): Promise<void> {
   const store = await openStore(environment);
-  const models = specs.filter(({ name }) => name.startsWith('function ')).map(({ env, port }) => ({ name: env['MODEL'] as string, functionUrl: `http://127.0.0.1:${port}` }));
+  const models = specs.flatMap(({ role, model, port }) => (role === 'function' && model !== undefined && config.extractWorkers.has(model) ? [{ name: model, functionUrl: localUrl(port) }] : []));
   try {
     await catchUp({
       store,
-      models: models.filter(({ name }) => config.extractWorkers.has(name)),
+      models,
       newSubmissionId,
       onNotice: notice,
       signal,
@@ -124,12 +124,12 @@ async function requirePorts(specs: readonly ProcessSpec[]): Promise<void> {
     [taken] = await findTakenPorts(specs);
   }
   if (!taken) return;
-  const variable = taken.name === 'gateway' ? 'PORT' : 'EIS_BASE_PORT';
+  const variable = taken.role === 'gateway' ? 'PORT' : 'EIS_BASE_PORT';
   throw new EisError('EIS_ENVIRONMENT_INVALID', { variable, detail: `port ${taken.port}, for the ${taken.name}, is taken by another program (is it running already?). Stop that, or choose other ports with EIS_BASE_PORT=9080.` });
 }
 
 function gatewayUrl(specs: readonly ProcessSpec[]): string {
-  return `http://127.0.0.1:${(specs.find(({ name }) => name === 'gateway') as ProcessSpec).port}`;
+  return localUrl((specs.find(({ role }) => role === 'gateway') as ProcessSpec).port);
 }
 
 function stopOnSignal(stop: () => Promise<void>, interrupted: AbortController, isNpmScript: boolean): void {

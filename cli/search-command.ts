@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
+import { tryParseJson } from '../common/read-bounded.js';
 import type { SearchAnswer } from '../common/wire.js';
 
 export interface SearchCommandOptions {
@@ -33,13 +34,7 @@ async function readImage(file: string): Promise<Buffer> {
 }
 
 function toAnswerError(text: string, gateway: string): EisError {
-  try {
-    const error = relayError(JSON.parse(text));
-    if (error) return error;
-  } catch {
-    // Falls through: what answers there is not ours.
-  }
-  return new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway });
+  return relayError(tryParseJson(text)) ?? new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }); // what answers there is not ours
 }
 
 function describeAnswer({ model, results, shards, index, timings_ms: timings }: SearchAnswer): string {

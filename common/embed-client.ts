@@ -4,6 +4,7 @@
  */
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError } from './errors.js';
+import { readResponse, tryParseJson } from './read-bounded.js';
 import { decodeVector } from './vector.js';
 import { HEADERS, type Embedding } from './wire.js';
 
@@ -50,7 +51,8 @@ export function createEmbedClient({ model, url, timeoutMs, connections }: EmbedC
           body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
           signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
         });
-        const body = await readBounded(response, model);
+        const body = await readResponse(response.body, ANSWER_BYTES_MAX);
+        if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
         if (response.statusCode !== 200) throw toFunctionError(model, response, body);
         return decodeAnswer(model, response, body);
       } catch (thrown) {
@@ -68,33 +70,14 @@ function isTimeout(thrown: unknown): boolean {
   return thrown instanceof undiciErrors.HeadersTimeoutError || thrown instanceof undiciErrors.BodyTimeoutError;
 }
 
-async function readBounded(response: Dispatcher.ResponseData, model: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES_MAX) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
 function toFunctionError(model: string, response: Dispatcher.ResponseData, body: Buffer): EisError {
   const retryAfterS = Number(response.headers['retry-after']);
   const options = Number.isFinite(retryAfterS) && response.headers['retry-after'] !== undefined ? { retryAfterS } : {};
-  const relayed = relayError(parseJson(body), options);
+  const relayed = relayError(tryParseJson(body), options);
   if (relayed) return relayed;
   if (response.statusCode === 429) return new EisError('EIS_OVERLOADED', { detail: `The function of model ${model} is at its capacity.` }, options);
   if (response.statusCode >= 500) return new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { ...options, cause: new Error(`status ${response.statusCode}`) });
   return new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `status ${response.statusCode}.` });
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function decodeAnswer(model: string, response: Dispatcher.ResponseData, body: Buffer): Embedding {

@@ -5,6 +5,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
 import { EisError, errorBody, isEisError, toEisError } from './errors.js';
+import { closeIdleConnections } from './idle-connections.js';
 import type { Log } from './log.js';
 import { answerMalformed } from './malformed.js';
 import type { Metrics } from './metrics.js';
@@ -31,9 +32,6 @@ export interface ServiceOptions {
 }
 
 const TYPE_CHARACTERS_MAX = 100;
-
-/** How often connections that have become idle are looked for while closing. */
-const IDLE_CHECK_MS = 20;
 
 /** What Fastify says in its own words, in ours. */
 const REWORDED: Readonly<Record<string, string>> = {
@@ -64,12 +62,12 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
   let closing = false;
-  let closingIdle: NodeJS.Timeout | undefined;
+  let closed: (() => void) | undefined;
   app.addHook('preClose', async () => {
     closing = true;
-    closingIdle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS); // Fastify looks for them once
+    closed = closeIdleConnections(app.server);
   });
-  app.addHook('onClose', async () => clearInterval(closingIdle));
+  app.addHook('onClose', async () => closed?.());
   app.addHook('onRequest', async (request, reply) => {
     void reply.header(HEADERS.requestId, request.id);
     refuseUnread(request);

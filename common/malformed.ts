@@ -1,11 +1,11 @@
 /** Answers what is not HTTP at all. There is no request yet, so no framework sees it, and the answer goes to the socket. */
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { errorBody, type ErrorBody } from './errors.js';
 
 /** For the event `clientError` of an HTTP server: answers in the shape of every other error, and closes the connection. */
-export function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  const { _httpMessage: begun } = socket as Socket & { _httpMessage?: ServerResponse | null };
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const { _httpMessage: begun } = socket as Duplex & { _httpMessage?: ServerResponse | null };
   if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent === true) return void socket.destroy();
   const body = describe(error.code);
   const json = JSON.stringify(body);

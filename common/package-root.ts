@@ -1,5 +1,5 @@
 /** Where the package lies, whether this runs compiled (from dist/) or from source (in tests). */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -28,4 +28,9 @@ export function packagePath(...segments: string[]): string {
  */
 export function compiledUrl(source: string): URL {
   return pathToFileURL(packagePath('dist', source.replace(/\.ts$/, '.js')));
+}
+
+/** The version of this package. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version;
 }

@@ -15,3 +15,24 @@ export async function readBounded(stream: Readable, bytesMax: number): Promise<B
   }
   return Buffer.concat(chunks, bytes);
 }
+
+/** The whole body of a response, or undefined when it is longer than `bytesMax`: its connection is then given up. */
+export async function readResponse(body: Readable, bytesMax: number): Promise<Buffer | undefined> {
+  const bytes = await readBounded(body, bytesMax);
+  if (!bytes) abandonResponse(body);
+  return bytes;
+}
+
+/** Gives a response up without reading on; what then goes wrong with it is of no interest. */
+export function abandonResponse(body: Readable): void {
+  body.on('error', () => undefined).destroy();
+}
+
+/** The value of a JSON text; undefined when it is none. */
+export function tryParseJson(text: string | Buffer): unknown {
+  try {
+    return JSON.parse(text.toString());
+  } catch {
+    return undefined;
+  }
+}

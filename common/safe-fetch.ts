@@ -13,6 +13,7 @@ import { Agent, buildConnector, request, type Dispatcher } from 'undici';
 import { EisError, isEisError } from './errors.js';
 import type { Limits } from './limits.js';
 import { isDialable, parseRanges } from './public-address.js';
+import { abandonResponse, readResponse } from './read-bounded.js';
 
 export interface SafeFetch {
   /**
@@ -99,8 +100,8 @@ function createConnector(allowed: readonly Range[], resolve: ResolveName, timeou
     if (isIP(host) !== 0 && !isDialable(host, allowed)) return callback(refused(), null);
     return connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
       if (error !== null) return callback(error, null);
-      if (isDialable((socket).remoteAddress ?? '', allowed)) return callback(null, socket);
-      (socket).destroy();
+      if (isDialable(socket.remoteAddress ?? '', allowed)) return callback(null, socket);
+      socket.destroy();
       return callback(refused(), null);
     });
   };
@@ -141,7 +142,7 @@ async function follow(first: URL, { agent, limits, signal }: Context): Promise<B
     const response = await request(url, { dispatcher: agent, headers: HEADERS, signal });
     const location = response.headers['location'];
     if (!REDIRECTS.has(response.statusCode) || typeof location !== 'string') return readImage(response, limits.imageBytesMax);
-    abandon(response);
+    abandonResponse(response.body);
     if (!URL.canParse(location, url.href)) throw new EisError('EIS_URL_FAILED', { detail: 'its host redirects to something that is not a URL.' });
     url = checkUrl(new URL(location, url).href, limits.urlLengthMax);
   }
@@ -151,17 +152,12 @@ async function follow(first: URL, { agent, limits, signal }: Context): Promise<B
 async function readImage(response: Dispatcher.ResponseData, imageBytesMax: number): Promise<Buffer> {
   const error = refuseAnswer(response, imageBytesMax);
   if (error) {
-    abandon(response);
+    abandonResponse(response.body);
     throw error;
   }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > imageBytesMax) throw new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax });
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, bytes);
+  const bytes = await readResponse(response.body, imageBytesMax);
+  if (!bytes) throw new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax });
+  return bytes;
 }
 
 function refuseAnswer({ statusCode, headers }: Dispatcher.ResponseData, imageBytesMax: number): EisError | undefined {
@@ -171,11 +167,6 @@ function refuseAnswer({ statusCode, headers }: Dispatcher.ResponseData, imageByt
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') return new EisError('EIS_URL_FAILED', { detail: `its host sent the image encoded (${String(encoding)}) although it was asked not to.` });
   return undefined;
-}
-
-/** Gives a response up without reading it; what then goes wrong with it is of no interest. */
-function abandon({ body }: Dispatcher.ResponseData): void {
-  body.on('error', () => undefined).destroy();
 }
 
 function describeFailure(thrown: unknown): string {

@@ -11,9 +11,9 @@
  * alone whose stream has ended).
  */
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { EisError, errorBody, toEisError } from '../common/errors.js';
+import { EisError, toEisError } from '../common/errors.js';
+import { answerMalformed } from '../common/malformed.js';
 import { acceptRequestId } from '../common/request-id.js';
 import { HEADERS } from '../common/wire.js';
 import type { Admission } from './admission.js';
@@ -124,15 +124,6 @@ async function refuse(request: IncomingMessage, response: ServerResponse, error:
   await nextTurn();
   if (request.complete) sendError(request, response, error);
   else if (sendErrorEarly(request, response, error)) lingering.hold(request, response);
-}
-
-/** Answers what is not HTTP at all: there is no request yet, so this goes to the socket. */
-function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const statusCode = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-  const body = JSON.stringify(errorBody(statusCode, 'EIS_BAD_REQUEST', 'The request is not well-formed HTTP.'));
-  const { error: reason } = JSON.parse(body) as { error: string };
-  socket.end(`HTTP/1.1 ${statusCode} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
 }
 
 /** Runs the framework's own listening callback without the process handlers that it registers there. */

@@ -7,6 +7,7 @@ import { http } from '@google-cloud/functions-framework';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
 import { EisError } from '../common/errors.js';
 import type { Environment } from '../common/environment.js';
+import { closeIdleConnections } from '../common/idle-connections.js';
 import { closeOnSignal, runMain } from '../common/lifecycle.js';
 import { createLog, type Log } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
@@ -74,14 +75,11 @@ async function startEmbedder(config: ModelConfig, environment: Environment, log:
   return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
 }
 
-/** How often connections that have become idle are looked for while closing. */
-const IDLE_CHECK_MS = 20;
-
 /** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */
 async function closeServer(server: Server | undefined, lingering: Lingering): Promise<void> {
   if (!server) return;
   lingering.close();
-  const closing = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  const closed = closeIdleConnections(server);
   await new Promise((resolve) => server.close(resolve));
-  clearInterval(closing);
+  closed();
 }

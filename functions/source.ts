@@ -1,4 +1,5 @@
 /** Gets the image that a request means: the bytes that it sends, or those at the URL that it names. */
+import { publicObjectUrl } from '../common/cloud-storage.js';
 import { EisError } from '../common/errors.js';
 import type { SafeFetch } from '../common/safe-fetch.js';
 import type { BodyKind } from './admission.js';
@@ -40,5 +41,5 @@ function toHttpUrl(url: string, bucket: string | undefined): string {
   if (name === undefined || object === undefined) return url;
   if (bucket?.replace(/\/+$/, '') !== `gs://${name}`) throw new EisError('EIS_URL_FORBIDDEN', { detail: 'gs:// objects are fetched from the bucket of this deployment only.' });
   if (object === '') throw new EisError('EIS_URL_INVALID', { detail: 'That gs:// URL names no object.' });
-  return `https://storage.googleapis.com/${name}/${object.split('/').map(encodeURIComponent).join('/')}`;
+  return publicObjectUrl(name, object);
 }

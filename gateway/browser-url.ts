@@ -1,4 +1,5 @@
 /** Where a person's browser can open an image of the index. */
+import { publicObjectUrl } from '../common/cloud-storage.js';
 
 /**
  * The first of an image's sources that a browser can open: `http(s)` as it is, `gs://bucket/object` at Google's public
@@ -18,6 +19,6 @@ function toBrowserUrl(url: string): string | undefined {
   const [, sha256] = /^eis:\/\/([0-9a-f]{64})(?:#|$)/.exec(url) ?? [];
   if (sha256 !== undefined) return `/images/${sha256}`;
   const [, bucket, object] = /^gs:\/\/([a-z0-9][a-z0-9._-]+)\/(.+)$/s.exec(url) ?? [];
-  if (bucket !== undefined && object !== undefined) return `https://storage.googleapis.com/${bucket}/${object.split('/').map(encodeURIComponent).join('/')}`;
+  if (bucket !== undefined && object !== undefined) return publicObjectUrl(bucket, object);
   return undefined;
 }

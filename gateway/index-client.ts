@@ -4,7 +4,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
 import { encodeVector } from '../common/vector.js';
 import { HEADERS, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
-import { readBounded } from '../common/read-bounded.js';
+import { readResponse, tryParseJson } from '../common/read-bounded.js';
 
 /** What every call carries: its deadline as a signal, and the id of the request that it belongs to. */
 export interface Call {
@@ -109,16 +109,9 @@ function requireVersion(answer: IndexAnswer, asked: string, shard: string): Inde
 }
 
 async function readJson(response: Dispatcher.ResponseData, shard: string): Promise<unknown> {
-  const body = await readBounded(response.body, ANSWER_BYTES_MAX);
-  if (!body) {
-    response.body.destroy();
-    throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
-  }
-  try {
-    return JSON.parse(body.toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
+  const body = await readResponse(response.body, ANSWER_BYTES_MAX);
+  if (!body) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
+  return tryParseJson(body);
 }
 
 function toShardError(shard: string, statusCode: number, value: unknown): EisError {

@@ -1,10 +1,9 @@
 /** Entry point of a gateway pod. */
-import { readFileSync } from 'node:fs';
 import { loadConfig, readEnvironment } from '../common/config.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
-import { packagePath } from '../common/package-root.js';
+import { packageVersion } from '../common/package-root.js';
 import { createGateway } from './app.js';
 import { closeModels, connectModels, missing } from './served-models.js';
 import { createWrapperClient } from './wrapper-client.js';
@@ -17,8 +16,7 @@ runMain(async () => {
   if (wrapperUrl === undefined) throw missing('WRAPPER_URL', 'the address of the wrapper, for example http://127.0.0.1:8081');
   const wrapper = createWrapperClient({ url: wrapperUrl, connections: limits.inFlightMax });
   const log = createLog({ role: 'gateway', level: environment.logLevel });
-  const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
-  const app = await createGateway({ models, wrapper, limits, log, metrics: new Metrics('gateway').collectProcess(), version });
+  const app = await createGateway({ models, wrapper, limits, log, metrics: new Metrics('gateway').collectProcess(), version: packageVersion() });
   closeOnSignal([app, { close: () => closeModels(models) }, wrapper], log);
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort, log });
 });

@@ -130,7 +130,7 @@ export class IndexHost {
     const { version } = shard.live;
     if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
     const found = await shard.index.search(queries, options);
-    return { modelVersion: version, hits: found.map((hits) => hits.flatMap(({ id, score }) => describeHit(shard.catalog, id, score))) };
+    return { modelVersion: version, hits: found.map((hits) => hits.flatMap(({ id, score }) => shard.catalog.describe(id, score))) };
   }
 
   /**
@@ -240,12 +240,4 @@ export class IndexHost {
 
 function isSame(live: LiveVersion, held: LiveVersion | undefined): boolean {
   return held !== undefined && live.version === held.version && live.dim === held.dim;
-}
-
-/** A hit as it is answered; none when the image was removed in this very moment. */
-function describeHit(catalog: Catalog, id: string, score: number): IndexHit[] {
-  const entry = catalog.get(id);
-  if (!entry) return [];
-  const { urls, width, height, phash } = entry;
-  return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash }];
 }

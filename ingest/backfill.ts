@@ -29,6 +29,7 @@ const STEP = 256;
  */
 export async function backfill(parts: BackfillParts): Promise<number> {
   const seen = new Set<string>();
+  for await (const keys of parts.target.keys(ALL_SLOTS)) for (const { id } of keys) seen.add(id);
   let published = 0;
   for (const collection of parts.from) {
     for await (const keys of collection.keys(ALL_SLOTS)) {
@@ -41,8 +42,8 @@ export async function backfill(parts: BackfillParts): Promise<number> {
 }
 
 async function publishMissing({ store, queue, model, target, submission }: BackfillParts, collection: VectorCollection, ids: readonly string[]): Promise<number> {
-  const held = new Set((await target.getMany(ids)).map(({ id }) => id));
-  const records = await collection.getMany(ids.filter((id) => !held.has(id)));
+  const removed = new Set((await target.getMany(ids)).map(({ id }) => id)); // the living were seen before
+  const records = await collection.getMany(ids.filter((id) => !removed.has(id)));
   const acceptedAt = Date.now();
   const messages = records.flatMap(({ urls: [source] }): ImageMessage[] => (source === undefined ? [] : [{ submission, source, acceptedAt }]));
   await queue.publish(messages);

@@ -3,7 +3,7 @@
  * the one that is searched; a later one fills its own collection beside it, because their vectors cannot be compared.
  */
 import type { Log } from '../common/log.js';
-import type { LiveVersion, Store, VectorCollection } from '../common/store/store.js';
+import { isEmpty, type LiveVersion, type Store, type VectorCollection } from '../common/store/store.js';
 
 export class Collections {
   readonly #store: Store;
@@ -36,7 +36,7 @@ export class Collections {
   }
 
   async #replaceIfEmpty(standing: LiveVersion, live: LiveVersion): Promise<void> {
-    if ((await this.#store.collection(this.#model, standing).count()) === 0) {
+    if (await isEmpty(this.#store.collection(this.#model, standing))) {
       await this.#store.setLiveVersion(this.#model, live);
       return;
     }

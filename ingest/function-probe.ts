@@ -1,5 +1,6 @@
 /** Asks a function whether it is ready, and which version of its model it runs. */
 import { request } from 'undici';
+import { askFunctionVersion } from '../common/function-version.js';
 import type { LiveVersion } from '../common/store/store.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
@@ -35,18 +36,8 @@ export function createVersionProbe(url: string): () => Promise<LiveVersion | und
   return () => {
     if (performance.now() - askedAt > VERSION_AGE_MAX_MS) {
       askedAt = performance.now();
-      answer = askVersion(url);
+      answer = askFunctionVersion(url).catch(() => undefined);
     }
     return answer;
   };
-}
-
-async function askVersion(url: string): Promise<LiveVersion | undefined> {
-  try {
-    const { statusCode, body } = await request(new URL('/ready', url), { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-    const { model_version: version, dim } = (await body.json()) as { model_version?: unknown; dim?: unknown };
-    return statusCode === 200 && typeof version === 'string' && typeof dim === 'number' ? { version, dim } : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -4,7 +4,7 @@
  * new ones. Such a model is searched by its new embeddings once they are complete.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { request } from 'undici';
+import { askFunctionVersion } from '../common/function-version.js';
 import type { LiveVersion, Store, VectorCollection } from '../common/store/store.js';
 
 export interface CatchUpParts {
@@ -22,15 +22,9 @@ const POLL_MS = 250;
 /** Resolves when every model knows every image that any model knows, or the signal is aborted. */
 export async function catchUp(parts: CatchUpParts): Promise<void> {
   for (const { name, functionUrl } of parts.models) {
-    const target = await askVersion(functionUrl);
+    const target = await askFunctionVersion(functionUrl);
     if (target) await catchUpModel(name, target, parts);
   }
-}
-
-async function askVersion(functionUrl: string): Promise<LiveVersion | undefined> {
-  const { statusCode, body } = await request(`${functionUrl}/ready`);
-  const { model_version: version, dim } = (await body.json()) as { model_version?: string; dim?: number };
-  return statusCode === 200 && version !== undefined && dim !== undefined ? { version, dim } : undefined;
 }
 
 async function catchUpModel(model: string, target: LiveVersion, parts: CatchUpParts): Promise<void> {

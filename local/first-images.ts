@@ -1,10 +1,11 @@
 /** What a fresh installation is filled with: the folder that was named, or, when there is nothing yet, the sample gallery. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { openStore } from '../common/store/open-store.js';
+import { isEmpty } from '../common/store/store.js';
 
 /** Stands in the gallery's folder once every picture of it has its outcome. */
 const COMPLETE = '.complete';
@@ -24,7 +25,7 @@ export interface FirstImagesParts {
  * @returns whether it did
  */
 export async function ingestGalleryIfEmpty({ config, environment, draw, ingest }: FirstImagesParts): Promise<boolean> {
-  const folder = join(environment.dataDir, 'gallery');
+  const folder = galleryFolder(environment);
   const interrupted = existsSync(folder) && !existsSync(join(folder, COMPLETE));
   if (!interrupted && !(await isStoreEmpty(config, environment))) return false;
   await draw(folder);
@@ -33,12 +34,21 @@ export async function ingestGalleryIfEmpty({ config, environment, draw, ingest }
   return true;
 }
 
+/** Drops the drawn pictures, ingested or not: who brings images of their own wants no interrupted gallery continued among them. */
+export function forgetGallery(environment: Environment): void {
+  rmSync(galleryFolder(environment), { recursive: true, force: true });
+}
+
+function galleryFolder({ dataDir }: Environment): string {
+  return join(dataDir, 'gallery');
+}
+
 async function isStoreEmpty(config: Config, environment: Environment): Promise<boolean> {
   const store = await openStore(environment);
   try {
     for (const { name } of config.models) {
       const live = await store.liveVersion(name);
-      if (live && (await store.collection(name, live).count()) > 0) return false;
+      if (live && !(await isEmpty(store.collection(name, live)))) return false;
     }
     return true;
   } finally {

@@ -9,6 +9,9 @@ import { variableSuffix, type Environment } from '../common/environment.js';
 import { compiledUrl } from '../common/package-root.js';
 
 export interface ProcessSpec {
+  readonly role: 'function' | 'index' | 'worker' | 'wrapper' | 'gateway';
+  /** Of the roles that run once for each model. */
+  readonly model?: string;
   /** `index builtin 0/2`: as it is named to a person and, without spaces, as its log file. */
   readonly name: string;
   readonly module: string;
@@ -31,6 +34,15 @@ function portOf(block: { readonly first: number; readonly count: number; readonl
   return i < block.count ? block.first + i : block.overflow + i;
 }
 
+/** The entry points that the pods use. */
+const ENTRIES: Readonly<Record<ProcessSpec['role'], string>> = {
+  function: 'functions/index.ts',
+  index: 'indexer/main.ts',
+  worker: 'ingest/worker-main.ts',
+  wrapper: 'ingest/wrapper-main.ts',
+  gateway: 'gateway/main.ts',
+};
+
 /** The framework's command, beside its library, wherever npm put it. */
 const FRAMEWORK = join(dirname(fileURLToPath(import.meta.resolve('@google-cloud/functions-framework'))), 'main.js');
 
@@ -50,30 +62,38 @@ export function planProcesses(config: Config, environment: Environment): Process
     ...Object.fromEntries(functions.map(({ model, port }) => [`FUNCTION_URL_${variableSuffix(model)}`, localUrl(port)])),
     ...Object.fromEntries([...config.indexing.keys()].map((model) => [`INDEX_URLS_${variableSuffix(model)}`, pods.filter((pod) => pod.model === model).map(({ port }) => localUrl(port)).join(';')])),
   };
-  const service = (name: string, source: string, port: number, env: Record<string, string> = {}): ProcessSpec => ({
-    name, module: fileURLToPath(compiledUrl(source)), args: [], port, env: { ...shared, ...env, PORT: String(port) }, readyPath: '/readyz',
+  const service = (spec: Pick<ProcessSpec, 'role' | 'model' | 'port'>, detail: string, env: Record<string, string> = {}): ProcessSpec => ({
+    ...spec,
+    name: `${spec.role}${detail}`,
+    module: fileURLToPath(compiledUrl(ENTRIES[spec.role])),
+    args: [],
+    env: { ...shared, ...env, PORT: String(spec.port) },
+    readyPath: '/readyz',
   });
   return [
     ...functions.map(({ model, port }) => functionProcess(model, port, shared)),
-    ...pods.map(({ model, shard, shards, port }) => service(`index ${model} ${shard}/${shards}`, 'indexer/main.ts', port, { MODEL: model, SHARD: `${shard}/${shards}` })),
-    ...[...config.extractWorkers.keys()].map((model, i) => service(`worker ${model}`, 'ingest/worker-main.ts', basePort + portOf(PORTS.worker, i), { MODEL: model })),
-    service('wrapper', 'ingest/wrapper-main.ts', wrapperPort),
-    service('gateway', 'gateway/main.ts', environment.port ?? basePort, environment.model === undefined ? {} : { MODEL: environment.model }),
+    ...pods.map(({ model, shard, shards, port }) => service({ role: 'index', model, port }, ` ${model} ${shard}/${shards}`, { MODEL: model, SHARD: `${shard}/${shards}` })),
+    ...[...config.extractWorkers.keys()].map((model, i) => service({ role: 'worker', model, port: basePort + portOf(PORTS.worker, i) }, ` ${model}`, { MODEL: model })),
+    service({ role: 'wrapper', port: wrapperPort }, ''),
+    service({ role: 'gateway', port: environment.port ?? basePort }, '', environment.model === undefined ? {} : { MODEL: environment.model }),
   ];
 }
 
 /** The function runs as it does in the cloud: through the functions framework. */
 function functionProcess(model: string, port: number, shared: Readonly<Record<string, string>>): ProcessSpec {
   return {
+    role: 'function',
+    model,
     name: `function ${model}`,
     module: FRAMEWORK,
-    args: ['--target=embed', `--source=${fileURLToPath(compiledUrl('functions/index.ts'))}`],
+    args: ['--target=embed', `--source=${fileURLToPath(compiledUrl(ENTRIES.function))}`],
     port,
     env: { ...shared, MODEL: model, PORT: String(port) },
     readyPath: '/ready',
   };
 }
 
-function localUrl(port: number): string {
+/** Where a process of this machine is reached. */
+export function localUrl(port: number): string {
   return `http://127.0.0.1:${port}`;
 }

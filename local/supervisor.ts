@@ -7,7 +7,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
-import type { ProcessSpec } from './processes.js';
+import { localUrl, type ProcessSpec } from './processes.js';
 
 const RESTART_MIN_MS = 200;
 const RESTART_MAX_MS = 10_000;
@@ -135,7 +135,7 @@ function readErrorLines(logFile: string): string[] {
 
 async function isReady({ port, readyPath }: ProcessSpec): Promise<boolean> {
   try {
-    const { statusCode, body } = await request(`http://127.0.0.1:${port}${readyPath}`, { headersTimeout: 2_000, bodyTimeout: 2_000 });
+    const { statusCode, body } = await request(`${localUrl(port)}${readyPath}`, { headersTimeout: 2_000, bodyTimeout: 2_000 });
     await body.dump();
     return statusCode === 200;
   } catch {

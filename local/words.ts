@@ -24,9 +24,11 @@ export function welcome({ models, dataDir, url }: { readonly models: readonly st
 
 /** A sentence for every model that the services of config.json leave out, which is allowed but seldom meant. */
 export function describeCoverage(config: Config): string[] {
-  const services = { serving: config.serving, indexing: config.indexing, extract_worker: config.extractWorkers };
-  return config.models.flatMap(({ name }) => {
-    const without = Object.entries(services).filter(([, models]) => !models.has(name)).map(([service]) => service);
-    return without.length === 0 ? [] : [`Model ${name} is not listed in ${without.join(', ')} of ${config.file}${without.includes('serving') ? ': it cannot be searched' : without.includes('extract_worker') ? ': no image is embedded with it' : ''}.`];
-  });
+  const services = [
+    { name: 'serving', models: config.serving, lack: 'it cannot be searched' },
+    { name: 'extract_worker', models: config.extractWorkers, lack: 'no image is embedded with it' },
+  ];
+  return config.models.flatMap(({ name: model }) =>
+    services.filter(({ models }) => !models.has(model)).map(({ name, lack }) => `Model ${model} is not listed in ${name} of ${config.file}: ${lack}.`),
+  );
 }

@@ -2,7 +2,7 @@
  * The store: the only truth, from which every index can be rebuilt. One contract for every implementation (LMDB on one
  * machine, MongoDB in a cluster), held by `test/common/store/store-contract.ts`.
  */
-import type { SlotRange } from '../slots.js';
+import { ALL_SLOTS, type SlotRange } from '../slots.js';
 import type { LedgerState } from '../wire.js';
 
 /** One distinct image under one model version. */
@@ -165,4 +165,10 @@ export interface Store {
 /** The name of a version's collection: `vectors_<model>_<first 8 of the version>`. */
 export function versionName(model: string, version: string): string {
   return `vectors_${model}_${version.slice(0, 8)}`;
+}
+
+/** Whether a collection has no living record; it is not read further than to the first. */
+export async function isEmpty(collection: VectorCollection): Promise<boolean> {
+  for await (const keys of collection.keys(ALL_SLOTS)) if (keys.length > 0) return false;
+  return true;
 }

@@ -8,7 +8,7 @@ import { EisError } from '../../common/errors.js';
 import { DEFAULT_LIMITS, type Limits } from '../../common/limits.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
-import type { LiveVersion, Store } from '../../common/store/store.js';
+import type { LedgerEntry, LiveVersion, Store } from '../../common/store/store.js';
 import type { Embedding, ImageMessage } from '../../common/wire.js';
 import { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { createWorkerMetrics } from '../../ingest/worker-metrics.js';
@@ -16,6 +16,8 @@ import { Worker } from '../../ingest/worker.js';
 import { tempFolder } from '../support/temp-folder.js';
 
 export const MODEL = 'alpha';
+/** What `StubFunction` embeds with. */
+export const LIVE: LiveVersion = { version: 'version-1', dim: 2 };
 export const LIMITS: Limits = { ...DEFAULT_LIMITS, writeBatchWaitMs: 5 };
 export const FAST_BACKOFF = { baseMs: 5, capMs: 20 };
 
@@ -102,4 +104,14 @@ export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; c
   onTestFinished(() => worker.close());
   await worker.start();
   return { worker, metrics };
+}
+
+/** Everything that stands in a ledger. */
+export async function entriesOf(store: Store): Promise<LedgerEntry[]> {
+  return (await store.ledger.list({ limit: 1000 })).entries;
+}
+
+/** Resolves when `count` sources have an outcome. */
+export async function settled(store: Store, count: number): Promise<void> {
+  await until(async () => (await entriesOf(store)).filter(({ state }) => state !== 'accepted').length === count);
 }

@@ -30,7 +30,7 @@ async function prepare(code: string): Promise<{ supervisor: Supervisor; notices:
   const module = join(folder, 'process.mjs');
   writeFileSync(module, code);
   const port = await freePort();
-  const spec = { name: 'role a/b', module, args: [], port, env: { PORT: String(port) }, readyPath: '/' };
+  const spec: ProcessSpec = { role: 'worker', name: 'role a/b', module, args: [], port, env: { PORT: String(port) }, readyPath: '/' };
   const notices: string[] = [];
   const supervisor = new Supervisor([spec], { logFolder, killAfterMs: 300, onNotice: (notice) => notices.push(notice) });
   onTestFinished(() => supervisor.stop());
