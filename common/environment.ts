@@ -4,6 +4,14 @@ import { EisError } from './errors.js';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from './limits.js';
 import { packagePath } from './package-root.js';
 
+/** As curl and most tools read them: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lowercase. */
+export interface ProxySettings {
+  readonly httpsProxy: string | undefined;
+  readonly httpProxy: string | undefined;
+  /** Hosts that are reached without, separated by commas. */
+  readonly noProxy: string | undefined;
+}
+
 /** What differs by place, or is secret. */
 export interface Environment {
   readonly configFile: string;
@@ -24,6 +32,10 @@ export interface Environment {
   readonly amqpUrl: string | undefined;
   readonly bucket: string | undefined;
   readonly wrapperUrl: string | undefined;
+  /** Where the models known by name are fetched from instead of their official addresses: a URL or a folder that holds a folder for each. */
+  readonly modelMirror: string | undefined;
+  /** Through which models are downloaded. */
+  readonly proxy: ProxySettings;
   readonly apiKeys: readonly string[];
   readonly logLevel: string;
   /** CIDR ranges that images may be fetched from although they are not public. */
@@ -59,6 +71,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     if (text !== undefined && !isHttpUrl(text)) invalid(name, `${JSON.stringify(text)} is not an http:// or https:// URL.`);
     return text?.replace(/\/+$/, '');
   };
+  const readProxy = (name: string): string | undefined => url(name) ?? url(name.toLowerCase());
   const level = read('LOG_LEVEL') ?? 'info';
   if (!LOG_LEVELS.includes(level)) invalid('LOG_LEVEL', `${JSON.stringify(level)} is none of ${LOG_LEVELS.join(', ')}.`);
   const isNpmScript = read('npm_package_name') === PACKAGE_NAME && read('npm_lifecycle_event') !== undefined;
@@ -76,6 +89,8 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     amqpUrl: read('AMQP_URL'),
     bucket: read('BUCKET'),
     wrapperUrl: url('WRAPPER_URL'),
+    modelMirror: readMirror(read('EIS_MODEL_MIRROR'), invalid),
+    proxy: { httpsProxy: readProxy('HTTPS_PROXY'), httpProxy: readProxy('HTTP_PROXY'), noProxy: read('NO_PROXY') ?? read('no_proxy') },
     apiKeys: splitList(read('EIS_API_KEYS')),
     logLevel: level,
     fetchAllow: splitList(read('EIS_FETCH_ALLOW')),
@@ -89,6 +104,12 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
       return shards?.map((replicas) => replicas.map((address) => address.replace(/\/+$/, '')));
     },
   };
+}
+
+function readMirror(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return resolve(text);
+  return /^(https?|gs):$/.test(URL.canParse(text) ? new URL(text).protocol : '') ? text.replace(/\/+$/, '') : invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} is neither a folder nor an http://, https:// or gs:// URL.`);
 }
 
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */

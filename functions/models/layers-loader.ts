@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cutAt, inputShape, poolFeatureMap, withInputShape } from './cut.js';
 import { chooseEmbeddingLayer } from './embedding-layer.js';
-import { failModel, type InputShape, type LayerJson, type LoadedModel, type LoadOptions, type ModelLoader, type NamedWeight } from './model.js';
+import { DEFAULT_PREPROCESS, failModel, type InputShape, type LayerJson, type LoadedModel, type LoadOptions, type ModelLoader, type NamedWeight } from './model.js';
 import { layerName, listLayers, parseTopology } from './topology.js';
 import { decodeGroup, parseManifest } from './weights.js';
 
@@ -13,8 +13,10 @@ interface LayersModelJson {
   readonly weightsManifest?: unknown;
 }
 
+const FORMAT = 'TF.js layers model';
+
 export const layersLoader: ModelLoader = {
-  format: 'TF.js layers model',
+  format: FORMAT,
   accepts: ({ json }) => parseTopology((json as LayersModelJson | null)?.modelTopology) !== undefined,
   async load({ path, json }, options) {
     const { modelTopology, weightsManifest } = json as LayersModelJson;
@@ -25,8 +27,8 @@ export const layersLoader: ModelLoader = {
     const topology = poolFeatureMap(cut);
     const weights = await readWeights(weightsManifest, topology, path);
     const layer = embeddingPath.join('/');
-    const { name, preprocess } = options;
-    return { name, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: { kind: 'layers', topology }, weights, input, layer, preprocess };
+    const { name, preprocess = DEFAULT_PREPROCESS } = options;
+    return { name, format: FORMAT, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: { kind: 'layers', topology }, weights, input, layer, preprocess };
   },
 };
 

@@ -39,6 +39,8 @@ export interface InputShape {
 
 export interface LoadedModel {
   readonly name: string;
+  /** Of its file, in words: `TF.js layers model`. */
+  readonly format: string;
   /** The file it was read from, to be named in errors. */
   readonly file: string;
   /** sha256 over network, weights, layer, input and preprocessing: embeddings of different versions never mix. */
@@ -52,12 +54,16 @@ export interface LoadedModel {
   readonly preprocess: Preprocess;
 }
 
+/** What most TF.js models of photos are trained with, Teachable Machine's among them. */
+export const DEFAULT_PREPROCESS: Preprocess = '[-1,1]';
+
 /** What the configuration says about a model beyond where its file lies. */
 export interface LoadOptions {
   readonly name: string;
   readonly layer: string | undefined;
   readonly inputSize: number | undefined;
-  readonly preprocess: Preprocess;
+  /** Undefined: as the network itself shows, else `DEFAULT_PREPROCESS`. */
+  readonly preprocess: Preprocess | undefined;
 }
 
 /** A model's main file as loaders see it: its parsed JSON where it is JSON. */

@@ -12,12 +12,10 @@ const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = {
   builtin: { modelUrl: packagePath('models', 'builtin'), preprocess: '[-1,1]' },
 };
 
-/** What most TF.js models of photos are trained with, Teachable Machine's among them. */
-const DEFAULT_PREPROCESS: Preprocess = '[-1,1]';
-
 export interface ResolvedModel {
   readonly modelUrl: string;
-  readonly preprocess: Preprocess;
+  /** Undefined: as the network itself shows. */
+  readonly preprocess: Preprocess | undefined;
 }
 
 /**
@@ -32,5 +30,5 @@ export function resolveModel(config: Pick<ModelConfig, 'name' | 'modelUrl' | 'pr
     return failModel(config.name, `no model of this name ships with this release (${Object.keys(KNOWN_MODELS).join(', ')} does). Set its "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json or its folder.`);
   }
   const isKnownFile = known !== undefined && modelUrl === known.modelUrl;
-  return { modelUrl, preprocess: config.preprocess ?? (isKnownFile ? known.preprocess : DEFAULT_PREPROCESS) };
+  return { modelUrl, preprocess: config.preprocess ?? (isKnownFile ? known.preprocess : undefined) };
 }
