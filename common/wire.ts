@@ -99,7 +99,15 @@ export const IndexStats = Type.Object({
 });
 export type IndexStats = Static<typeof IndexStats>;
 
-export const VectorAnswer = Type.Object({ id: ImageId, model_version: Type.String(), dim: Type.Integer(), vector: Type.Array(Type.Number()) });
+export const VectorAnswer = Type.Object({
+  id: ImageId,
+  model_version: Type.String(),
+  dim: Type.Integer(),
+  vector: Type.Array(Type.Number()),
+  urls: Type.Optional(Type.Array(Type.String())),
+  width: Type.Optional(Type.Integer()),
+  height: Type.Optional(Type.Integer()),
+});
 export type VectorAnswer = Static<typeof VectorAnswer>;
 
 export const ReloadAnswer = Type.Object({ model: Type.String(), model_version: Type.String(), shard: Type.String(), vectors: Type.Integer(), load_s: Type.Number() });
@@ -117,6 +125,18 @@ export const SearchResult = Type.Object({
 });
 export type SearchResult = Static<typeof SearchResult>;
 
+export const SearchedImage = Type.Object(
+  {
+    id: ImageId,
+    url: Type.Optional(Type.String({ description: 'where it can be opened, when it was named by its id' })),
+    urls: Type.Optional(Type.Array(Type.String(), { description: 'every source it was ingested from, when it was named by its id' })),
+    width: Type.Optional(Type.Integer()),
+    height: Type.Optional(Type.Integer()),
+  },
+  { description: 'the image that was searched for' },
+);
+export type SearchedImage = Static<typeof SearchedImage>;
+
 export const ShardFailure = Type.Object({ shard: Type.String(), code: Type.String() });
 export type ShardFailure = Static<typeof ShardFailure>;
 
@@ -124,6 +144,7 @@ export const SearchAnswer = Type.Object(
   {
     model: Type.String(),
     model_version: Type.String(),
+    query: SearchedImage,
     results: Type.Array(SearchResult),
     shards: Type.Object({ total: Type.Integer(), ok: Type.Integer(), failed: Type.Array(ShardFailure) }),
     partial: Type.Boolean({ description: 'true when a shard is missing from the answer' }),

@@ -6,7 +6,7 @@ import { EisError, toEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import { slotOf, slotRange } from '../common/slots.js';
-import type { IndexAnswer, IndexHit, SearchAnswer, SearchResult } from '../common/wire.js';
+import type { IndexAnswer, IndexHit, SearchAnswer, SearchedImage, SearchResult, VectorAnswer } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
 import { withDeadline } from './deadline.js';
 import { fanOut, type FanOutResult } from './fan-out.js';
@@ -38,6 +38,8 @@ export type Search = (request: SearchRequest) => Promise<SearchAnswer>;
 interface Query {
   readonly vector: Float32Array;
   readonly modelVersion: string;
+  /** The image that it is of. */
+  readonly image: SearchedImage;
   /** Id of the image that the vector is of, when that is in the index: it is not its own result. */
   readonly self?: string;
 }
@@ -72,7 +74,7 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
   const query = await toQuery(request, parts);
   const embedded = performance.now();
   const depth = toDepth(request.top, query, parts.limits);
-  const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod) => pod.search({ ...query, top: depth.ask }, { signal: deadline, requestId }), deadline);
+  const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod) => pod.search({ vector: query.vector, modelVersion: query.modelVersion, top: depth.ask }, { signal: deadline, requestId }), deadline);
   const asked = await fanOut({ shards: model.shards, ask, timeoutMs: parts.limits.indexTimeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
@@ -86,13 +88,17 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
 async function toQuery(request: SearchRequest, { limits }: SearchParts): Promise<Query> {
   const { model, input, requestId, signal } = request;
   if (!('id' in input)) {
-    const { vector, modelVersion } = await model.embedClient.embed(input, { signal, requestId });
-    return { vector, modelVersion };
+    const { vector, modelVersion, sha256: id, width, height } = await model.embedClient.embed(input, { signal, requestId });
+    return { vector, modelVersion, image: { id, width, height } };
   }
   const shard = ownerOf(input.id, model.shards);
   const timeoutError = (): EisError => new EisError('EIS_SHARD_TIMEOUT', { shard: shard.name, timeoutMs: limits.indexTimeoutMs });
   const answer = await withDeadline({ timeoutMs: limits.indexTimeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod) => pod.vector(input.id, { signal: deadline, requestId }), deadline));
-  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, self: input.id };
+  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, image: toSearchedImage(answer), self: input.id };
+}
+
+function toSearchedImage({ id, urls, width, height }: VectorAnswer): SearchedImage {
+  return { id, ...(urls && { url: browserUrl(id, urls), urls }), ...(width && { width }), ...(height && { height }) };
 }
 
 /** The shard that owns an id's slot. */
@@ -144,6 +150,7 @@ function toAnswer({ model, query, asked: { answers, failures }, results, timings
   return {
     model,
     model_version: query.modelVersion,
+    query: query.image,
     results,
     shards: { total: answers.length + failures.length, ok: answers.length, failed: failures.map(({ shard, error }) => ({ shard: shard.name, code: error.code })) },
     partial: failures.length > 0,

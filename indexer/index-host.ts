@@ -9,7 +9,7 @@ import type { Readiness } from '../common/http.js';
 import { hasSlot, type SlotRange } from '../common/slots.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
 import type { IndexHit } from '../common/wire.js';
-import { Catalog } from './catalog.js';
+import { Catalog, type CatalogEntry } from './catalog.js';
 import { Follower, type ChangeKind } from './follower.js';
 import type { SearchOptions, VectorIndex } from './vector-index.js';
 
@@ -134,15 +134,16 @@ export class IndexHost {
   }
 
   /**
-   * The vector of an image of this shard.
+   * The vector of an image of this shard, and what is known of the image.
    *
    * @throws EisError EIS_IMAGE_UNKNOWN
    */
-  async vector(id: string): Promise<{ readonly modelVersion: string; readonly vector: Float32Array }> {
+  async vector(id: string): Promise<{ readonly modelVersion: string; readonly vector: Float32Array; readonly image: CatalogEntry }> {
     const shard = hasSlot(this.#options.slots, id) ? this.#held : undefined;
     const vector = await shard?.index.vector(id);
-    if (!shard || !vector) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
-    return { modelVersion: shard.live.version, vector };
+    const image = shard?.catalog.get(id);
+    if (!shard || !vector || !image) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { modelVersion: shard.live.version, vector, image };
   }
 
   stats(): HostStats {

@@ -114,6 +114,12 @@ describe('POST /search, more like this one', () => {
     expect(system.fn.seen).toEqual([]);
   });
 
+  it('says which image was searched for: by its id with its sources, by its bytes with its sha256', async () => {
+    const id = imageId(1, 3);
+    expect((await post('/search', json({ id }))).body.query).toEqual({ id, url: `/images/${id}`, urls: [`eis://${id}#photo-3.jpg`], width: 30, height: 40 });
+    expect((await post('/search', bytes(QUERY))).body.query).toEqual({ id: 'a'.repeat(64), width: 10, height: 20 });
+  });
+
   it('never asks a shard for more than it may be asked for', async () => {
     await post('/search?top=1000', json({ id: imageId(0, 2) }));
     expect(system.pods.map(({ seen }) => seen.at(-1)?.url)).toEqual(['/search?top=1000', '/search?top=1000']);

@@ -141,7 +141,7 @@ export function startPod({ shard, images, version = VERSION }: { shard: string; 
     }
     const found = images.find(({ id }) => pathname === `/vectors/${id}`);
     if (!found) return sendError(response, 404, 'EIS_IMAGE_UNKNOWN');
-    return sendJson(response, 200, { id: found.id, model_version: version, dim: DIM, vector: [...found.vector] });
+    return sendJson(response, 200, { id: found.id, model_version: version, dim: DIM, vector: [...found.vector], urls: found.urls, width: 30, height: 40 });
   });
 }
 

@@ -120,7 +120,7 @@ describe('GET /vectors/:id', () => {
     const pod = await startLoaded();
     const answer = (await pod.app.inject(`/vectors/${idOf(3)}`)).json<VectorAnswer>();
     expect(Value.Check(VectorAnswer, answer)).toBe(true);
-    expect(answer).toMatchObject({ id: idOf(3), model_version: V1.version, dim: V1.dim });
+    expect(answer).toMatchObject({ id: idOf(3), model_version: V1.version, dim: V1.dim, urls: ['https://example.com/3'], width: 640, height: 480 });
     expect(Float32Array.from(answer.vector)).toEqual(image(3).vector);
   });
 
