@@ -1,0 +1,116 @@
+/** The gateway as the page calls it. Every failure is an Error whose message is meant for the person who reads it. */
+
+/** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number }} Picture an image of the index */
+/** @typedef {{ id: string, url?: string, urls?: string[], width?: number, height?: number }} Searched */
+/**
+ * @typedef {object} Answer
+ * @property {string} model
+ * @property {Searched} query
+ * @property {Picture[]} results
+ * @property {{ total: number, ok: number, failed: { shard: string, code: string }[] }} shards
+ * @property {boolean} partial
+ * @property {{ vectors: number, freshness_s: number }} index
+ * @property {{ embed: number, fan_out: number, merge: number, total: number }} timings_ms
+ */
+/** @typedef {{ source: string, model: string, state: 'accepted' | 'stored' | 'duplicate' | 'rejected' | 'dead', id?: string, message?: string }} LedgerEntry */
+
+const ATTEMPTS = 5;
+const LEDGER_PAGE = 1000;
+
+/** An answer that is no success, in the gateway's own words. */
+export class ApiError extends Error {
+  /** @param {string} message @param {number} status */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
+async function call(path, init = {}) {
+  const response = await fetch(path, init).catch((error) => {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError('The gateway cannot be reached. Is it running?', 0);
+  });
+  const answer = await response.json().catch(() => undefined);
+  if (response.ok && answer !== undefined) return answer;
+  const error = new ApiError(answer?.message ?? `The gateway answered ${response.status}. Try again in a moment.`, response.status);
+  throw Object.assign(error, { retryAfterS: Number(response.headers.get('retry-after') ?? 1) });
+}
+
+/** @param {number} s */
+const sleep = (s) => new Promise((resolve) => setTimeout(resolve, s * 1000));
+
+/** The same, again after a while when the gateway is busy or a part of it is away. @param {string} path @param {() => RequestInit} init */
+async function callPatiently(path, init) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call(path, init());
+    } catch (error) {
+      const { status, retryAfterS = 1 } = /** @type {ApiError & { retryAfterS?: number }} */ (error);
+      if (attempt === ATTEMPTS || (status !== 429 && status !== 503)) throw error;
+      await sleep(retryAfterS * attempt);
+    }
+  }
+}
+
+const json = { 'content-type': 'application/json' };
+
+/**
+ * The images most like one: a file or part of one (`blob`), the image at an address (`url`), or one of the index (`id`).
+ *
+ * @param {{ blob: Blob } | { url: string } | { id: string }} input
+ * @param {{ top: string, model: string, signal: AbortSignal }} options
+ * @returns {Promise<Answer>}
+ */
+export function search(input, { top, model, signal }) {
+  const query = new URLSearchParams({ top, ...(model && { model }) });
+  const init = 'blob' in input
+    ? { body: input.blob, headers: { 'content-type': input.blob.type.startsWith('image/') ? input.blob.type : 'application/octet-stream' } }
+    : { body: JSON.stringify(input), headers: json };
+  return call(`search?${query}`, { method: 'POST', signal, ...init });
+}
+
+/** @returns {Promise<{ models: { name: string, vectors: number, shards: { ok: number, total: number } }[] }>} */
+export function listModels() {
+  return call('models');
+}
+
+/**
+ * Hands images in. They are accepted when this resolves; what becomes of them is in the ledger of the submission.
+ *
+ * @param {File | string[]} images a file, or addresses
+ * @param {string} submission
+ * @returns {Promise<string[]>} the images as the ledger names them
+ */
+export async function add(images, submission) {
+  const init = () => {
+    if (Array.isArray(images)) return { method: 'POST', headers: json, body: JSON.stringify({ urls: images }) };
+    const body = new FormData();
+    body.append('image', images, images.name || 'pasted');
+    return { method: 'POST', body };
+  };
+  return (await callPatiently(`images?submission=${submission}`, init)).sources;
+}
+
+/** Every entry of a submission. @param {string} submission @returns {Promise<LedgerEntry[]>} */
+export async function outcomes(submission) {
+  /** @type {LedgerEntry[]} */
+  const entries = [];
+  for (let after = ''; ;) {
+    const page = await call(`images?${new URLSearchParams({ submission, limit: String(LEDGER_PAGE), ...(after && { after }) })}`);
+    entries.push(...page.entries);
+    if (!page.next) return entries;
+    after = page.next;
+  }
+}
+
+/** Some entries of images that were stored. @param {number} limit @returns {Promise<LedgerEntry[]>} */
+export async function someStored(limit) {
+  return (await call(`images?state=stored&limit=${limit}`)).entries;
+}
+
+/** Removes an image from every model. @param {string} id */
+export function remove(id) {
+  return call(`images/${id}`, { method: 'DELETE' });
+}

@@ -1,0 +1,49 @@
+/** What was dropped or pasted, or chosen as a folder: files, the files of folders, addresses. */
+
+const IMAGE_NAME = /\.(jpe?g|png|webp|gif|avif)$/i;
+
+/** Of the files of a folder, those that look like images. @param {Iterable<File>} files */
+export function imagesOf(files) {
+  return [...files].filter(({ type, name }) => type.startsWith('image/') || IMAGE_NAME.test(name));
+}
+
+/**
+ * The files in a transfer, those in its folders included; of these only images. Reads the transfer before it waits:
+ * browsers empty it when the event is over.
+ *
+ * @param {DataTransfer} transfer
+ * @returns {Promise<File[]>}
+ */
+export async function filesOf(transfer) {
+  const entries = [...transfer.items].filter(({ kind }) => kind === 'file').map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  const found = await Promise.all(entries.map(async ({ entry, file }) => (entry?.isDirectory ? imagesOf(await walk(/** @type {FileSystemDirectoryEntry} */ (entry))) : file ? [file] : [])));
+  return found.flat();
+}
+
+/** @param {FileSystemDirectoryEntry} folder @returns {Promise<File[]>} */
+async function walk(folder) {
+  const reader = folder.createReader();
+  /** @type {File[]} */
+  const files = [];
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // comes in batches; an empty one is the end
+    if (entries.length === 0) return files;
+    for (const entry of entries) files.push(...(entry.isDirectory ? await walk(/** @type {FileSystemDirectoryEntry} */ (entry)) : [await toFile(/** @type {FileSystemFileEntry} */ (entry))]));
+  }
+}
+
+/** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
+function toFile(entry) {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+/** The addresses in a transfer or a text, one a line. @param {DataTransfer} transfer */
+export function addressesOf(transfer) {
+  return addressesIn(transfer.getData('text/uri-list') || transfer.getData('text/plain'));
+}
+
+/** @param {string} text */
+export function addressesIn(text) {
+  return text.split(/\s+/).filter((line) => /^(https?|gs):\/\/\S/i.test(line));
+}

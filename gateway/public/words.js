@@ -1,0 +1,76 @@
+/** How the page says things. Values in, sentences out. */
+
+/** @typedef {import('./api.js').Answer} Answer */
+
+/** @param {number} number @param {string} noun */
+export function count(number, noun) {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** The name that a file was ingested under, or the last part of an address. @param {string} source @param {string} id */
+export function nameOf(source, id) {
+  const [address = '', fragment] = source.split('#');
+  const name = source.startsWith('eis://') ? fragment : address.split('?')[0]?.split('/').filter(Boolean).at(-1);
+  try {
+    return decodeURIComponent(name ?? '').split('/').at(-1) || id.slice(0, 8);
+  } catch {
+    return name || id.slice(0, 8);
+  }
+}
+
+/** A source as a person reads it: the address, or the file's name with the folders it was sent with. @param {string} source @param {string} id */
+export function describeSource(source, id) {
+  if (!source.startsWith('eis://')) return source;
+  const [, fragment = ''] = source.split('#');
+  try {
+    return decodeURIComponent(fragment) || `a file without a name (${id.slice(0, 8)}…)`;
+  } catch {
+    return fragment;
+  }
+}
+
+/** Where a browser can open a source; undefined: nowhere. @param {string} source */
+export function addressOf(source) {
+  if (/^https?:\/\//i.test(source)) return source;
+  const [, sha256] = /^eis:\/\/([0-9a-f]{64})(?:#|$)/.exec(source) ?? [];
+  return sha256 && `images/${sha256}`;
+}
+
+/** @param {number} score */
+export function describeScore(score) {
+  return score.toFixed(3);
+}
+
+/** @param {number | undefined} width @param {number | undefined} height */
+export function describeSize(width, height) {
+  return width && height ? `${width} × ${height} pixels` : 'not known';
+}
+
+/** @param {Answer} answer @param {string} name of what was searched for */
+export function describeAnswer({ results, index }, name) {
+  if (results.length > 0) return `${count(results.length, 'image')} most like ${name}`;
+  return index.vectors === 0 ? 'Nothing found: the index is empty. Add images to begin.' : 'Nothing found: the index holds no other image.';
+}
+
+/** What took how long, and who answered. @param {Answer} answer @param {'image' | 'id'} kind by what was searched */
+export function describeTimings({ model, shards, index, timings_ms: { embed, fan_out: fanOut, merge, total } }, kind) {
+  const steps = `${kind === 'id' ? 'looking it up' : 'embedding'} ${toMs(embed)}, asking the shards ${toMs(fanOut)}, merging ${toMs(merge)}`;
+  return `${toMs(total)} ms (${steps}) · ${shards.ok} of ${count(shards.total, 'shard')} answered · ${count(index.vectors, 'image')} searched · model ${model}`;
+}
+
+/** @param {number} ms */
+function toMs(ms) {
+  return ms < 10 ? ms.toFixed(1) : String(Math.round(ms));
+}
+
+/** @param {Answer['shards']} shards */
+export function describeMissing({ failed, total }) {
+  const missing = failed.map(({ shard, code }) => `${shard} (${code})`).join(', ');
+  return `This is not everything: ${failed.length} of ${total} parts of the index did not answer: ${missing}. Closer images may be missing.`;
+}
+
+/** @param {{ x: number, y: number, width: number, height: number }} region */
+export function describeRegion({ x, y, width, height }) {
+  const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
+  return `Region of ${percent(width)} of the width and ${percent(height)} of the height, ${percent(x)} from the left and ${percent(y)} from the top`;
+}
