@@ -187,6 +187,11 @@ describe.skipIf(missingBrowser)(`the page, for everybody ${missingBrowser ?? ''}
   it('shows the description of the API without a complaint', async () => {
     const page = await open();
     await page.goto(`${started.stack.url}/docs`);
-    await page.getByText('Find similar images').first().waitFor();
+    await page.getByText('Find similar images').click();
+    await page.getByRole('button', { name: 'Try it out' }).click();
+    await page.getByText('/models').first().click();
+    await page.getByRole('button', { name: 'Try it out' }).last().click();
+    await page.getByRole('button', { name: 'Execute' }).last().click();
+    await page.getByText('"builtin"').first().waitFor();
   });
 });
