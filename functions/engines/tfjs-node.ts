@@ -1,7 +1,8 @@
 /** TF.js on TensorFlow's C library: an optional package, there only where its binary could be downloaded at install. */
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import { createTfjsEngine, type Tfjs } from './tfjs.js';
+import type { Tfjs } from './tfjs-network.js';
+import { createTfjsEngine } from './tfjs.js';
 
 /** Not written into the import, so that the compiler does not need the package. */
 const PACKAGE: string = '@tensorflow/tfjs-node';

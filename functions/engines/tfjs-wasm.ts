@@ -6,7 +6,8 @@ import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import { createTfjsEngine, type Tfjs } from './tfjs.js';
+import type { Tfjs } from './tfjs-network.js';
+import { createTfjsEngine } from './tfjs.js';
 
 let loading: Promise<Tfjs> | undefined;
 
@@ -20,11 +21,11 @@ export const tfjsWasm: EngineFactory = {
 
 async function loadTfjs(): Promise<Tfjs> {
   try {
-    const [core, layers, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers'), import('@tensorflow/tfjs-backend-wasm')]);
+    const [core, layers, converter, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers'), import('@tensorflow/tfjs-converter'), import('@tensorflow/tfjs-backend-wasm')]);
     const binaries = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
     wasm.setWasmPaths(binaries + sep);
     if (!(await core.setBackend('wasm'))) throw new Error('The backend did not initialise.');
-    return { ...core, ...layers };
+    return { ...core, ...layers, ...converter };
   } catch (cause) {
     throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'tfjs-wasm', detail: `WebAssembly did not start: ${(cause as Error).message}` }, { cause });
   }

@@ -106,3 +106,10 @@ export function withInputShape(model: LayerJson, shape: readonly (number | null)
   });
   return withConfig(model, { layers });
 }
+
+/** Whether the first layer is Keras's `Rescaling` (MobileNetV3, EfficientNet): such a model takes pixels as they are, 0 to 255. */
+export function rescalesItsInput(model: LayerJson): boolean {
+  const inputs = inputLayers(model).filter(({ class_name }) => class_name === 'InputLayer').map(layerName);
+  const first = inputs.length === 0 ? inputLayers(model) : layersOf(model).filter((layer) => feedersOf(model, layer).some((name) => inputs.includes(name)));
+  return first.length > 0 && first.every((layer) => (isContainer(layer) ? rescalesItsInput(layer) : layer.class_name === 'Rescaling'));
+}

@@ -4,11 +4,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelConfig } from '../../common/config.js';
 import { downloadModel } from './download.js';
+import { graphLoader } from './graph-loader.js';
 import { layersLoader } from './layers-loader.js';
 import { failModel, refuseHdf5, type LoadedModel, type ModelFile, type ModelLoader } from './model.js';
 import { resolveModel } from './registry.js';
 
-const LOADERS: readonly ModelLoader[] = [layersLoader];
+const LOADERS: readonly ModelLoader[] = [layersLoader, graphLoader];
 
 /**
  * Loads a model of the configuration.
@@ -61,6 +62,6 @@ function parseJson(bytes: Buffer, path: string): unknown {
 
 function describeUnknown(json: unknown): string {
   const { format, modelTopology } = (json ?? {}) as { format?: unknown; modelTopology?: { node?: unknown } | null };
-  if (format === 'graph-model' || modelTopology?.node !== undefined) return 'it is a TF.js graph model, and this release reads TF.js layers models. Convert it with tensorflowjs_converter --output_format=tfjs_layers_model.';
-  return 'it is not a TF.js layers model: it has no "modelTopology" of class Sequential, Model or Functional.';
+  if (format === 'graph-model' || modelTopology?.node !== undefined) return 'it is a TF.js graph model without nodes: it has no list "modelTopology.node". It is damaged: convert the model again.';
+  return `it is no model that this release reads (${LOADERS.map((loader) => loader.format).join(', ')}): its "modelTopology" is neither of class Sequential, Model or Functional, nor has it nodes.`;
 }

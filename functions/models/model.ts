@@ -22,13 +22,35 @@ export interface NamedWeight {
   readonly values: Float32Array | Int32Array | Uint8Array;
 }
 
-/** What the network computes. A union, so that other kinds (TF.js graph models) can stand beside layers. */
 export interface LayersNetwork {
   readonly kind: 'layers';
   /** A model cut at the embedding: its only output is a vector an image, and its classifier is gone. */
   readonly topology: LayerJson;
 }
-export type Network = LayersNetwork;
+
+/** A node of a TensorFlow graph: one operation. */
+export interface GraphNode {
+  readonly name: string;
+  /** TensorFlow's name of the operation: `Conv2D`, `_FusedConv2D`, `Const`. */
+  readonly op: string;
+  /** What it is computed from: `node`, or `node:1` where that is not the node's first output. */
+  readonly inputs: readonly string[];
+  /** As TensorFlow writes attributes in JSON: `{ "strides": { "list": { "i": ["1", "2", "2", "1"] } } }`; strings in base64. */
+  readonly attr: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+export interface GraphNetwork {
+  readonly kind: 'graph';
+  /** Exactly what the embedding is computed from, each node after its inputs; a `Const` has the weight of its name. */
+  readonly nodes: readonly GraphNode[];
+  /** Of the one `Placeholder`, whose shape is `[1, rows, columns, channels]`. */
+  readonly inputName: string;
+  /** Of the node whose first output is the embedding, a vector for the image. */
+  readonly outputName: string;
+}
+
+/** What the network computes. */
+export type Network = LayersNetwork | GraphNetwork;
 
 /** The image a network takes: rows × columns × channels (1: grey, 3: RGB). */
 export interface InputShape {
@@ -46,10 +68,10 @@ export interface LoadedModel {
   /** sha256 over network, weights, layer, input and preprocessing: embeddings of different versions never mix. */
   readonly version: string;
   readonly network: Network;
-  /** Exactly the weights of the network's layers. */
+  /** Exactly the weights of the network's layers or nodes. */
   readonly weights: readonly NamedWeight[];
   readonly input: InputShape;
-  /** The layer whose output is the embedding; of a nested model as `outer/inner`. */
+  /** The layer or node whose output is the embedding; of a nested model as `outer/inner`. */
   readonly layer: string;
   readonly preprocess: Preprocess;
 }

@@ -1,5 +1,5 @@
 /** Reads the topology of Keras and TF.js layers models: which layers there are and what feeds what, nested or not. */
-import type { LayerJson } from './model.js';
+import { failModel, type LayerJson } from './model.js';
 
 const CONTAINERS = new Set(['Sequential', 'Model', 'Functional']);
 
@@ -38,6 +38,19 @@ function normalise(layer: LayerJson): LayerJson {
   const config = Array.isArray(layer.config) ? { name: layer.name ?? 'sequential', layers: layer.config as unknown[] } : layer.config;
   const layers = Array.isArray(config['layers']) ? config['layers'] : [];
   return { ...layer, config: { ...config, layers: layers.filter(isLayer).map(normalise) } };
+}
+
+/**
+ * Throws EIS_MODEL_FILE about a topology that Keras 3 wrote: its layers refer to each other by `keras_history`, and its
+ * inputs say `batch_shape`. TF.js cannot build it, and converted to a graph model it needs no layers to be known.
+ */
+export function refuseKeras3(model: LayerJson, file: string): void {
+  const isKeras3 = ({ layer }: PlacedLayer): boolean => {
+    const uses = Array.isArray(layer.inbound_nodes) ? (layer.inbound_nodes as unknown[]) : [];
+    return uses.some((use) => typeof use === 'object' && use !== null && 'args' in use) || (layer.class_name === 'InputLayer' && layer.config['batch_input_shape'] === undefined && layer.config['batch_shape'] !== undefined);
+  };
+  const found = listLayers(model).find(isKeras3);
+  if (found) failModel(file, `its layer ${JSON.stringify(found.path.join('/'))} is written as Keras 3 writes layers, which TF.js cannot build. Save the model with model.export("saved_model") and convert that to a graph model: tensorflowjs_converter --input_format=tf_saved_model saved_model OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
 }
 
 export function layersOf(container: LayerJson): readonly LayerJson[] {

@@ -2,6 +2,8 @@
  * Decodes the weights of TF.js models: what the manifest announces against the bytes that are there, and quantised
  * numbers back to float32 as TF.js does (`tfjs-core/src/io/io_utils.ts`): `value × scale + min`; float16 by its bits.
  */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { failModel, type NamedWeight } from './model.js';
 
 interface Quantization {
@@ -56,6 +58,7 @@ function parseQuantization(value: Partial<Quantization> | null | undefined, wher
   if (value === undefined || value === null) return undefined;
   const { dtype, scale = 1, min = 0 } = value;
   if (dtype !== 'uint8' && dtype !== 'uint16' && dtype !== 'float16') return failModel(file, `${where} is quantised to ${JSON.stringify(dtype)}; uint8, uint16 and float16 can be read.`);
+  if (!Number.isFinite(scale) || !Number.isFinite(min)) failModel(file, `${where} has the scale ${JSON.stringify(scale)} and the minimum ${JSON.stringify(min)}; both are numbers.`);
   return { dtype, scale, min };
 }
 
@@ -66,6 +69,29 @@ function countOf(spec: WeightSpec): number {
 /** The bytes that a group's files must have together. */
 export function groupBytes(group: WeightGroup): number {
   return group.specs.reduce((sum, spec) => sum + countOf(spec) * BYTES[spec.quantization?.dtype ?? spec.dtype], 0);
+}
+
+/**
+ * Reads and decodes those weights of a model that `isWanted` names, from the files beside its model.json.
+ *
+ * @throws EisError EIS_MODEL_FILE when a file is missing, or does not hold what the manifest announces
+ */
+export async function readWeights(manifest: unknown, options: { readonly file: string; readonly isWanted: (name: string) => boolean }): Promise<NamedWeight[]> {
+  const { file } = options;
+  const weights: NamedWeight[] = [];
+  for (const group of parseManifest(manifest, file)) {
+    const parts = await Promise.all(group.paths.map((path) => readPart(join(dirname(file), path), file)));
+    weights.push(...decodeGroup(group, Buffer.concat(parts), options));
+  }
+  return weights;
+}
+
+async function readPart(path: string, file: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    return failModel(file, `its weight file ${path} cannot be read. It belongs beside the model.json.`, cause);
+  }
 }
 
 /**

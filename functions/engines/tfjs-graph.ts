@@ -1,0 +1,78 @@
+/** A graph network in TF.js. */
+import type * as converter from '@tensorflow/tfjs-converter';
+import type * as core from '@tensorflow/tfjs-core';
+import { failModel, type GraphNetwork, type LoadedModel } from '../models/model.js';
+import { toArtifacts, type Tfjs, type TfjsNetwork } from './tfjs-network.js';
+
+type GraphModel = converter.GraphModel<core.io.IOHandlerSync>;
+
+/** A graph loaded, and what asks for nodes of it. */
+interface Running {
+  readonly graph: GraphModel;
+  readonly execute: (image: core.Tensor4D, names: string | string[]) => core.Tensor | core.Tensor[];
+}
+
+/**
+ * TF.js learns only by computing whether it, and the backend, can compute a graph: an image of zeros is put through it.
+ *
+ * @throws EisError EIS_MODEL_FILE when it cannot, naming the operation
+ */
+export async function buildGraph(tf: Tfjs, model: LoadedModel, network: GraphNetwork): Promise<TfjsNetwork> {
+  const graph = loadGraph(tf, model, network);
+  const running: Running = { graph, execute: (image, names) => graph.execute({ [network.inputName]: image }, names) };
+  const run = (image: core.Tensor4D): core.Tensor => running.execute(image, network.outputName) as core.Tensor;
+  try {
+    return { outputShape: probe(tf, model, (image) => run(image).shape), run, dispose: () => graph.dispose() };
+  } catch (cause) {
+    try {
+      return refuseOperation(tf, model, { network, running, cause: cause as Error });
+    } finally {
+      graph.dispose();
+    }
+  }
+}
+
+function loadGraph(tf: Tfjs, model: LoadedModel, { nodes }: GraphNetwork): GraphModel {
+  const node = nodes.map(({ name, op, inputs, attr }) => ({ name, op, input: [...inputs], attr }));
+  const artifacts: core.io.ModelArtifacts = { modelTopology: { node, versions: { producer: 0, minConsumer: 0 } }, ...toArtifacts(model.weights) };
+  try {
+    const loaded: GraphModel[] = [];
+    tf.tidy(() => {
+      const graph = tf.loadGraphModelSync({ load: () => artifacts });
+      for (const tensor of Object.values(graph.weights).flat()) tf.keep(tensor);
+      loaded.push(graph);
+    });
+    // TF.js holds on to what it was given, in case that it is asked to save the model.
+    delete artifacts.weightData;
+    return loaded[0] as GraphModel;
+  } catch (cause) {
+    return failModel(model.file, `TF.js cannot build it: ${(cause as Error).message}`, cause);
+  }
+}
+
+function probe<T>(tf: Tfjs, { input }: LoadedModel, read: (image: core.Tensor4D) => T): T {
+  const { height, width, channels } = input;
+  const results: T[] = [];
+  tf.tidy(() => void results.push(read(tf.tensor4d(new Float32Array(height * width * channels), [1, height, width, channels]))));
+  return results[0] as T;
+}
+
+/** Finds the first node that fails, by halving: nodes stand in the order of computing. */
+function refuseOperation(tf: Tfjs, model: LoadedModel, failed: { readonly network: GraphNetwork; readonly running: Running; readonly cause: Error }): never {
+  const computed = failed.network.nodes.filter(({ op }) => op !== 'Const' && op !== 'Placeholder');
+  const names = computed.map(({ name }) => name);
+  let { cause } = failed;
+  let [good, bad] = [0, computed.length];
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    try {
+      probe(tf, model, (image) => void failed.running.execute(image, names.slice(0, middle)));
+      good = middle;
+    } catch (thrown) {
+      cause = thrown as Error;
+      bad = middle;
+    }
+  }
+  const node = computed[bad - 1];
+  return failModel(model.file, `its node ${JSON.stringify(node?.name)} is of the operation ${node?.op}, which TF.js cannot run here: ${cause.message.split('\n')[0]}. Set "layer" to one below it, or convert the model without it.`, cause);
+}

@@ -1,0 +1,151 @@
+/** Reads the graph of a TF.js graph model (TensorFlow's GraphDef as JSON): what a file claims to nodes that are checked. */
+import { failModel, type GraphNode } from './model.js';
+
+/** Sizes of a tensor, batch first; null where open. Undefined: not even how many there are is known. */
+export type OpenShape = readonly (number | null)[] | undefined;
+
+export interface Graph {
+  readonly nodes: ReadonlyMap<string, GraphNode>;
+  /** The functions of its library: an operation of such a name calls one. */
+  readonly functions: ReadonlySet<string>;
+  /** The nodes that its signature names as outputs; empty where it has none. */
+  readonly outputs: readonly string[];
+  /** The shapes that its signature gives for inputs, by node. */
+  readonly inputShapes: ReadonlyMap<string, OpenShape>;
+}
+
+/** The attributes' kinds that computing needs, with the test of one value. Tensors are weights; functions are not run. */
+const ATTRIBUTE_KINDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  s: (value) => typeof value === 'string' || (Array.isArray(value) && value.every((byte) => Number.isInteger(byte))),
+  i: (value) => Number.isInteger(Number(value)) && (typeof value === 'number' || typeof value === 'string'),
+  f: (value) => typeof value === 'number' || (typeof value === 'string' && /^(-?Infinity|NaN)$/.test(value)),
+  b: (value) => typeof value === 'boolean',
+  type: (value) => typeof value === 'string' || Number.isInteger(value),
+  shape: (value) => readShape(value) !== 'none',
+};
+
+const NAME_LENGTH_MAX = 2_000;
+const SHOWN_MAX = 160;
+
+/** A name for an error message: its end, where it is long. */
+export function quote(name: string): string {
+  return JSON.stringify(name.length > SHOWN_MAX ? `…${name.slice(-SHOWN_MAX)}` : name);
+}
+
+/** The node of `node`, `node:0` or `^node`. */
+export function nodeOf(reference: string): string {
+  return reference.replace(/^\^/, '').split(':', 1)[0] as string;
+}
+
+/** The text of an attribute: `VALID`, `NHWC`. */
+export function textOf(node: GraphNode, attribute: string): string | undefined {
+  const value = node.attr[attribute]?.['s'];
+  if (value === undefined) return undefined;
+  return (typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.from(value as number[])).toString('utf8');
+}
+
+/** The numbers of an attribute that is a list: `[1, 2, 2, 1]`. */
+export function numbersOf(node: GraphNode, attribute: string): readonly number[] | undefined {
+  const list = node.attr[attribute]?.['list'] as { i?: readonly unknown[] } | undefined;
+  return list === undefined ? undefined : (list.i ?? []).map(Number);
+}
+
+export function isGraph(json: unknown): boolean {
+  const nodes = (json as { modelTopology?: { node?: unknown } | null } | null | undefined)?.modelTopology?.node;
+  return Array.isArray(nodes) && nodes.length > 0;
+}
+
+/**
+ * The graph of a model.json.
+ *
+ * @throws EisError EIS_MODEL_FILE when a node is malformed or there twice, or refers to one that is not there
+ */
+export function parseGraph(json: unknown, file: string): Graph {
+  const { modelTopology, userDefinedMetadata, signature } = json as Record<string, Record<string, unknown> | null | undefined>;
+  const nodes = new Map<string, GraphNode>();
+  for (const [i, value] of (modelTopology?.['node'] as unknown[]).entries()) {
+    const node = parseNode(value, `modelTopology.node[${i}]`, file);
+    if (nodes.has(node.name)) failModel(file, `its node ${quote(node.name)} is there twice.`);
+    nodes.set(node.name, node);
+  }
+  for (const node of nodes.values()) {
+    const missing = node.inputs.find((input) => !nodes.has(nodeOf(input)));
+    if (missing !== undefined) failModel(file, `its node ${quote(node.name)} takes ${quote(missing)}, which is not there.`);
+  }
+  const { inputs, outputs } = (userDefinedMetadata?.['signature'] ?? signature ?? {}) as { inputs?: unknown; outputs?: unknown };
+  const named = parseTensors(outputs).map(({ name }) => name);
+  const unknown = named.find((name) => !nodes.has(name));
+  if (unknown !== undefined) failModel(file, `its signature names the output ${quote(unknown)}, and it has no such node.`);
+  return { nodes, functions: parseFunctions(modelTopology?.['library']), outputs: [...new Set(named)], inputShapes: new Map(parseTensors(inputs).map(({ name, shape }) => [name, shape])) };
+}
+
+/** Control inputs (`^node`) say when, not what, and are dropped: what is run here has no side effects. */
+function parseNode(value: unknown, where: string, file: string): GraphNode {
+  const { name, op, input = [], attr = {} } = (value ?? {}) as { name?: unknown; op?: unknown; input?: unknown; attr?: unknown };
+  if (typeof name !== 'string' || name === '' || typeof op !== 'string' || op === '') return failModel(file, `${where} does not say a name and an operation.`);
+  // TF.js keeps nodes in plain objects, and numbers outputs behind a colon.
+  if (name in {} || name.includes(':') || name.length > NAME_LENGTH_MAX) return failModel(file, `${where} has the name ${quote(name)}, which no node can have.`);
+  if (!Array.isArray(input) || !input.every((each): each is string => typeof each === 'string')) return failModel(file, `${where} (${quote(name)}) has inputs that are no list of names.`);
+  if (typeof attr !== 'object' || attr === null) return failModel(file, `${where} (${quote(name)}) has attributes that are no object.`);
+  const inputs = input.filter((each) => !each.startsWith('^')).map((each) => each.replace(/:0$/, ''));
+  return { name, op, inputs, attr: parseAttributes(attr, `${where} (${quote(name)})`, file) };
+}
+
+function parseAttributes(attributes: object, where: string, file: string): GraphNode['attr'] {
+  const entries = Object.entries(attributes as Record<string, unknown>).filter(([name]) => !name.startsWith('_') && !(name in {}));
+  return Object.fromEntries(entries.flatMap(([name, value]) => {
+    const kept = typeof value === 'object' ? parseAttribute(value as Record<string, unknown> | null) : 'none';
+    if (kept === 'none') return failModel(file, `${where} has a malformed attribute ${quote(name)}.`);
+    return kept === undefined ? [] : [[name, kept] as const];
+  }));
+}
+
+/** What of an attribute is kept; undefined: nothing, it is a tensor or a function; 'none': it is malformed. */
+function parseAttribute(value: Record<string, unknown> | null): Readonly<Record<string, unknown>> | undefined | 'none' {
+  if (value === null) return 'none';
+  if ('tensor' in value || 'func' in value) return undefined;
+  const kept: [string, unknown][] = [];
+  for (const [kind, isOne] of Object.entries(ATTRIBUTE_KINDS)) {
+    if (value[kind] === undefined) continue;
+    if (!isOne(value[kind])) return 'none';
+    kept.push([kind, value[kind]]);
+  }
+  if (value['list'] === undefined) return Object.fromEntries(kept);
+  const list = parseList(value['list']);
+  return list === 'none' ? 'none' : { ...Object.fromEntries(kept), list };
+}
+
+function parseList(value: unknown): Readonly<Record<string, unknown>> | 'none' {
+  if (typeof value !== 'object' || value === null) return 'none';
+  const lists = Object.entries(ATTRIBUTE_KINDS).flatMap(([kind, isOne]) => {
+    const values = (value as Record<string, unknown>)[kind];
+    return values === undefined ? [] : [{ kind, values, isGood: Array.isArray(values) && values.every(isOne) }];
+  });
+  return lists.every(({ isGood }) => isGood) ? Object.fromEntries(lists.map(({ kind, values }) => [kind, values])) : 'none';
+}
+
+/** The sizes of `{ dim: [{ size: "224" }] }`; 'none' when it is malformed. */
+export function readShape(value: unknown): OpenShape | 'none' {
+  if (typeof value !== 'object' || value === null) return 'none';
+  const { dim = [], unknownRank } = value as { dim?: unknown; unknownRank?: unknown };
+  if (unknownRank === true) return undefined;
+  if (!Array.isArray(dim)) return 'none';
+  const sizes = (dim as unknown[]).map((each) => Number((each as { size?: unknown } | null)?.size ?? 0));
+  return sizes.every((size) => Number.isInteger(size)) ? sizes.map((size) => (size > 0 ? size : null)) : 'none';
+}
+
+/** The tensors of one side of a signature, by node; those that say no name are left out. */
+function parseTensors(side: unknown): { readonly name: string; readonly shape: OpenShape }[] {
+  const tensors = typeof side === 'object' && side !== null ? (Object.values(side) as unknown[]) : [];
+  return tensors.flatMap((tensor) => {
+    const { name, tensorShape } = (tensor ?? {}) as { name?: unknown; tensorShape?: unknown };
+    const shape = readShape(tensorShape);
+    return typeof name === 'string' && name !== '' ? [{ name: nodeOf(name), shape: shape === 'none' ? undefined : shape }] : [];
+  });
+}
+
+function parseFunctions(library: unknown): ReadonlySet<string> {
+  const functions = (library as { function?: unknown } | null | undefined)?.function;
+  const names = (Array.isArray(functions) ? (functions as unknown[]) : []).map((each) => (each as { signature?: { name?: unknown } | null } | null)?.signature?.name);
+  return new Set(names.filter((name) => typeof name === 'string'));
+}
