@@ -17,14 +17,20 @@ import { suggest } from '../../common/suggest.js';
 import { failModel, type GraphNode } from './model.js';
 import { nodeOf, quote, type Graph } from './graph-file.js';
 import { ARITHMETIC, CLASSIFYING, CONVOLVING, ELEMENTWISE, MULTIPLYING, NORMALISING, PASSING, RESHAPING } from './graph-ops.js';
-import { dependentsOf, orderedAncestors } from './graph-order.js';
+import { dependentsOf } from './graph-order.js';
 import { REDUCING, type Constant, type Shapes } from './graph-shapes.js';
 
 /** The outputs of classifiers of ImageNet, without and with a class for "nothing". */
 const IMAGENET_CLASSES = new Set([1000, 1001]);
 /** Take their data first; what follows says how, and may be computed too (the batch of a shape). */
 const DATA_FIRST = new Set([...RESHAPING, ...REDUCING, ...NORMALISING, 'ResizeBilinear', 'ResizeNearestNeighbor']);
+/** Tell which class it is. */
+const DECIDING = new Set([...CLASSIFYING, 'ArgMax', 'TopKV2']);
 const LISTED_MAX = 12;
+/** Identities one after the other at an output; more are no model that anybody saved. */
+const PASSING_MAX = 10;
+/** Branches side by side within an activation; hard swish has two. */
+const BRANCHES_MAX = 4;
 
 /** The part of a graph that leads to a node, and what is known about it. */
 export interface GraphView {
@@ -71,13 +77,17 @@ function listNames(nodes: readonly GraphNode[]): string {
 export function findOutput(graph: Graph, file: string): GraphNode {
   const named = graph.outputs.length > 0 ? graph.outputs.map((name) => graph.nodes.get(name) as GraphNode) : unconsumed(graph);
   const outputs = [...new Set(named.map((node) => belowPassing(graph, node)))];
-  const inner = new Set<GraphNode>();
-  for (const output of outputs.length > 1 ? outputs : []) {
-    for (const node of orderedAncestors(graph, output.name, file)) if (node !== output) inner.add(node);
-  }
-  const last = outputs.filter((node) => !inner.has(node));
+  const inner = reachable(graph, outputs.flatMap(({ inputs }) => inputs));
+  const last = outputs.filter((node) => !inner.has(node.name));
   if (last.length === 1) return last[0] as GraphNode;
   return failModel(file, `it has ${last.length} outputs, and none of them can be told to be the one. Set "layer" to the node to embed with: ${listNames(last.length > 0 ? last : [...graph.nodes.values()].filter(isComputed))}.`);
+}
+
+/** The names of the nodes that lie below some inputs, these included. */
+function reachable(graph: Graph, inputs: readonly string[]): ReadonlySet<string> {
+  const found = new Set(inputs.map(nodeOf));
+  for (const name of found) for (const input of graph.nodes.get(name)?.inputs ?? []) found.add(nodeOf(input));
+  return found;
 }
 
 function unconsumed(graph: Graph): GraphNode[] {
@@ -88,9 +98,9 @@ function unconsumed(graph: Graph): GraphNode[] {
 /** What an Identity at the output stands for, so that the layer that is reported says something. */
 function belowPassing(graph: Graph, output: GraphNode): GraphNode {
   let node = output;
-  for (const seen = new Set([node]); PASSING.has(node.op); seen.add(node)) {
+  for (let steps = 0; steps < PASSING_MAX && PASSING.has(node.op); steps++) {
     const below = graph.nodes.get(node.inputs[0] ?? '');
-    if (!below || !isComputed(below) || seen.has(below)) return node;
+    if (!below || !isComputed(below)) return node;
     node = below;
   }
   return node;
@@ -130,6 +140,7 @@ function outputChain({ ordered }: GraphView): GraphNode[] {
     const open = new Set(feedersOf(node));
     if (open.size > 1 && !ARITHMETIC.has(node.op)) break;
     while (open.size > 1) {
+      if (open.size > BRANCHES_MAX) return chain;
       const highest = Math.max(...open);
       const inner = ordered[highest] as GraphNode;
       if (!ELEMENTWISE.has(inner.op) && !ARITHMETIC.has(inner.op)) return chain;
@@ -148,12 +159,12 @@ function findClassifier(view: GraphView, chain: readonly GraphNode[]): number | 
   if (!linear || !isLinear(linear)) return undefined;
   const above = chain.slice(0, top);
   if (CONVOLVING.has(linear.op) && !isPoint(view, linear.inputs[0]) && !above.some((node) => isGlobalPooling(view, node))) return undefined;
-  const isClassifying = above.some(({ op }) => CLASSIFYING.has(op)) || fusedOps(linear).includes('Sigmoid') || IMAGENET_CLASSES.has(view.shapes.get(linear.name)?.at(-1) ?? 0);
+  const isClassifying = above.some(({ op }) => DECIDING.has(op)) || fusedOps(linear).includes('Sigmoid') || IMAGENET_CLASSES.has(view.shapes.get(linear.name)?.at(-1) ?? 0);
   return isClassifying ? top : undefined;
 }
 
 function isAboveClassifier(view: GraphView, node: GraphNode): boolean {
-  return PASSING.has(node.op) || CLASSIFYING.has(node.op) || RESHAPING.has(node.op) || node.op === 'BiasAdd' || node.op === 'Relu' || isWithConstant(view, node) || isGlobalPooling(view, node);
+  return PASSING.has(node.op) || DECIDING.has(node.op) || RESHAPING.has(node.op) || node.op === 'BiasAdd' || node.op === 'Relu' || isWithConstant(view, node) || isGlobalPooling(view, node);
 }
 
 function isHead(view: GraphView, node: GraphNode): boolean {

@@ -14,14 +14,24 @@ export interface Graph {
   readonly inputShapes: ReadonlyMap<string, OpenShape>;
 }
 
-/** The attributes' kinds that computing needs, with the test of one value. Tensors are weights; functions are not run. */
-const ATTRIBUTE_KINDS: Readonly<Record<string, (value: unknown) => boolean>> = {
-  s: (value) => typeof value === 'string' || (Array.isArray(value) && value.every((byte) => Number.isInteger(byte))),
-  i: (value) => Number.isInteger(Number(value)) && (typeof value === 'number' || typeof value === 'string'),
-  f: (value) => typeof value === 'number' || (typeof value === 'string' && /^(-?Infinity|NaN)$/.test(value)),
-  b: (value) => typeof value === 'boolean',
-  type: (value) => typeof value === 'string' || Number.isInteger(value),
-  shape: (value) => readShape(value) !== 'none',
+type Parser = (value: unknown) => unknown;
+
+/** Gives a value back where it is good, else undefined. */
+function check(isGood: (value: unknown) => boolean): Parser {
+  return (value) => (isGood(value) ? value : undefined);
+}
+
+/** The kinds of attributes that computing needs. Tensors are weights; functions are not run. */
+const ATTRIBUTE_KINDS: Readonly<Record<string, Parser>> = {
+  s: check((value) => typeof value === 'string' || (Array.isArray(value) && value.every((byte) => Number.isInteger(byte)))),
+  i: check(isWhole),
+  f: check((value) => typeof value === 'number' || (typeof value === 'string' && /^(-?Infinity|NaN)$/.test(value))),
+  b: check((value) => typeof value === 'boolean'),
+  type: check((value) => typeof value === 'string' || Number.isInteger(value)),
+  shape: (value) => {
+    const shape = readShape(value);
+    return shape === 'malformed' ? undefined : shape === undefined ? { unknownRank: true } : { dim: shape.map((size) => ({ size: String(size ?? -1) })) };
+  },
 };
 
 const NAME_LENGTH_MAX = 2_000;
@@ -94,44 +104,47 @@ function parseNode(value: unknown, where: string, file: string): GraphNode {
 function parseAttributes(attributes: object, where: string, file: string): GraphNode['attr'] {
   const entries = Object.entries(attributes as Record<string, unknown>).filter(([name]) => !name.startsWith('_') && !(name in {}));
   return Object.fromEntries(entries.flatMap(([name, value]) => {
-    const kept = typeof value === 'object' ? parseAttribute(value as Record<string, unknown> | null) : 'none';
-    if (kept === 'none') return failModel(file, `${where} has a malformed attribute ${quote(name)}.`);
+    const kept = typeof value === 'object' ? parseAttribute(value as Record<string, unknown> | null) : 'malformed';
+    if (kept === 'malformed') return failModel(file, `${where} has a malformed attribute ${quote(name)}.`);
     return kept === undefined ? [] : [[name, kept] as const];
   }));
 }
 
-/** What of an attribute is kept; undefined: nothing, it is a tensor or a function; 'none': it is malformed. */
-function parseAttribute(value: Record<string, unknown> | null): Readonly<Record<string, unknown>> | undefined | 'none' {
-  if (value === null) return 'none';
+/** What of an attribute is kept; undefined: nothing, it is a tensor or a function. */
+function parseAttribute(value: Record<string, unknown> | null): Readonly<Record<string, unknown>> | undefined | 'malformed' {
+  if (value === null) return 'malformed';
   if ('tensor' in value || 'func' in value) return undefined;
-  const kept: [string, unknown][] = [];
-  for (const [kind, isOne] of Object.entries(ATTRIBUTE_KINDS)) {
-    if (value[kind] === undefined) continue;
-    if (!isOne(value[kind])) return 'none';
-    kept.push([kind, value[kind]]);
-  }
-  if (value['list'] === undefined) return Object.fromEntries(kept);
-  const list = parseList(value['list']);
-  return list === 'none' ? 'none' : { ...Object.fromEntries(kept), list };
+  const own = parseKinds(value, (parse) => parse);
+  if (own === 'malformed' || value['list'] === undefined) return own;
+  const list = typeof value['list'] === 'object' && value['list'] !== null ? parseKinds(value['list'] as Record<string, unknown>, listOf) : 'malformed';
+  return list === 'malformed' ? list : { ...own, list };
 }
 
-function parseList(value: unknown): Readonly<Record<string, unknown>> | 'none' {
-  if (typeof value !== 'object' || value === null) return 'none';
-  const lists = Object.entries(ATTRIBUTE_KINDS).flatMap(([kind, isOne]) => {
-    const values = (value as Record<string, unknown>)[kind];
-    return values === undefined ? [] : [{ kind, values, isGood: Array.isArray(values) && values.every(isOne) }];
-  });
-  return lists.every(({ isGood }) => isGood) ? Object.fromEntries(lists.map(({ kind, values }) => [kind, values])) : 'none';
+function listOf(parse: Parser): Parser {
+  return (values) => {
+    const parsed = Array.isArray(values) ? values.map(parse) : [undefined];
+    return parsed.includes(undefined) ? undefined : parsed;
+  };
 }
 
-/** The sizes of `{ dim: [{ size: "224" }] }`; 'none' when it is malformed. */
-export function readShape(value: unknown): OpenShape | 'none' {
-  if (typeof value !== 'object' || value === null) return 'none';
+function parseKinds(value: Record<string, unknown>, adapt: (parse: Parser) => Parser): Readonly<Record<string, unknown>> | 'malformed' {
+  const present = Object.entries(ATTRIBUTE_KINDS).filter(([kind]) => value[kind] !== undefined);
+  const parsed = present.map(([kind, parse]) => [kind, adapt(parse)(value[kind])] as const);
+  return parsed.some(([, each]) => each === undefined) ? 'malformed' : Object.fromEntries(parsed);
+}
+
+function isWhole(value: unknown): boolean {
+  return (typeof value === 'number' || typeof value === 'string') && value !== '' && Number.isInteger(Number(value));
+}
+
+/** The sizes of `{ dim: [{ size: "224" }] }`; −1 and nothing at all are open. */
+export function readShape(value: unknown): OpenShape | 'malformed' {
+  if (typeof value !== 'object' || value === null) return 'malformed';
   const { dim = [], unknownRank } = value as { dim?: unknown; unknownRank?: unknown };
   if (unknownRank === true) return undefined;
-  if (!Array.isArray(dim)) return 'none';
-  const sizes = (dim as unknown[]).map((each) => Number((each as { size?: unknown } | null)?.size ?? 0));
-  return sizes.every((size) => Number.isInteger(size)) ? sizes.map((size) => (size > 0 ? size : null)) : 'none';
+  if (!Array.isArray(dim)) return 'malformed';
+  const sizes = (dim as unknown[]).map((each) => (each as { size?: unknown } | null)?.size ?? -1);
+  return sizes.every(isWhole) ? sizes.map((size) => (Number(size) > 0 ? Number(size) : null)) : 'malformed';
 }
 
 /** The tensors of one side of a signature, by node; those that say no name are left out. */
@@ -140,7 +153,7 @@ function parseTensors(side: unknown): { readonly name: string; readonly shape: O
   return tensors.flatMap((tensor) => {
     const { name, tensorShape } = (tensor ?? {}) as { name?: unknown; tensorShape?: unknown };
     const shape = readShape(tensorShape);
-    return typeof name === 'string' && name !== '' ? [{ name: nodeOf(name), shape: shape === 'none' ? undefined : shape }] : [];
+    return typeof name === 'string' && name !== '' ? [{ name: nodeOf(name), shape: shape === 'malformed' ? undefined : shape }] : [];
   });
 }
 

@@ -24,8 +24,10 @@ export interface GraphInput {
  */
 export function findInput(graph: Graph, ordered: readonly GraphNode[], file: string): GraphInput {
   const placeholders = ordered.filter(({ op }) => op === 'Placeholder').map((node) => ({ node, shape: shapeOf(graph, node) }));
-  const images = placeholders.filter(({ shape }) => shape === undefined || shape.length >= 3);
+  const images = placeholders.filter(({ shape }) => shape !== undefined && shape.length >= 3);
   const candidates = images.length > 0 ? images : placeholders;
+  const defaulted = ordered.find(({ op }) => op === 'PlaceholderWithDefault');
+  if (candidates.length === 0 && defaulted) failModel(file, `its input ${quote(defaulted.name)} has a default (PlaceholderWithDefault); a model that embeds images takes them at a Placeholder. Convert the model for inference.`);
   if (candidates.length !== 1) failModel(file, `it has ${candidates.length} inputs${candidates.length > 0 ? ` (${candidates.slice(0, 5).map(({ node }) => quote(node.name)).join(', ')})` : ''}; a model that embeds images has one.`);
   const { node, shape } = candidates[0] as (typeof candidates)[0];
   const dtype = node.attr['dtype']?.['type'];
@@ -40,7 +42,8 @@ export function findInput(graph: Graph, ordered: readonly GraphNode[], file: str
 /** Of the placeholder itself, else of the signature. */
 function shapeOf(graph: Graph, node: GraphNode): OpenShape {
   const own = readShape(node.attr['shape']?.['shape']);
-  return own === 'none' || own === undefined || own.length === 0 ? graph.inputShapes.get(node.name) : own;
+  const known = own === 'malformed' ? undefined : own;
+  return known === undefined || known.length === 0 ? (graph.inputShapes.get(node.name) ?? known) : known;
 }
 
 /**

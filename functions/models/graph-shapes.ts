@@ -24,6 +24,8 @@ interface Situation {
   readonly inputs: readonly (Shape | undefined)[];
 }
 
+/** Shapes of more sizes are followed no further: TF.js has none. */
+const RANK_MAX = 6;
 const DEPTHWISE = new Set(['DepthwiseConv2dNative', 'FusedDepthwiseConv2dNative']);
 const POOLING = new Set(['AvgPool', 'MaxPool']);
 export const REDUCING = new Set(['Mean', 'Max', 'Sum', 'Min', 'Prod']);
@@ -38,9 +40,8 @@ export function inferShapes(ordered: readonly GraphNode[], known: { readonly inp
   const nodes = new Map(ordered.map((node) => [node.name, node]));
   const shapes = new Map<string, Shape | undefined>();
   for (const node of ordered) {
-    if (node.name === known.inputName) shapes.set(node.name, [1, input.height, input.width, input.channels]);
-    else if (node.op === 'Const') shapes.set(node.name, constants.get(node.name)?.shape);
-    else shapes.set(node.name, shapeOf(node, { constants, nodes, inputs: node.inputs.map((each) => (each.includes(':') ? undefined : shapes.get(each))) }));
+    const shape = node.name === known.inputName ? [1, input.height, input.width, input.channels] : node.op === 'Const' ? constants.get(node.name)?.shape : shapeOf(node, { constants, nodes, inputs: node.inputs.map((each) => (each.includes(':') ? undefined : shapes.get(each))) });
+    shapes.set(node.name, shape && shape.length <= RANK_MAX ? shape : undefined);
   }
   return shapes;
 }

@@ -4,6 +4,8 @@ import { packagePath } from '../../../common/package-root.js';
 import { chooseEngine } from '../../../functions/engines/choose-engine.js';
 import { tfjsNode } from '../../../functions/engines/tfjs-node.js';
 import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
+import { graphBytes, graphModel, tinyGraph } from '../support/tiny-graph.js';
+import { temporaryFolder, writeModel } from '../support/tiny-model.js';
 import { describeEngine, load } from './engine-contract.js';
 
 const TFJS_NODE: string = '@tensorflow/tfjs-node';
@@ -25,6 +27,24 @@ describe('the engine tfjs-wasm over time', () => {
     expect(memory().numTensors).toBe(before);
     engine.dispose();
     expect(memory().numTensors).toBeLessThan(before);
+  });
+});
+
+describe('the engine tfjs-wasm over time, on a graph', () => {
+  it('keeps no tensor of any of 1,000 images, and frees all with the model', async () => {
+    const folder = await temporaryFolder();
+    const model = await load(await writeModel(folder.path, graphModel(tinyGraph()), graphBytes(tinyGraph())));
+    await folder.remove();
+    const empty = memory().numTensors;
+    const engine = await tfjsWasm.create(model);
+    const numbers = new Float32Array(16 * 16 * 3).fill(0.5);
+    const first = await engine.embed(numbers);
+    const before = memory().numTensors;
+    for (let i = 0; i < 1_000; i++) await engine.embed(numbers);
+    expect(memory().numTensors).toBe(before);
+    expect(await engine.embed(numbers)).toEqual(first);
+    engine.dispose();
+    expect(memory().numTensors).toBe(empty);
   });
 });
 
