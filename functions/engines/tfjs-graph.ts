@@ -1,7 +1,8 @@
 /** A graph network in TF.js. */
 import type * as converter from '@tensorflow/tfjs-converter';
 import type * as core from '@tensorflow/tfjs-core';
-import { failModel, type GraphNetwork, type LoadedModel } from '../models/model.js';
+import { textsOf } from '../models/graph-file.js';
+import { failModel, type GraphNetwork, type GraphNode, type LoadedModel } from '../models/model.js';
 import { toArtifacts, type Tfjs, type TfjsNetwork } from './tfjs-network.js';
 
 type GraphModel = converter.GraphModel<core.io.IOHandlerSync>;
@@ -33,7 +34,7 @@ export async function buildGraph(tf: Tfjs, model: LoadedModel, network: GraphNet
 }
 
 function loadGraph(tf: Tfjs, model: LoadedModel, { nodes }: GraphNetwork): GraphModel {
-  const node = nodes.map(({ name, op, inputs, attr }) => ({ name, op, input: [...inputs], attr }));
+  const node = nodes.flatMap(withoutFusedLeakyRelu).map(({ name, op, inputs, attr }) => ({ name, op, input: [...inputs], attr }));
   const artifacts: core.io.ModelArtifacts = { modelTopology: { node, versions: { producer: 0, minConsumer: 0 } }, ...toArtifacts(model.weights) };
   try {
     const loaded: GraphModel[] = [];
@@ -48,6 +49,21 @@ function loadGraph(tf: Tfjs, model: LoadedModel, { nodes }: GraphNetwork): Graph
   } catch (cause) {
     return failModel(model.file, `TF.js cannot build it: ${(cause as Error).message}`, cause);
   }
+}
+
+/**
+ * A depthwise convolution with its LeakyRelu as a node of its own: TF.js 4.22 forgets the slope when they are fused
+ * (tfjs-core `fused/depthwise_conv2d` passes no `leakyreluAlpha`), and gives wrong numbers without an error.
+ */
+function withoutFusedLeakyRelu(node: GraphNode): GraphNode[] {
+  const fused = textsOf(node, 'fused_ops');
+  if (node.op !== 'FusedDepthwiseConv2dNative' || fused.at(-1) !== 'LeakyRelu') return [node];
+  const linear = `${node.name}/eis_linear`;
+  const alpha = node.attr['leakyrelu_alpha'] ?? { f: 0.2 };
+  return [
+    { ...node, name: linear, attr: { ...node.attr, fused_ops: { list: { s: fused.slice(0, -1).map((text) => Buffer.from(text).toString('base64')) } } } },
+    { name: node.name, op: 'LeakyRelu', inputs: [linear], attr: { alpha } },
+  ];
 }
 
 function probe<T>(tf: Tfjs, { input }: LoadedModel, read: (image: core.Tensor4D) => T): T {

@@ -15,7 +15,7 @@
  */
 import { suggest } from '../../common/suggest.js';
 import { failModel, type GraphNode } from './model.js';
-import { nodeOf, quote, type Graph } from './graph-file.js';
+import { nodeOf, quote, textsOf, type Graph } from './graph-file.js';
 import { ARITHMETIC, CLASSIFYING, CONVOLVING, ELEMENTWISE, MULTIPLYING, NORMALISING, PASSING, RESHAPING } from './graph-ops.js';
 import { dependentsOf } from './graph-order.js';
 import { REDUCING, type Constant, type Shapes } from './graph-shapes.js';
@@ -159,7 +159,7 @@ function findClassifier(view: GraphView, chain: readonly GraphNode[]): number | 
   if (!linear || !isLinear(linear)) return undefined;
   const above = chain.slice(0, top);
   if (CONVOLVING.has(linear.op) && !isPoint(view, linear.inputs[0]) && !above.some((node) => isGlobalPooling(view, node))) return undefined;
-  const isClassifying = above.some(({ op }) => DECIDING.has(op)) || fusedOps(linear).includes('Sigmoid') || IMAGENET_CLASSES.has(view.shapes.get(linear.name)?.at(-1) ?? 0);
+  const isClassifying = above.some(({ op }) => DECIDING.has(op)) || textsOf(linear, 'fused_ops').includes('Sigmoid') || IMAGENET_CLASSES.has(view.shapes.get(linear.name)?.at(-1) ?? 0);
   return isClassifying ? top : undefined;
 }
 
@@ -204,10 +204,4 @@ function vectorAbove(view: GraphView, chain: readonly GraphNode[]): GraphNode {
     if (view.shapes.get(node.name)?.length === 2) return node;
   }
   return pooling;
-}
-
-/** What an operation does besides: `BiasAdd`, `Relu6`. */
-function fusedOps(node: GraphNode): readonly string[] {
-  const { s = [] } = (node.attr['fused_ops']?.['list'] ?? {}) as { s?: readonly (string | number[])[] };
-  return s.map((text) => (typeof text === 'string' ? Buffer.from(text, 'base64') : Buffer.from(text)).toString('utf8'));
 }

@@ -14,6 +14,8 @@ export interface Graph {
   readonly inputShapes: ReadonlyMap<string, OpenShape>;
 }
 
+/** Base64, or bytes. */
+type Text = string | readonly number[];
 type Parser = (value: unknown) => unknown;
 
 /** Gives a value back where it is good, else undefined. */
@@ -49,9 +51,18 @@ export function nodeOf(reference: string): string {
 
 /** The text of an attribute: `VALID`, `NHWC`. */
 export function textOf(node: GraphNode, attribute: string): string | undefined {
-  const value = node.attr[attribute]?.['s'];
-  if (value === undefined) return undefined;
-  return (typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.from(value as number[])).toString('utf8');
+  const value = node.attr[attribute]?.['s'] as Text | undefined;
+  return value === undefined ? undefined : decodeText(value);
+}
+
+/** The texts of an attribute that is a list: `BiasAdd`, `Relu6`. */
+export function textsOf(node: GraphNode, attribute: string): readonly string[] {
+  const list = node.attr[attribute]?.['list'] as { s?: readonly Text[] } | undefined;
+  return (list?.s ?? []).map(decodeText);
+}
+
+function decodeText(value: Text): string {
+  return (typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.from(value)).toString('utf8');
 }
 
 /** The numbers of an attribute that is a list: `[1, 2, 2, 1]`. */
