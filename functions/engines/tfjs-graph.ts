@@ -1,7 +1,7 @@
 /** A graph network in TF.js. */
 import type * as converter from '@tensorflow/tfjs-converter';
 import type * as core from '@tensorflow/tfjs-core';
-import { textsOf } from '../models/graph-file.js';
+import { textsOf } from '../models/graph-attributes.js';
 import { failModel, type GraphNetwork, type GraphNode, type LoadedModel } from '../models/model.js';
 import { toArtifacts, type Tfjs, type TfjsNetwork } from './tfjs-network.js';
 

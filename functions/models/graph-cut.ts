@@ -1,6 +1,6 @@
 /** Cuts a graph at its embedding, and makes a vector of what is still a feature map. */
 import { failModel, type GraphNetwork, type GraphNode, type InputShape, type NamedWeight } from './model.js';
-import { quote } from './graph-file.js';
+import { quote } from './graph-attributes.js';
 import type { Shape } from './graph-shapes.js';
 
 /** The node that a feature map is averaged with; its name stands in the version, so it stays. */

@@ -1,7 +1,8 @@
 /** The image that a graph takes: which node it is put into, of what size, and prepared how. */
 import type { Preprocess } from '../../common/config.js';
 import { DEFAULT_PREPROCESS, failModel, type GraphNode } from './model.js';
-import { nodeOf, quote, readShape, type Graph, type OpenShape } from './graph-file.js';
+import { quote, readShape, type OpenShape } from './graph-attributes.js';
+import { nodeOf, type Graph } from './graph-file.js';
 import { PASSING } from './graph-ops.js';
 import type { Constant } from './graph-shapes.js';
 

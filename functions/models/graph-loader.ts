@@ -1,7 +1,8 @@
 /** Loads TF.js graph models: `model.json` with its weight files beside it, as tfjs-converter writes SavedModels, TF-Hub and Keras models. */
 import { cutGraph, weightsInOrder } from './graph-cut.js';
-import { chooseEmbeddingNode, findNode, findOutput, type GraphView } from './graph-embedding.js';
+import { chooseEmbeddingNode, type GraphView } from './graph-embedding.js';
 import { isGraph, parseGraph, type Graph } from './graph-file.js';
+import { findNode, findOutput } from './graph-find.js';
 import { defaultPreprocess, findInput } from './graph-input.js';
 import { refuseNode } from './graph-ops.js';
 import { orderedAncestors } from './graph-order.js';

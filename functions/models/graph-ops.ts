@@ -1,6 +1,7 @@
 /** What is known about TensorFlow's operations: which give numbers one by one, and which no network of images may need. */
 import { failModel, type GraphNode } from './model.js';
-import { quote, textOf, type Graph } from './graph-file.js';
+import { quote, textOf } from './graph-attributes.js';
+import { type Graph } from './graph-file.js';
 
 /** Give their input back. */
 export const PASSING = new Set(['Identity', 'StopGradient', 'Snapshot', 'PreventGradient', 'CheckNumerics', 'Print']);

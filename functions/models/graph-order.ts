@@ -1,6 +1,7 @@
 /** What a node is computed from, in the order of computing. */
 import { failModel, type GraphNode } from './model.js';
-import { nodeOf, quote, type Graph } from './graph-file.js';
+import { quote } from './graph-attributes.js';
+import { nodeOf, type Graph } from './graph-file.js';
 import { describeRefused } from './graph-ops.js';
 
 /**

@@ -3,7 +3,8 @@
  * from a feature map, and a pooling over all positions from one over a few. Engines do not use them: they compute.
  */
 import type { GraphNode, InputShape } from './model.js';
-import { nodeOf, numbersOf, textOf } from './graph-file.js';
+import { numbersOf, textOf } from './graph-attributes.js';
+import { nodeOf } from './graph-file.js';
 import { ARITHMETIC, CLASSIFYING, CONVOLVING, ELEMENTWISE, MULTIPLYING, NORMALISING } from './graph-ops.js';
 
 /** Sizes, the batch (1) first; −1 where it cannot be told. */

@@ -115,5 +115,5 @@ export function failModel(file: string, detail: string, cause?: unknown): never 
 /** Throws EIS_MODEL_FILE about a file in Keras's own format, HDF5, which this release cannot read. */
 export function refuseHdf5(file: string): void {
   if (!/\.(h5|hdf5|keras)$/i.test(file)) return;
-  failModel(file, `it is a Keras file, and this release reads TF.js layers models. Convert it: pip install tensorflowjs && tensorflowjs_converter --input_format=keras ${file} OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
+  failModel(file, `it is a Keras file, and this release reads TF.js models. Convert it: pip install tensorflowjs && tensorflowjs_converter --input_format=keras ${file} OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
 }

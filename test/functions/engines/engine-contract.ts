@@ -151,7 +151,7 @@ interface Agreement {
 }
 
 /** The engine on our cut of the model, against TF.js itself on the file as it is, read at the same layer. */
-async function expectAgreement(factory: EngineFactory, path: string, layerName: string, dim: number, { within = [], backend = 'cpu' }: Agreement = {}): Promise<void> {
+export async function expectAgreement(factory: EngineFactory, path: string, layerName: string, dim: number, { within = [], backend = 'cpu' }: Agreement = {}): Promise<void> {
   const model = await load(path);
   expect(model.layer).toBe([...within, layerName].join('/'));
   const ours = await compute(factory, model);

@@ -7,7 +7,8 @@ import { packagePath } from '../../../common/package-root.js';
 import { dot } from '../../../common/vector.js';
 import { startInferencePool, type InferencePool, type InferencePoolOptions } from '../../../functions/engines/inference-pool.js';
 import type { LoadedModel } from '../../../functions/models/model.js';
-import { seededRandom, temporaryFolder } from '../support/tiny-model.js';
+import { graphBytes, graphModel, tinyGraph } from '../support/tiny-graph.js';
+import { seededRandom, temporaryFolder, writeModel } from '../support/tiny-model.js';
 import { load } from './engine-contract.js';
 
 /** A thread that dies at the task of a single pixel, and answers any other. */
@@ -49,6 +50,17 @@ describe('startInferencePool()', () => {
     const vectors = await Promise.all(Array.from({ length: 6 }, () => pool.embed(pixels(1))));
     for (const vector of vectors) expect(dot(vector, vectors[0]!)).toBeCloseTo(1, 5);
     expect(dot(await pool.embed(pixels(2)), vectors[0]!)).toBeLessThan(0.9999);
+  });
+
+  it('runs a graph on threads too, and does not start with one that cannot be run', async () => {
+    const nodes = tinyGraph();
+    const graph = await load(await writeModel(join(folder.path, 'graph'), graphModel(nodes), graphBytes(nodes)));
+    const pool = await start({ model: graph });
+    expect(pool.description).toEqual({ engine: 'tfjs-wasm', dim: 4 });
+    const image = (): Uint8Array => Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => (i * 31) % 256);
+    expect(dot(await pool.embed(image()), await pool.embed(image()))).toBeCloseTo(1, 5);
+    const network = JSON.parse(JSON.stringify(graph.network).replace('"_FusedConv2D"', '"FancyOp"')) as LoadedModel['network'];
+    await expect(start({ model: { ...graph, network } })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"conv" is of the operation FancyOp') as string });
   });
 
   it('hands the pixels over instead of copying them', async () => {

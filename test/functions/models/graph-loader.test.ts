@@ -61,7 +61,7 @@ describe('the input of a graph', () => {
   });
 
   it('takes its shape from the signature where the placeholder does not say', async () => {
-    const nodes = withImage({ ...image(), attr: { dtype: { type: 1 } } } as unknown as NodeJson);
+    const nodes = withImage({ ...image(), attr: { dtype: { type: 1 } } });
     const json = graphModel(nodes, ['probabilities']) as unknown as { userDefinedMetadata: { signature: { inputs: { images: object } } } };
     await expect(loadJson(json, graphBytes(nodes))).rejects.toMatchObject(refused('does not say the shape'));
     json.userDefinedMetadata.signature.inputs.images = { name: 'image:0', tensorShape: { dim: [{ size: '-1' }, { size: '20' }, { size: '24' }, { size: '3' }] } };
