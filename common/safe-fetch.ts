@@ -1,18 +1,13 @@
 /**
  * Fetches an image from a URL that a stranger chose. Only http and https, on any port, without a user name or password;
- * only public addresses; bounded in bytes, in time and in redirects.
- *
- * The address is judged when it is dialled, not before: a name may answer another address the second time it is asked.
- * Names are judged by a lookup that refuses when any of their addresses is not public; IP literals, for which Node asks
- * no lookup, before connecting; and whatever was connected to once more by its remote address. A redirect is a new URL
- * and goes the whole way again.
+ * only public addresses, judged when they are dialled; bounded in bytes, in time and in redirects. A redirect is a new
+ * URL and goes the whole way again.
  */
-import { lookup as systemLookup, type LookupAddress } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
-import { Agent, buildConnector, request, type Dispatcher } from 'undici';
+import { Agent, request, type Dispatcher } from 'undici';
 import { EisError, isEisError } from './errors.js';
 import type { Limits } from './limits.js';
-import { isDialable, parseRanges } from './public-address.js';
+import { parseRanges } from './public-address.js';
+import { createPublicConnector, type AddressRange, type ResolveName } from './public-dialer.js';
 import { abandonResponse, readResponse } from './read-bounded.js';
 
 export interface SafeFetch {
@@ -26,8 +21,7 @@ export interface SafeFetch {
   close(): Promise<void>;
 }
 
-/** Every address of a name. */
-export type ResolveName = (hostname: string) => Promise<readonly LookupAddress[]>;
+export type { ResolveName };
 
 export interface SafeFetchOptions {
   readonly limits: Pick<Limits, 'fetchTimeoutMs' | 'fetchRedirectsMax' | 'imageBytesMax' | 'urlLengthMax'>;
@@ -36,8 +30,6 @@ export interface SafeFetchOptions {
   /** Default: the system's. */
   readonly resolve?: ResolveName;
 }
-
-type Range = ReturnType<typeof parseRanges>[number];
 
 const HEADERS = { accept: 'image/*,*/*;q=0.5', 'accept-encoding': 'identity', 'user-agent': 'elastic-image-search' };
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -48,7 +40,7 @@ const TRANSIENT = new Set([408, 429]);
 export function createSafeFetch(options: SafeFetchOptions): SafeFetch {
   const { limits } = options;
   const agent = new Agent({
-    connect: createConnector(readAllowed(options.allow), options.resolve ?? resolveBySystem, limits.fetchTimeoutMs),
+    connect: createPublicConnector({ allowed: readAllowed(options.allow), resolve: options.resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
     headersTimeout: limits.fetchTimeoutMs,
     bodyTimeout: limits.fetchTimeoutMs,
     maxResponseSize: -1,
@@ -70,7 +62,11 @@ export function createSafeFetch(options: SafeFetchOptions): SafeFetch {
   };
 }
 
-function readAllowed(allow: readonly string[]): Range[] {
+function refuse(): EisError {
+  return new EisError('EIS_URL_FORBIDDEN', { detail: 'its host is not at a public address.' });
+}
+
+function readAllowed(allow: readonly string[]): AddressRange[] {
   try {
     return parseRanges(allow);
   } catch (cause) {
@@ -85,47 +81,6 @@ function checkUrl(text: string, lengthMax: number): URL {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new EisError('EIS_URL_FORBIDDEN', { detail: `${url.protocol} URLs are not fetched here; http:// and https:// ones are.` });
   if (url.username !== '' || url.password !== '') throw new EisError('EIS_URL_FORBIDDEN', { detail: 'it carries a user name or password. Leave them out.' });
   return url;
-}
-
-// ── Dialling ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function refused(): EisError {
-  return new EisError('EIS_URL_FORBIDDEN', { detail: 'its host is not at a public address.' });
-}
-
-function createConnector(allowed: readonly Range[], resolve: ResolveName, timeoutMs: number): buildConnector.connector {
-  const connect = buildConnector({ lookup: createLookup(allowed, resolve), timeout: timeoutMs });
-  return (options, callback) => {
-    const host = options.hostname.replace(/^\[|\]$/g, '');
-    if (isIP(host) !== 0 && !isDialable(host, allowed)) return callback(refused(), null);
-    return connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
-      if (error !== null) return callback(error, null);
-      if (isDialable(socket.remoteAddress ?? '', allowed)) return callback(null, socket);
-      socket.destroy();
-      return callback(refused(), null);
-    });
-  };
-}
-
-/** A lookup for `net.connect` that fails when any address of the name is not public. */
-function createLookup(allowed: readonly Range[], resolve: ResolveName): LookupFunction {
-  return (hostname, options, callback) => {
-    resolve(hostname).then(
-      (addresses) => {
-        const [first] = addresses;
-        if (!first || !addresses.every(({ address }) => isDialable(address, allowed))) callback(refused(), '', 0);
-        else if (options.all === true) callback(null, [...addresses]);
-        else callback(null, first.address, first.family);
-      },
-      (error: NodeJS.ErrnoException) => callback(error, '', 0),
-    );
-  };
-}
-
-function resolveBySystem(hostname: string): Promise<readonly LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    systemLookup(hostname, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses)));
-  });
 }
 
 // ── Fetching ────────────────────────────────────────────────────────────────────────────────────────────────────────
