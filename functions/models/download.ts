@@ -1,17 +1,25 @@
 /**
  * Downloads models, once. A model lies in a folder named after its URL; it is filled under another name and renamed when
- * whole, so that there is never half a model, and processes that download the same one at once do each other no harm.
+ * whole, so that there is never half a model. One process at a time fills it, under a lock; whoever wants the same model
+ * waits. What an interrupted download brought stays, and the next one goes on from there.
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { Transform, type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { Agent, interceptors, request } from 'undici';
+import { createHash } from 'node:crypto';
+import { access, mkdir, rename, rm, rmdir, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { publicObjectUrl } from '../../common/cloud-storage.js';
+import type { ProxySettings } from '../../common/environment.js';
 import { EisError, isEisError } from '../../common/errors.js';
+import { TransferFailure, diskFailure, displayUrl } from './download-failure.js';
+import type { RetrySettings, Transfer } from './download-file.js';
+import { createModelHttp, decode } from './download-http.js';
+import { removeLeftovers } from './download-leftovers.js';
+import { LOCK_TIMING, Locker, type Lock, type LockTiming } from './download-lock.js';
+import { fetchModel, measureUnfinished } from './download-model.js';
+import { ProgressReport, folderBytes, type DownloadProgress } from './download-progress.js';
 import { refuseHdf5 } from './model.js';
-import { groupBytes, parseManifest } from './weights.js';
+
+export type { DownloadProgress };
 
 export interface DownloadOptions {
   /** http(s):// or gs://, of a model.json or its folder. Chosen by the operator, so any host will do. */
@@ -20,115 +28,171 @@ export interface DownloadOptions {
   readonly sha256: string | undefined;
   /** Where models are kept. */
   readonly folder: string;
+  /** From the environment. Default: none. */
+  readonly proxy?: ProxySettings;
+  /** Told how far it is, at most ten times a second, and once more at the end. Not told of a model that is there already. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  readonly signal?: AbortSignal;
+  /** Of the whole model. */
   readonly bytesMax?: number;
+  /** For the whole model, from now on. */
   readonly timeoutMs?: number;
+  /** For an attempt without a byte. */
+  readonly stallMs?: number;
+  readonly retry?: Partial<RetrySettings>;
+  /** CIDR ranges that redirects to other hosts may lead to although they are not public. */
+  readonly redirectAllow?: readonly string[];
+  readonly lock?: LockTiming & { readonly pollMs: number };
 }
 
-const REDIRECTS_MAX = 5;
 const MODEL_BYTES_MAX = 2 * 1024 ** 3;
-const DOWNLOAD_TIMEOUT_MS = 10 * 60_000;
+/** The largest model at 100 kB/s. What makes no progress is given up long before. */
+const DOWNLOAD_TIMEOUT_MS = 6 * 3_600_000;
+const STALL_MS = 30_000;
+const RETRY: RetrySettings = { attemptsMax: 6, delayMs: 500, delayMaxMs: 30_000, retryAfterMaxMs: 300_000 };
+const POLL_MS = 250;
+
+type ModelKey = Pick<DownloadOptions, 'url' | 'sha256' | 'folder'>;
 
 /**
  * The path of a model's main file, downloaded with its weights unless it has been before.
  *
  * @throws EisError EIS_MODEL_DOWNLOAD when it cannot be fetched whole, within bytes and time; EIS_MODEL_FILE when what
- *   came is not the file that `sha256` means, or names weights outside its folder
+ *   came is not the file that `sha256` means, is not a model, does not fit together, or names weights outside its
+ *   folder; the signal's reason when it aborts
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
-  const url = mainFileUrl(options.url);
-  const key = createHash('sha256').update(`${url.href}\n${options.sha256 ?? ''}`).digest('hex').slice(0, 32);
-  const target = join(options.folder, key);
-  const main = join(target, 'model.json');
-  if (await exists(main)) return main;
-  const unfinished = `${target}.${randomUUID()}.part`;
-  const signal = AbortSignal.timeout(options.timeoutMs ?? DOWNLOAD_TIMEOUT_MS);
+  const place = placeOf(options);
+  if (await exists(place.main)) return place.main;
+  options.signal?.throwIfAborted();
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), options.timeoutMs ?? DOWNLOAD_TIMEOUT_MS);
   try {
-    await fetchModel(url, unfinished, { ...options, signal });
-    await rename(unfinished, target).catch(async (error: unknown) => {
-      if (!(await exists(main))) throw error;
-    });
+    await mkdir(options.folder, { recursive: true });
+    await downloadInTurn(options, place, options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal);
+    return place.main;
   } catch (thrown) {
-    throw isEisError(thrown) ? thrown : downloadError(options.url, thrown, signal.aborted);
+    if (options.signal?.aborted) throw options.signal.reason;
+    if (deadline.signal.aborted) throw tooLate(options, place);
+    if (isEisError(thrown)) throw thrown;
+    const failure = thrown instanceof TransferFailure ? thrown : diskFailure(thrown, options.folder);
+    throw failure?.toError(place.name) ?? thrown;
   } finally {
-    await rm(unfinished, { recursive: true, force: true });
+    clearTimeout(timer);
   }
-  return main;
+}
+
+/**
+ * The path of a model's main file and the bytes of all its files, if it has been downloaded. Never touches the network.
+ *
+ * @throws EisError EIS_MODEL_DOWNLOAD, EIS_MODEL_FILE when the URL is not one that models are downloaded from
+ */
+export async function findDownloaded(options: ModelKey): Promise<{ readonly path: string; readonly bytes: number } | undefined> {
+  const { main, target } = placeOf(options);
+  return (await exists(main)) ? { path: main, bytes: await folderBytes(target) } : undefined;
+}
+
+// ── Where it comes from, where it goes ──────────────────────────────────────────────────────────────────────────────
+
+interface Place {
+  readonly url: URL;
+  /** The URL as errors name it. */
+  readonly name: string;
+  readonly key: string;
+  readonly target: string;
+  readonly main: string;
+  readonly unfinished: string;
+  readonly lock: string;
+}
+
+function placeOf({ url: text, sha256, folder }: ModelKey): Place {
+  const url = mainFileUrl(text);
+  const key = createHash('sha256').update(`${url.href}\n${sha256 ?? ''}`).digest('hex').slice(0, 32);
+  const target = join(folder, key);
+  return { url, name: displayUrl(new URL(text)), key, target, main: join(target, 'model.json'), unfinished: `${target}.part`, lock: `${target}.lock` };
 }
 
 /** The https:// URL of the file itself. */
 function mainFileUrl(text: string): URL {
   if (!URL.canParse(text)) throw new EisError('EIS_MODEL_DOWNLOAD', { url: text, detail: 'it is not a URL.' });
   const given = new URL(text);
-  const url = given.protocol === 'gs:' ? new URL(`https://storage.googleapis.com/${given.host}${given.pathname}`) : given;
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new EisError('EIS_MODEL_DOWNLOAD', { url: text, detail: 'models come from http://, https:// or gs:// URLs, or from paths.' });
+  const url = given.protocol === 'gs:' ? new URL(publicObjectUrl(given.host, decode(given.pathname.slice(1)))) : given;
+  if ((url.protocol !== 'https:' && url.protocol !== 'http:') || given.host === '') throw new EisError('EIS_MODEL_DOWNLOAD', { url: displayUrl(given), detail: 'models come from http://, https:// or gs:// URLs, or from paths.' });
   refuseHdf5(url.pathname);
   if (!url.pathname.endsWith('.json')) url.pathname = `${url.pathname.replace(/\/+$/, '')}/model.json`;
   return url;
 }
 
-async function fetchModel(url: URL, folder: string, options: DownloadOptions & { readonly signal: AbortSignal }): Promise<void> {
-  const { signal, bytesMax = MODEL_BYTES_MAX } = options;
-  const budget = { bytes: bytesMax };
-  const agent = new Agent({ connect: { timeout: 10_000 } });
-  const fetchTo = (from: URL, path: string): Promise<void> => fetchFile(from, path, { agent, signal, budget });
-  try {
-    const main = join(folder, 'model.json');
-    await fetchTo(url, main);
-    const bytes = await readFile(main);
-    const actual = createHash('sha256').update(bytes).digest('hex');
-    if (options.sha256 !== undefined && actual !== options.sha256) throw new EisError('EIS_MODEL_FILE', { file: options.url, detail: `its sha256 is ${actual}, and config.json says ${options.sha256}. It is not the file that was meant.` });
-    const groups = parseManifest(readManifest(bytes, options.url), options.url);
-    const announced = groups.reduce((sum, group) => sum + groupBytes(group), 0);
-    if (announced > bytesMax) throw new EisError('EIS_MODEL_DOWNLOAD', { url: options.url, detail: `its weights are ${announced} bytes; at most ${bytesMax} are downloaded.` });
-    for (const path of new Set(groups.flatMap((group) => group.paths))) await fetchTo(weightUrl(url, path), join(folder, path));
-  } finally {
-    await agent.destroy();
-  }
-}
-
-function readManifest(bytes: Buffer, url: string): unknown {
-  try {
-    return (JSON.parse(bytes.toString('utf8')) as { weightsManifest?: unknown } | null)?.weightsManifest;
-  } catch (cause) {
-    throw new EisError('EIS_MODEL_FILE', { file: url, detail: 'what its host sent is not JSON. Does the URL name a TF.js model.json, or its folder?' }, { cause });
-  }
-}
-
-/** Beside the main file, with its query (signed URLs carry one). */
-function weightUrl(main: URL, path: string): URL {
-  const url = new URL(path.split('/').map(encodeURIComponent).join('/'), main);
-  url.search = main.search;
-  return url;
-}
-
-interface Transfer {
-  readonly agent: Agent;
-  readonly signal: AbortSignal;
-  /** Bytes that the whole model may still have. */
-  readonly budget: { bytes: number };
-}
-
-async function fetchFile(url: URL, path: string, { agent, signal, budget }: Transfer): Promise<void> {
-  const { statusCode, body } = await request(url, { dispatcher: agent.compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX })), signal });
-  if (statusCode !== 200) {
-    body.on('error', () => undefined).destroy();
-    throw new EisError('EIS_MODEL_DOWNLOAD', { url: url.href, detail: `its host answered ${statusCode}.` });
-  }
-  const bounded = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      budget.bytes -= chunk.length;
-      if (budget.bytes < 0) done(new EisError('EIS_MODEL_DOWNLOAD', { url: url.href, detail: 'the model is larger than what is downloaded.' }));
-      else done(null, chunk);
-    },
-  });
-  await mkdir(dirname(path), { recursive: true });
-  await pipeline(body as Readable, bounded, createWriteStream(path), { signal });
-}
-
-function downloadError(url: string, cause: unknown, isTimeout: boolean): EisError {
-  return new EisError('EIS_MODEL_DOWNLOAD', { url, detail: isTimeout ? 'it took too long.' : 'its host does not answer, or the transfer broke off. Check the URL and the network.' }, { cause });
+function tooLate({ timeoutMs = DOWNLOAD_TIMEOUT_MS }: DownloadOptions, { name }: Place): EisError {
+  return new EisError('EIS_MODEL_DOWNLOAD', { url: name, detail: `it took too long: it was not whole after ${timeoutMs / 1_000} s. Check the network. What has come so far is kept: start again, and it goes on from there.` });
 }
 
 async function exists(path: string): Promise<boolean> {
   return access(path).then(() => true, () => false);
+}
+
+// ── Downloading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Downloads the model, or waits until somebody else has, or cannot. */
+async function downloadInTurn(options: DownloadOptions, place: Place, signal: AbortSignal): Promise<void> {
+  const locker = new Locker(options.lock ?? LOCK_TIMING);
+  let hasWaited = false;
+  while (!(await exists(place.main))) {
+    signal.throwIfAborted();
+    const lock = await locker.tryLock(place.lock);
+    if (!lock) {
+      hasWaited = true;
+      options.onProgress?.(await measureUnfinished(place.unfinished));
+      await sleep(options.lock?.pollMs ?? POLL_MS, undefined, { signal });
+      continue;
+    }
+    try {
+      if (await exists(place.main)) continue;
+      hasWaited = false;
+      await removeLeftovers(options.folder, { locker, except: place.key });
+      await downloadLocked(options, place, { lock, signal: AbortSignal.any([signal, lock.lost]) });
+    } catch (thrown) {
+      if (!lock.lost.aborted) throw thrown;
+    } finally {
+      await lock.release();
+    }
+  }
+  const bytes = hasWaited ? await folderBytes(place.target) : 0;
+  if (hasWaited) options.onProgress?.({ file: 'model.json', receivedBytes: bytes, totalBytes: bytes });
+}
+
+interface Turn {
+  readonly lock: Lock;
+  readonly signal: AbortSignal;
+}
+
+async function downloadLocked(options: DownloadOptions, place: Place, { lock, signal }: Turn): Promise<void> {
+  const { target, unfinished, url, name } = place;
+  const http = createModelHttp({ first: url, proxy: options.proxy, redirectAllow: options.redirectAllow ?? [] });
+  const transfer: Transfer = { http, signal, stallMs: options.stallMs ?? STALL_MS, retry: { ...RETRY, ...options.retry }, folder: options.folder };
+  try {
+    await mkdir(unfinished, { recursive: true });
+    await utimes(unfinished, new Date(), new Date());
+    const model = await fetchModel({ url, name, sha256: options.sha256, unfinished, bytesMax: options.bytesMax ?? MODEL_BYTES_MAX, transfer, progress: new ProgressReport(options.onProgress) });
+    if (!(await lock.isHeld())) return;
+    await rm(target, { recursive: true, force: true });
+    await rename(model, target);
+    await rm(unfinished, { recursive: true, force: true });
+  } catch (thrown) {
+    if (isUseless(thrown)) await rm(unfinished, { recursive: true, force: true });
+    throw thrown;
+  } finally {
+    await http.close();
+    await removeIfEmpty(join(unfinished, 'incoming'), unfinished);
+  }
+}
+
+/** Whether an error means that what came cannot become the model, rather than that there is more to come. */
+function isUseless(thrown: unknown): boolean {
+  const failure = isEisError(thrown) ? thrown.cause : thrown;
+  return (isEisError(thrown) && thrown.code === 'EIS_MODEL_FILE') || (failure instanceof TransferFailure && failure.isUseless);
+}
+
+async function removeIfEmpty(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rmdir(folder).catch(() => undefined);
 }

@@ -1,100 +1,176 @@
 import { createHash } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { once } from 'node:events';
-import { readFile, readdir } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { downloadModel, type DownloadOptions } from '../../../functions/models/download.js';
-import { seededWeights, temporaryFolder, tinyClassifier } from '../support/tiny-model.js';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { findDownloaded, type DownloadProgress } from '../../../functions/models/download.js';
+import { readModel, setUpDownloads, type Downloads } from '../support/model-downloads.js';
+import { MODEL, inTurn, modelJson, sendFile, tinyFiles, type ModelServer } from '../support/model-server.js';
 
-const MODEL = tinyClassifier();
-const MODEL_JSON = JSON.stringify(MODEL);
-const WEIGHTS = seededWeights(MODEL);
+const FILES = tinyFiles();
+const MAIN = FILES['/m/model.json']!;
+const IN_PLACE = { 'model.json': MAIN, 'more/shard2.bin': FILES['/m/more/shard2.bin']!, 'shard1.bin': FILES['/m/shard1.bin']! };
 
-let server: Server;
-let base: string;
-let asked: string[];
-let files: Record<string, Buffer | string | RequestListener>;
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-
+let downloads: Downloads;
+let server: ModelServer;
 beforeEach(async () => {
-  folder = await temporaryFolder();
-  asked = [];
-  files = { '/m/model.json': MODEL_JSON, '/m/shard1.bin': WEIGHTS.subarray(0, 300), '/m/more/shard2.bin': WEIGHTS.subarray(300) };
-  server = createServer((request, response) => {
-    asked.push(request.url!);
-    const file = files[request.url!.split('?')[0]!];
-    if (typeof file === 'function') file(request, response);
-    else response.writeHead(file === undefined ? 404 : 200).end(file);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterEach(async () => {
-  server.closeAllConnections();
-  server.close();
-  await folder.remove();
+  downloads = await setUpDownloads(FILES);
+  ({ server } = downloads);
 });
 
-const download = (options: Partial<DownloadOptions> = {}): Promise<string> => downloadModel({ url: `${base}/m/model.json`, sha256: undefined, folder: folder.path, ...options });
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 describe('downloadModel()', () => {
   it('brings the model with its weights, once', async () => {
-    const path = await download();
-    expect(await readFile(path, 'utf8')).toBe(MODEL_JSON);
-    expect(await readFile(join(dirname(path), 'more/shard2.bin'))).toEqual(WEIGHTS.subarray(300));
-    expect(await download()).toBe(path);
-    expect(asked).toEqual(['/m/model.json', '/m/shard1.bin', '/m/more/shard2.bin']);
+    const path = await downloads.download();
+    expect(await readModel(path)).toEqual(IN_PLACE);
+    expect(await downloads.download()).toBe(path);
+    expect(server.paths()).toEqual(['/m/model.json', '/m/shard1.bin', '/m/more/shard2.bin']);
+    expect(await readdir(downloads.folder)).toHaveLength(1);
   });
 
   it('takes the URL of a folder, keeps a query, follows redirects', async () => {
-    expect(dirname(await download({ url: `${base}/m/` }))).toContain(folder.path);
-    await download({ url: `${base}/m/model.json?token=1` });
-    expect(asked).toContain('/m/more/shard2.bin?token=1');
-    files['/moved/model.json'] = (_request, response) => response.writeHead(302, { location: '/m/model.json' }).end();
-    files['/moved/shard1.bin'] = files['/m/shard1.bin']!;
-    files['/moved/more/shard2.bin'] = files['/m/more/shard2.bin']!;
-    expect(await readFile(await download({ url: `${base}/moved` }), 'utf8')).toBe(MODEL_JSON);
+    expect(dirname(await downloads.download({ url: `${server.base}/m/` }))).toContain(downloads.folder);
+    await downloads.download({ url: `${server.base}/m/model.json?token=1` });
+    expect(server.paths()).toContain('/m/more/shard2.bin?token=1');
+    server.files['/moved/model.json'] = (_request, response) => response.writeHead(302, { location: '/m/model.json' }).end();
+    server.files['/moved/shard1.bin'] = FILES['/m/shard1.bin']!;
+    server.files['/moved/more/shard2.bin'] = FILES['/m/more/shard2.bin']!;
+    expect(await readFile(await downloads.download({ url: `${server.base}/moved` }))).toEqual(MAIN);
   });
 
-  it('lets processes race for one model', async () => {
-    const paths = await Promise.all(Array.from({ length: 5 }, () => download()));
-    expect(new Set(paths).size).toBe(1);
-    expect(await readdir(folder.path)).toHaveLength(1);
+  it('sends the user name and password of the URL to its origin, asks for bytes as they are, and names neither in errors', async () => {
+    const headers: unknown[] = [];
+    server.files['/m/model.json'] = (request, response) => {
+      headers.push(request.headers.authorization, request.headers['accept-encoding']);
+      response.writeHead(404).end();
+    };
+    const url = `http://me:p%40ss@127.0.0.1:${server.port}/m/model.json?signature=secret`;
+    const error = (await downloads.download({ url }).catch((thrown: unknown) => thrown)) as Error;
+    expect(headers).toEqual([`Basic ${Buffer.from('me:p@ss').toString('base64')}`, 'identity']);
+    expect(error.message).toContain(`${server.base}/m/model.json`);
+    expect(error.message).not.toMatch(/p%40ss|p@ss|secret/);
   });
 
-  it('leaves nothing behind when a part is missing or breaks off', async () => {
-    delete files['/m/more/shard2.bin'];
-    await expect(download()).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('404') as string });
-    files['/m/more/shard2.bin'] = (_request, response) => void response.writeHead(200, { 'content-length': 1000 }).write('x', () => response.destroy());
-    await expect(download()).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD' });
-    expect(await readdir(folder.path)).toEqual([]);
+  it('holds the main file to its sha256: another is refused, with both, and nothing of it stays', async () => {
+    const actual = sha256(MAIN);
+    const error = { code: 'EIS_MODEL_FILE', message: expect.stringMatching(`${actual}.*${'b'.repeat(64)}`) as string };
+    await expect(downloads.download({ sha256: 'b'.repeat(64) })).rejects.toMatchObject(error);
+    expect(server.paths()).toEqual(['/m/model.json']);
+    expect(await readdir(downloads.folder)).toEqual([]);
+    expect(await readModel(await downloads.download({ sha256: actual }))).toEqual(IN_PLACE);
   });
 
-  it('holds the main file to its sha256', async () => {
-    await expect(download({ sha256: 'b'.repeat(64) })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('sha256') as string });
-    expect(asked).toEqual(['/m/model.json']);
-    await expect(download({ sha256: createHash('sha256').update(MODEL_JSON).digest('hex') })).resolves.toContain(folder.path);
+  it('refuses weights that are not what the manifest announces, before they are in place, and keeps nothing of them', async () => {
+    for (const shard of [Buffer.alloc(299), Buffer.alloc(301)]) {
+      server.files['/m/shard1.bin'] = shard;
+      await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/\b50[79] bytes where model.json announces 508/) as string });
+      expect(await readdir(downloads.folder)).toEqual([]);
+    }
+    server.files['/m/shard1.bin'] = (_request, response) => void response.writeHead(200).end(Buffer.alloc(509));
+    await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+    server.files['/m/shard1.bin'] = FILES['/m/shard1.bin']!;
+    expect(await readModel(await downloads.download())).toEqual(IN_PLACE);
   });
 
-  it('is bounded in bytes, announced or not, and in time', async () => {
-    await expect(download({ bytesMax: MODEL_JSON.length + 100 })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('larger') as string });
-    await expect(download({ bytesMax: 100 })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD' });
-    files['/m/shard1.bin'] = (_request, response) => void response.writeHead(200).write('x');
-    await expect(download({ timeoutMs: 200 })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('too long') as string });
+  it("holds files to Google's md5, where they are sent as they are stored", async () => {
+    const md5 = createHash('md5').update(FILES['/m/shard1.bin']!).digest('base64');
+    const wrong = `md5=${'A'.repeat(22)}==`;
+    const sendShard = (headers: Record<string, string>): void => {
+      server.files['/m/shard1.bin'] = (request, response) => sendFile(request, response, { bytes: FILES['/m/shard1.bin']!, headers });
+    };
+    sendShard({ 'x-goog-hash': `crc32c=AAAAAA==,${wrong}` });
+    await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('md5') as string });
+    expect(server.paths().filter((path) => path === '/m/shard1.bin')).toHaveLength(2);
+    sendShard({ 'x-goog-hash': `crc32c=AAAAAA==,md5=${md5}` });
+    await downloads.download();
+    sendShard({ 'x-goog-hash': wrong, 'x-goog-stored-content-encoding': 'gzip' });
+    expect(await readModel(await downloads.download({ url: `${server.base}/m/model.json?again` }))).toEqual(IN_PLACE);
+  });
+
+  it('asks again for a file that arrived damaged once', async () => {
+    const headers = { 'x-goog-hash': `md5=${createHash('md5').update(FILES['/m/shard1.bin']!).digest('base64')}` };
+    server.files['/m/shard1.bin'] = inTurn(
+      (request, response) => sendFile(request, response, { bytes: Buffer.alloc(300), headers }),
+      (request, response) => sendFile(request, response, { bytes: FILES['/m/shard1.bin']!, headers }),
+    );
+    expect(await readModel(await downloads.download())).toEqual(IN_PLACE);
+    expect(server.asked.every(({ range }) => range === undefined)).toBe(true);
+  });
+
+  it('is bounded in bytes, announced or not', async () => {
+    const tooLarge = { code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('larger') as string };
+    await expect(downloads.download({ bytesMax: MAIN.length + 100 })).rejects.toMatchObject(tooLarge);
+    await expect(downloads.download({ bytesMax: 100 })).rejects.toMatchObject(tooLarge);
+    server.files['/m/model.json'] = (_request, response) => void response.writeHead(200).write(Buffer.alloc(200));
+    await expect(downloads.download({ bytesMax: 100 })).rejects.toMatchObject(tooLarge);
+    expect(await readdir(downloads.folder)).toEqual([]);
+    expect(server.paths()).not.toContain('/m/shard1.bin');
+  });
+
+  it('refuses what the disk has no room for, before it asks for it', async () => {
+    server.files['/m/model.json'] = modelJson({ ...MODEL, weightsManifest: [{ paths: ['huge.bin'], weights: [{ name: 'huge', shape: [1e6, 1e8], dtype: 'float32' }] }] });
+    await expect(downloads.download({ bytesMax: Number.MAX_SAFE_INTEGER })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringMatching(/needs 3814697\d\d MB more.*EIS_DATA_DIR/) as string });
+    expect(server.paths()).toEqual(['/m/model.json']);
   });
 
   it('refuses weights outside the folder of the model, before it asks for them', async () => {
-    files['/m/model.json'] = JSON.stringify({ ...MODEL, weightsManifest: [{ paths: ['../../escaped.bin'], weights: [] }] });
-    await expect(download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
-    expect(asked).toEqual(['/m/model.json']);
+    server.files['/m/model.json'] = modelJson({ ...MODEL, weightsManifest: [{ paths: ['../../escaped.bin'], weights: [] }] });
+    await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+    expect(server.paths()).toEqual(['/m/model.json']);
+    expect(await readdir(downloads.folder)).toEqual([]);
   });
 
-  it('says so when nobody answers, and when what comes is no JSON', async () => {
-    files['/m/model.json'] = '<html>';
-    await expect(download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('not JSON') as string });
-    await expect(download({ url: 'http://127.0.0.1:1/model.json' })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringContaining('does not answer') as string });
-    await expect(download({ url: 'ftp://host/model.json' })).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD' });
+  it('says how far it is, and at the end that it is there', async () => {
+    const said: DownloadProgress[] = [];
+    await downloads.download({ onProgress: (progress) => said.push(progress) });
+    const totalBytes = MAIN.length + 508;
+    expect(said[0]).toEqual({ file: 'model.json', receivedBytes: 0, totalBytes: undefined });
+    expect(said.at(-1)).toEqual({ file: 'more/shard2.bin', receivedBytes: totalBytes, totalBytes });
+    expect(said.length).toBeLessThan(10);
+  });
+
+  it('stops when its caller does, for the reason given, and goes on the next time', async () => {
+    const controller = new AbortController();
+    server.files['/m/more/shard2.bin'] = inTurn(() => controller.abort(new Error('gone')), (request, response) => sendFile(request, response, { bytes: FILES['/m/more/shard2.bin']! }));
+    await expect(downloads.download({ signal: controller.signal })).rejects.toThrow('gone');
+    await expect(downloads.download({ signal: controller.signal })).rejects.toThrow('gone');
+    expect(await readModel(await downloads.download())).toEqual(IN_PLACE);
+    expect(server.paths().filter((path) => path === '/m/shard1.bin')).toHaveLength(1);
+  });
+
+  it('removes what downloads of long ago left unfinished, and nothing else', async () => {
+    const hours = 3_600_000;
+    const key = (digit: string): string => digit.repeat(32);
+    const old = [`${key('1')}.part`, `${key('2')}.0b9c8d7e-1111-4222-8333-444455556666.part`];
+    const kept = [`${key('3')}.part`, `${key('4')}.0b9c8d7e-1111-4222-8333-444455556666.part`, key('5'), 'mine.part'];
+    for (const name of [...old, ...kept]) {
+      await mkdir(join(downloads.folder, name));
+      await writeFile(join(downloads.folder, name, 'model.json'), '{}');
+    }
+    const set = (name: string, ageMs: number): Promise<void> => utimes(join(downloads.folder, name), new Date(), new Date(Date.now() - ageMs));
+    await set(old[0]!, 8 * 24 * hours);
+    await set(old[1]!, hours);
+    await set(kept[0]!, 6 * 24 * hours);
+    for (const name of kept.slice(2)) await set(name, 100 * 24 * hours);
+    const path = await downloads.download();
+    expect((await readdir(downloads.folder)).sort()).toEqual([...kept, dirname(path).split('/').at(-1)!].sort());
+  });
+});
+
+describe('findDownloaded()', () => {
+  it('says what is there, without asking anybody', async () => {
+    expect(await findDownloaded(downloads.options)).toBeUndefined();
+    const path = await downloads.download();
+    server.asked.length = 0;
+    expect(await findDownloaded(downloads.options)).toEqual({ path, bytes: MAIN.length + 508 });
+    expect(await findDownloaded({ ...downloads.options, sha256: sha256(MAIN) })).toBeUndefined();
+    expect(server.asked).toEqual([]);
+    expect((await stat(path)).size).toBe(MAIN.length);
+  });
+
+  it('does not take an unfinished model for one', async () => {
+    delete server.files['/m/more/shard2.bin'];
+    await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD' });
+    expect(await findDownloaded(downloads.options)).toBeUndefined();
   });
 });

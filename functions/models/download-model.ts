@@ -1,0 +1,159 @@
+/**
+ * Fills the folder of an unfinished download:
+ *
+ *   model/      whole files, in their places; model.json among them is what the others belong to
+ *   incoming/   beginnings of files (`PartialFile`)
+ *   main.json   which version of model.json stands in model/
+ *   fresh.json  model.json as it was fetched last, on its way to model/
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tryParseJson } from '../../common/read-bounded.js';
+import { TransferFailure } from './download-failure.js';
+import { fetchFile, type Transfer } from './download-file.js';
+import type { FileVersion } from './download-partial.js';
+import { fileBytes, folderBytes, type DownloadProgress, type ProgressReport } from './download-progress.js';
+import { failModel } from './model.js';
+import { groupBytes, parseManifest, type WeightGroup } from './weights.js';
+
+export interface ModelDownload {
+  /** Of the main file. */
+  readonly url: URL;
+  /** The same, as errors name it. */
+  readonly name: string;
+  readonly sha256: string | undefined;
+  readonly unfinished: string;
+  readonly bytesMax: number;
+  readonly transfer: Transfer;
+  readonly progress: ProgressReport;
+}
+
+const MAIN = 'model.json';
+/** It is read into memory. */
+const MAIN_BYTES_MAX = 100 * 1024 ** 2;
+
+/**
+ * Brings what is missing of a model.
+ *
+ * @returns the folder in which it is whole
+ * @throws EisError EIS_MODEL_DOWNLOAD, EIS_MODEL_FILE; TransferFailure
+ */
+export async function fetchModel(download: ModelDownload): Promise<string> {
+  const { unfinished, progress } = download;
+  const { bytes, version } = await fetchMain(download);
+  const groups = readGroups(bytes, download);
+  const totalBytes = bytes.length + announcedBytes(groups);
+  if (totalBytes > download.bytesMax) throw tooLarge(totalBytes, download.bytesMax);
+  await discardOtherVersion(unfinished, bytes, version);
+  const model = join(unfinished, 'model');
+  const wholeBytes = await folderBytes(model);
+  await checkSpace(totalBytes - wholeBytes - (await folderBytes(join(unfinished, 'incoming'))), download.transfer.folder);
+  progress.begin(totalBytes, wholeBytes);
+  for (const group of groups) await fetchGroup(group, model, download);
+  progress.end();
+  return model;
+}
+
+/** How much of a model has come, and how much there is of it, as far as the folder of its unfinished download tells. */
+export async function measureUnfinished(unfinished: string): Promise<DownloadProgress> {
+  const receivedBytes = (await folderBytes(join(unfinished, 'model'))) + (await folderBytes(join(unfinished, 'incoming')));
+  const main = await readFile(join(unfinished, 'model', MAIN)).catch(() => undefined);
+  const totalBytes = main && main.length + announcedBytes(parseManifest((tryParseJson(main) as { weightsManifest?: unknown } | undefined)?.weightsManifest, MAIN));
+  return { file: MAIN, receivedBytes: Math.min(receivedBytes, totalBytes ?? Infinity), totalBytes };
+}
+
+function announcedBytes(groups: readonly WeightGroup[]): number {
+  return groups.reduce((sum, group) => sum + groupBytes(group), 0);
+}
+
+function tooLarge(bytes: number, bytesMax: number): TransferFailure {
+  return new TransferFailure(`the model is larger than what is downloaded: it has at least ${bytes} bytes, and at most ${bytesMax} are downloaded`, 'Download the model yourself and set "model_url" to its path.', { isUseless: true });
+}
+
+// ── The main file ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Fetched each time, since it says what the rest belongs to, and is small. */
+async function fetchMain({ url, name, sha256, unfinished, bytesMax, transfer, progress }: ModelDownload): Promise<{ readonly bytes: Buffer; readonly version: FileVersion }> {
+  const path = freshPath(unfinished);
+  const mainBytesMax = Math.min(bytesMax, MAIN_BYTES_MAX);
+  const version = await fetchFile(
+    { url, path, partial: partialPath(unfinished, MAIN), bytesMax: mainBytesMax, refuseSize: (bytes) => tooLarge(bytes, mainBytesMax), onBytes: (bytes) => progress.update(MAIN, bytes) },
+    transfer,
+  );
+  const bytes = await readFile(path);
+  const actual = createHash('sha256').update(bytes).digest('hex');
+  if (sha256 !== undefined && actual !== sha256) failModel(name, `its sha256 is ${actual}, and config.json says ${sha256}. It is not the file that was meant; nothing of it was kept. Correct "sha256" or "model_url".`);
+  return { bytes, version };
+}
+
+function freshPath(unfinished: string): string {
+  return join(unfinished, 'fresh.json');
+}
+
+function partialPath(unfinished: string, file: string): string {
+  return join(unfinished, 'incoming', createHash('sha256').update(file).digest('hex').slice(0, 32));
+}
+
+function readGroups(bytes: Buffer, { name }: ModelDownload): WeightGroup[] {
+  const json = tryParseJson(bytes) as { weightsManifest?: unknown } | null | undefined;
+  if (json === undefined) failModel(name, 'what its host sent is not JSON. Does the URL name a TF.js model.json, or its folder?');
+  return parseManifest(json?.weightsManifest, name);
+}
+
+/** Puts the fresh main file in its place; whatever belongs to another one goes. */
+async function discardOtherVersion(unfinished: string, bytes: Buffer, version: FileVersion): Promise<void> {
+  const model = join(unfinished, 'model');
+  const noted = join(unfinished, 'main.json');
+  const earlier = await readFile(join(model, MAIN)).catch(() => undefined);
+  const earlierVersion = tryParseJson(await readFile(noted).catch(() => '')) as FileVersion | undefined;
+  if (earlier?.equals(bytes) && earlierVersion?.etag === version.etag && earlierVersion?.lastModified === version.lastModified) return;
+  await rm(model, { recursive: true, force: true });
+  await rm(join(unfinished, 'incoming'), { recursive: true, force: true });
+  await writeFile(noted, JSON.stringify(version));
+  await mkdir(model, { recursive: true });
+  await rename(freshPath(unfinished), join(model, MAIN));
+}
+
+async function checkSpace(neededBytes: number, folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (neededBytes <= bavail * bsize) return;
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2)} MB`;
+  throw new TransferFailure(`it needs ${megabytes(neededBytes)} more, and the disk of ${folder} has ${megabytes(bavail * bsize)} left`, 'Make room there, or set EIS_DATA_DIR to a larger disk.');
+}
+
+// ── The weights ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Brings those files of a group that are not here, and holds them to what the manifest announces. */
+async function fetchGroup(group: WeightGroup, model: string, { url, name, unfinished, transfer, progress }: ModelDownload): Promise<void> {
+  const announced = groupBytes(group);
+  const sizes = new Map<string, number>();
+  const here = (): number => group.paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0);
+  const mismatch = (bytes: number): never => failModel(name, `its weights (${describePaths(group.paths)}) are ${bytes} bytes where model.json announces ${announced}. These files do not belong together; nothing of them was kept. Start again, or tell whoever keeps them.`);
+  for (const path of group.paths) {
+    const size = await fileBytes(join(model, path));
+    if (size !== undefined) sizes.set(path, size);
+  }
+  for (const path of new Set(group.paths)) {
+    if (sizes.has(path)) continue;
+    const place = join(model, path);
+    await fetchFile(
+      { url: weightUrl(url, path), path: place, partial: partialPath(unfinished, path), bytesMax: announced - here(), refuseSize: (bytes) => mismatch(here() + bytes), onBytes: (bytes) => progress.update(path, bytes) },
+      transfer,
+    );
+    sizes.set(path, (await fileBytes(place)) ?? 0);
+    progress.add(sizes.get(path) ?? 0);
+  }
+  if (here() !== announced) mismatch(here());
+}
+
+function describePaths(paths: readonly string[]): string {
+  return paths.length <= 3 ? paths.join(', ') : `${paths.length} files, ${paths[0]} and on`;
+}
+
+/** Beside the main file, with its query (signed URLs carry one). */
+function weightUrl(main: URL, path: string): URL {
+  const url = new URL(path.split('/').map(encodeURIComponent).join('/'), main);
+  url.search = main.search;
+  return url;
+}
