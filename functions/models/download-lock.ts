@@ -1,11 +1,12 @@
 /**
  * Locks between processes, as files that are made exclusively and hold who made them. The lock of a process that has
- * ended is removed by whoever finds it. A process on another host (containers that share a volume) is known to live by
- * its heartbeat, the file's mtime: it is taken for dead when that stands still while it is watched, so that clocks that
- * differ do no harm.
+ * ended is removed by whoever finds it. Where that cannot be known, as of processes on another host (containers that
+ * share a volume), they live by their heartbeat, the file's mtime: they are taken for dead when that stands still while
+ * it is watched, so that clocks that differ do no harm.
  */
 import { randomUUID } from 'node:crypto';
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { hasEnded, thisProcess, type ProcessIdentity } from '../../common/process-identity.js';
 import { tryParseJson } from '../../common/read-bounded.js';
 
@@ -55,7 +56,7 @@ export class Locker {
 
   #isDead(path: string, { token, holder, mtimeMs }: Sight): boolean {
     if (holder && hasEnded(holder)) return true;
-    if (holder?.host === thisProcess().host) return false;
+    if (holder?.host === hostname() && holder.startTicks !== undefined) return false;
     if (Date.now() - mtimeMs > CLOCKS_DIFFER_MAX_MS) return true;
     const beat = `${token} ${mtimeMs}`;
     const watched = this.#watched.get(path);

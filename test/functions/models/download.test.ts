@@ -3,12 +3,12 @@ import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promi
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { findDownloaded, type DownloadProgress } from '../../../functions/models/download.js';
-import { readModel, setUpDownloads, type Downloads } from '../support/model-downloads.js';
+import { digests, readModel, setUpDownloads, type Downloads } from '../support/model-downloads.js';
 import { MODEL, inTurn, modelJson, sendFile, tinyFiles, type ModelServer } from '../support/model-server.js';
 
 const FILES = tinyFiles();
 const MAIN = FILES['/m/model.json']!;
-const IN_PLACE = { 'model.json': MAIN, 'more/shard2.bin': FILES['/m/more/shard2.bin']!, 'shard1.bin': FILES['/m/shard1.bin']! };
+const IN_PLACE = digests({ 'model.json': MAIN, 'more/shard2.bin': FILES['/m/more/shard2.bin']!, 'shard1.bin': FILES['/m/shard1.bin']! });
 
 let downloads: Downloads;
 let server: ModelServer;

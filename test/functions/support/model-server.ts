@@ -51,9 +51,11 @@ export async function startModelServer(): Promise<ModelServer> {
 
 interface SentFile {
   readonly bytes: Buffer;
+  /** An `etag` that is empty: none. */
   readonly headers?: Record<string, string>;
-  /** The connection is cut after so many bytes of the body. */
+  /** The connection is cut after so many bytes of the body, as soon as `beforeCut` of their end in the file allows it. */
   readonly cutAfter?: number;
+  readonly beforeCut?: (position: number) => Promise<void>;
 }
 
 export function etagOf(bytes: Buffer): string {
@@ -61,18 +63,17 @@ export function etagOf(bytes: Buffer): string {
 }
 
 /** Answers as RFC 9110 says: a part only when asked for one, and when If-Range names the version that there is. */
-export function sendFile(request: IncomingMessage, response: ServerResponse, { bytes, headers = {}, cutAfter = Infinity }: SentFile): void {
+export function sendFile(request: IncomingMessage, response: ServerResponse, { bytes, headers = {}, cutAfter = Infinity, beforeCut = async () => undefined }: SentFile): void {
   const etag = headers['etag'] ?? etagOf(bytes);
   const ifRange = request.headers['if-range'] as string | undefined;
   const isSame = ifRange === undefined || ifRange === etag || ifRange === headers['last-modified'];
   const from = isSame ? Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0) : 0;
-  const common = { ...headers, ...(etag === '' ? {} : { etag }), 'accept-ranges': 'bytes' };
-  if (etag === '') delete (common as Record<string, string>)['etag'];
+  const common = Object.fromEntries(Object.entries({ ...headers, etag, 'accept-ranges': 'bytes' }).filter(([, value]) => value !== ''));
   if (from > 0 && from >= bytes.length) return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
   const body = bytes.subarray(from);
   response.writeHead(from > 0 ? 206 : 200, { ...common, 'content-length': body.length, ...(from > 0 ? { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}) });
   if (cutAfter >= body.length) response.end(body);
-  else response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 10));
+  else response.write(body.subarray(0, cutAfter), () => void beforeCut(from + cutAfter).then(() => response.destroy()));
 }
 
 /** One answer after the other; the last one again and again. */
