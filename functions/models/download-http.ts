@@ -45,13 +45,14 @@ export function createModelHttp({ first, proxy, redirectAllow }: ModelHttpOption
     const isFirst = isSameHost(url, first);
     if (!isFirst && isPrivateLiteral(url.hostname, allowed)) throw notPublic(url);
     try {
-      return await request(withoutLogin(url), {
+      const asking = request(withoutLogin(url), {
         dispatcher: dispatchers.of(url, isFirst ? 'any' : 'public'),
         headers: { ...HEADERS, ...(url.origin === first.origin ? loginOf(first) : {}), ...headers },
         signal,
         headersTimeout: 0,
         bodyTimeout: 0,
       });
+      return await unlessAborted(asking, signal);
     } catch (thrown) {
       throw thrown instanceof NotPublic ? notPublic(url) : thrown;
     }
@@ -71,6 +72,20 @@ export function createModelHttp({ first, proxy, redirectAllow }: ModelHttpOption
     },
     close: () => dispatchers.close(),
   };
+}
+
+/** undici looks at the signal once there is a connection, which may be never. */
+async function unlessAborted(asking: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal.reason as Error)));
+  signal.addEventListener('abort', abort);
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([asking, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    if (signal.aborted) asking.then(({ body }) => abandonResponse(body), () => undefined);
+  }
 }
 
 function redirected(from: URL, location: string): URL {

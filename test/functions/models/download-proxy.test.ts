@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer as createNetServer, type AddressInfo, type Socket } from 'node:net';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ProxySettings } from '../../../common/environment.js';
 import { digests, outcomeOf, readModel, setUpDownloads, type Downloads } from '../support/model-downloads.js';
 import { sendFile, tinyFiles, type ModelServer } from '../support/model-server.js';
@@ -117,6 +117,7 @@ describe('downloadModel() behind a proxy', () => {
     await once(silent, 'listening');
     const httpsProxy = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
     await expect(downloads.download({ url: 'https://models.test/m/model.json', proxy: { ...NONE, httpsProxy }, stallMs: 50 })).rejects.toMatchObject({ message: expect.stringMatching(/sent nothing for 0\.05 s, 3 times in a row/) as string });
+    await vi.waitFor(() => expect(sockets.map(({ closed }) => closed)).toEqual(sockets.map(() => true)));
   });
 
   it('judges redirects: addresses at once, names where they are dialled, which is the proxy unless it is passed', async () => {
