@@ -116,8 +116,9 @@ async function discardOtherVersion(unfinished: string, bytes: Buffer, version: F
 }
 
 async function checkSpace(neededBytes: number, folder: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (neededBytes <= bavail * bsize) return;
+  const { bavail, bsize, blocks } = await statfs(folder);
+  const isKnown = blocks > 0;
+  if (!isKnown || neededBytes <= bavail * bsize) return;
   const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2)} MB`;
   throw new TransferFailure(`it needs ${megabytes(neededBytes)} more, and the disk of ${folder} has ${megabytes(bavail * bsize)} left`, 'Make room there, or set EIS_DATA_DIR to a larger disk.');
 }

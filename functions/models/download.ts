@@ -29,10 +29,10 @@ export interface DownloadOptions {
   /** Where models are kept. */
   readonly folder: string;
   /** From the environment. Default: none. */
-  readonly proxy?: ProxySettings;
+  readonly proxy?: ProxySettings | undefined;
   /** Told how far it is, at most ten times a second, and once more at the end. Not told of a model that is there already. */
-  readonly onProgress?: (progress: DownloadProgress) => void;
-  readonly signal?: AbortSignal;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Of the whole model. */
   readonly bytesMax?: number;
   /** For the whole model, from now on. */
@@ -63,7 +63,10 @@ type ModelKey = Pick<DownloadOptions, 'url' | 'sha256' | 'folder'>;
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
   const place = placeOf(options);
-  if (await exists(place.main)) return place.main;
+  if (await exists(place.main)) {
+    await tidyUp(place);
+    return place.main;
+  }
   options.signal?.throwIfAborted();
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), options.timeoutMs ?? DOWNLOAD_TIMEOUT_MS);
@@ -157,8 +160,10 @@ async function downloadInTurn(options: DownloadOptions, place: Place, signal: Ab
       await lock.release();
     }
   }
-  const bytes = hasWaited ? await folderBytes(place.target) : 0;
-  if (hasWaited) options.onProgress?.({ file: 'model.json', receivedBytes: bytes, totalBytes: bytes });
+  if (!hasWaited) return;
+  await tidyUp(place);
+  const bytes = await folderBytes(place.target);
+  options.onProgress?.({ file: 'model.json', receivedBytes: bytes, totalBytes: bytes });
 }
 
 interface Turn {
@@ -184,6 +189,19 @@ async function downloadLocked(options: DownloadOptions, place: Place, { lock, si
   } finally {
     await http.close();
     await removeIfEmpty(join(unfinished, 'incoming'), unfinished);
+  }
+}
+
+/** Removes what a process left that was killed after the model was in its place. Of no importance: the folder may not even be writable. */
+async function tidyUp({ unfinished, lock: path }: Place): Promise<void> {
+  if (!(await exists(unfinished)) && !(await exists(path))) return;
+  try {
+    const lock = await new Locker(LOCK_TIMING).tryLock(path);
+    if (!lock) return;
+    await rm(unfinished, { recursive: true, force: true });
+    await lock.release();
+  } catch {
+    return;
   }
 }
 

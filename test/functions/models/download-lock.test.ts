@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { thisProcess } from '../../../common/process-identity.js';
@@ -83,6 +83,19 @@ describe('several downloads of one model', () => {
     first.abort(new Error('gone too'));
     expect(await fetching).toMatchObject({ message: 'gone too' });
     expect(await readdir(downloads.folder)).toEqual([]);
+  });
+
+  it('tidy up after one that was killed when the model was in its place', async () => {
+    const path = await downloads.download();
+    const target = join(path, '..');
+    const lock = join(downloads.folder, `${basename(target)}.lock`);
+    await mkdir(`${target}.part/incoming`, { recursive: true });
+    await writeFile(lock, JSON.stringify({ ...thisProcess(), token: 'alive' }));
+    expect(await downloads.download()).toBe(path);
+    expect((await readdir(downloads.folder)).sort()).toEqual(['', '.lock', '.part'].map((end) => `${basename(target)}${end}`));
+    await writeFile(lock, JSON.stringify({ ...NOBODY, token: 'dead' }));
+    expect(await downloads.download()).toBe(path);
+    expect(await readdir(downloads.folder)).toEqual([basename(target)]);
   });
 
   it('leave the model to whoever took the lock from them', async () => {

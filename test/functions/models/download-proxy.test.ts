@@ -26,7 +26,7 @@ beforeEach(async () => {
 
 /** The same files over https; gives the port. */
 async function startTls(): Promise<number> {
-  const tls = createTlsServer(SELF_SIGNED, (request, response) => sendFile(request, response, { bytes: FILES[request.url!.replace('/bucket/a model/', '/m/').replace('/bucket/a%20model/', '/m/')]! })).listen(0, '127.0.0.1');
+  const tls = createTlsServer(SELF_SIGNED, (request, response) => sendFile(request, response, { bytes: FILES[request.url!.replace('/bucket/a%20model/', '/m/')]! })).listen(0, '127.0.0.1');
   onTestFinished(() => {
     tls.closeAllConnections();
     tls.close();
