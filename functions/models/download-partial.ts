@@ -45,8 +45,8 @@ export function continueVersion(held: HeldPart, headers: Headers): FileVersion |
   const { bytes, version } = held;
   const [from, to, total] = (/^bytes (\d+)-(\d+)\/(\d+)$/i.exec(single(headers['content-range']) ?? '') ?? []).slice(1).map(Number);
   if (from !== bytes || to === undefined || total === undefined || to < from || to >= total) return undefined;
-  const { etag, lastModified, md5 } = readVersion(headers);
-  const isSame = total === (version.bytes ?? total) && etag === version.etag && (lastModified ?? version.lastModified) === version.lastModified && (md5 ?? version.md5) === version.md5;
+  const { etag, lastModified } = readVersion(headers);
+  const isSame = total === (version.bytes ?? total) && etag === version.etag && (lastModified ?? version.lastModified) === version.lastModified;
   return isSame ? { ...version, bytes: total } : undefined;
 }
 

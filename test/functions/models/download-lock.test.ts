@@ -147,6 +147,20 @@ describe('Locker.tryLock()', () => {
     }
   });
 
+  it('leaves the lock alone that another made in the place of the dead one meanwhile', async () => {
+    await writeFile(path, JSON.stringify({ ...NOBODY, token: 'dead' }));
+    const locker = new Locker(TIMING);
+    const tryLock = locker.tryLock.bind(locker);
+    let others: Lock | undefined;
+    vi.spyOn(locker, 'tryLock').mockImplementation(async (asked) => {
+      if (asked !== path) others ??= await new Locker(TIMING).tryLock(path);
+      return tryLock(asked);
+    });
+    expect(await locker.tryLock(path)).toBeUndefined();
+    expect(await others!.isHeld()).toBe(true);
+    expect(await readdir(join(path, '..'))).toEqual(['model.lock']);
+  });
+
   it('takes it although whoever began to take it died over it', async () => {
     await writeFile(path, JSON.stringify({ ...NOBODY, token: 'dead' }));
     await writeFile(`${path}.dead`, JSON.stringify({ ...NOBODY, token: 'dead-too' }));

@@ -76,7 +76,7 @@ describe('a download that breaks off', () => {
       { etag: etagOf(BIG), 'content-range': range, 'x-goog-hash': 'md5=AAAA' },
     ].entries()) {
       server.asked.length = 0;
-      const hashed = { 'x-goog-hash': `md5=${createHash('md5').update(BIG).digest('base64')}` };
+      const hashed: Record<string, string> = 'x-goog-hash' in headers ? { 'x-goog-hash': `md5=${createHash('md5').update(BIG).digest('base64')}` } : {};
       server.files['/m/big.bin'] = inTurn(cut(100_000, BIG, hashed), part(headers), whole());
       expect(await readModel(await downloads.download({ url: `${downloads.options.url}?${i}` })), JSON.stringify(headers)).toEqual(IN_PLACE);
       expect(askedForBig(), JSON.stringify(headers)).toEqual([ANEW, from(100_000), ANEW]);
