@@ -20,10 +20,13 @@ import { createFunctionMetrics } from './function-metrics.js';
 import { createImageDecoder } from './image.js';
 import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
+import { everyTenth } from './models/progress.js';
 import { Slots, slotBounds } from './slots.js';
 
 /** Refused clients whose connections are kept while they go on sending: sockets without memory of ours. */
 const LINGERING_MAX = 1_000;
+/** Between two lines of the log about one download. */
+const PROGRESS_INTERVAL_MS = 3_000;
 
 runMain(async () => {
   const environment = readEnvironment();
@@ -36,7 +39,8 @@ runMain(async () => {
   const observed = createFunctionMetrics(metrics, slots);
   const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
   let server: Server | undefined;
-  const loading = startEmbedder(model, environment, log);
+  const closing = new AbortController();
+  const loading = startEmbedder(model, environment, { log, signal: closing.signal });
   const state: { embedder?: Embedder } = {};
 
   http('embed', createEmbedHandler({
@@ -54,8 +58,12 @@ runMain(async () => {
       log.info({ address: listening.address() }, 'listening');
     },
   });
-  closeOnSignal([{ close: () => closeServer(server, lingering) }, safeFetch, { close: async () => (await loading).pool.close() }], log);
-  state.embedder = await loading;
+  closeOnSignal([{ close: async () => closing.abort() }, { close: () => closeServer(server, lingering) }, safeFetch, { close: async () => (await loading.catch(() => undefined))?.pool.close() }], log);
+  try {
+    state.embedder = await loading;
+  } catch (error) {
+    if (!closing.signal.aborted) throw error;
+  }
 });
 
 /**
@@ -70,8 +78,12 @@ function chooseModel(config: Config, name: string | undefined): ModelConfig {
   throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `it is not set, and ${config.file} has several models: ${config.models.map((model) => model.name).join(', ')}. Set it to one of them.` });
 }
 
-async function startEmbedder(config: ModelConfig, environment: Environment, log: Log): Promise<{ readonly model: Embedder['model']; readonly pool: InferencePool }> {
-  const model = await loadModel(config, { dataDir: environment.dataDir });
+type Loaded = { readonly model: Embedder['model']; readonly pool: InferencePool };
+
+async function startEmbedder(config: ModelConfig, environment: Environment, { log, signal }: { readonly log: Log; readonly signal: AbortSignal }): Promise<Loaded> {
+  const { dataDir, modelMirror, proxy } = environment;
+  const onProgress = everyTenth(({ receivedBytes, totalBytes }) => log.info({ receivedBytes, totalBytes }, 'fetching the model'), PROGRESS_INTERVAL_MS);
+  const model = await loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, signal });
   return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
 }
 

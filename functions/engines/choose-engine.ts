@@ -1,7 +1,7 @@
 /** Picks the engine that runs a model: the one that was asked for, or the fastest that works here. */
 import type { EngineChoice } from '../../common/config.js';
 import { EisError, isEisError } from '../../common/errors.js';
-import type { LoadedModel } from '../models/model.js';
+import { failModel, type LoadedModel } from '../models/model.js';
 import type { Engine, EngineFactory } from './engine.js';
 import { tfjsNode } from './tfjs-node.js';
 import { tfjsWasm } from './tfjs-wasm.js';
@@ -19,22 +19,30 @@ export interface ChosenEngine {
  * Creates the engine of a model.
  *
  * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or none can; EIS_MODEL_FILE
- *   when the model cannot be run
+ *   when the model cannot be run, or is not the one that its name says
  */
 export async function chooseEngine(model: LoadedModel, choice: EngineChoice): Promise<ChosenEngine> {
   if (choice !== 'auto') {
     const factory = ENGINES.find(({ name }) => name === choice);
     if (!factory) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: `this release does not have it. Set "engine" to auto, ${ENGINES.map(({ name }) => name).join(' or ')}.` });
-    return { engine: await factory.create(model), passedOver: [] };
+    return { engine: await create(factory, model), passedOver: [] };
   }
   const passedOver: string[] = [];
   for (const factory of ENGINES) {
     try {
-      return { engine: await factory.create(model), passedOver };
+      return { engine: await create(factory, model), passedOver };
     } catch (thrown) {
       if (!isEisError(thrown) || thrown.code !== 'EIS_ENGINE_UNAVAILABLE') throw thrown;
       passedOver.push(thrown.message);
     }
   }
   throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: passedOver.join(' ') });
+}
+
+async function create(factory: EngineFactory, model: LoadedModel): Promise<Engine> {
+  const engine = await factory.create(model);
+  const { expected } = model;
+  if (!expected || engine.dim === expected.dim) return engine;
+  engine.dispose();
+  return failModel(model.file, `it gives ${engine.dim} numbers where ${expected.name} gives ${expected.dim}: it is not the model that was meant. Put the right file there, or set "layer", or give the model a "model_url" of its own.`);
 }

@@ -1,41 +1,46 @@
 /** From a model's configuration to the model: finds or downloads its file, and has the loader of its format read it. */
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { ModelConfig } from '../../common/config.js';
-import { downloadModel } from './download.js';
 import { graphLoader } from './graph-loader.js';
+import { readFile } from 'node:fs/promises';
 import { layersLoader } from './layers-loader.js';
-import { failModel, refuseHdf5, type LoadedModel, type ModelFile, type ModelLoader } from './model.js';
-import { resolveModel } from './registry.js';
+import { failModel, type LoadedModel, type LoadOptions, type ModelFile, type ModelLoader } from './model.js';
+import { obtainModel, type ObtainOptions } from './obtain-model.js';
+import { resolveModel, type ExpectedModel, type ModelRequest } from './registry.js';
 
 const LOADERS: readonly ModelLoader[] = [layersLoader, graphLoader];
 
-/**
- * Loads a model of the configuration.
- *
- * @param options.dataDir where downloaded models are kept
- * @throws EisError EIS_MODEL_FILE, EIS_MODEL_DOWNLOAD
- */
-export async function loadModel(config: ModelConfig, options: { readonly dataDir: string }): Promise<LoadedModel> {
-  const { modelUrl, preprocess } = resolveModel(config);
-  const path = /^[a-z][a-z0-9+.-]*:\/\//i.test(modelUrl)
-    ? await downloadModel({ url: modelUrl, sha256: config.sha256, folder: join(options.dataDir, 'models') })
-    : await findModelFile(modelUrl);
-  refuseHdf5(path);
-  const bytes = await readModelFile(path);
-  checkSha256(bytes, config.sha256, path);
-  const file: ModelFile = { path, json: parseJson(bytes, path) };
-  const loader = LOADERS.find((candidate) => candidate.accepts(file)) ?? failModel(path, describeUnknown(file.json));
-  return loader.load(file, { name: config.name, layer: config.layer, inputSize: config.inputSize, preprocess });
+export interface LoadModelOptions extends ObtainOptions {
+  /** A folder or URL that the models known by name come from. */
+  readonly mirror?: string | undefined;
 }
 
-/** The file of a path that names it or its folder. */
-async function findModelFile(path: string): Promise<string> {
+/**
+ * Loads a model of the configuration, downloading it when it is not here yet.
+ *
+ * @throws EisError EIS_MODEL_FILE, EIS_MODEL_DOWNLOAD
+ */
+export async function loadModel(config: ModelRequest, options: LoadModelOptions): Promise<LoadedModel> {
+  const model = resolveModel(config, options);
+  const path = await obtainModel(model, options);
+  const bytes = await readModelFile(path);
+  checkSha256(bytes, model.sha256, path);
+  const file: ModelFile = { path, json: parseJson(bytes, path) };
+  const loader = LOADERS.find((candidate) => candidate.accepts(file)) ?? failModel(path, describeUnknown(file.json));
+  const { name, layer, inputSize, preprocess, expected } = model;
+  if (!expected) return loader.load(file, { name, layer, inputSize, preprocess });
+  const loaded = await loadExpected(loader, file, { name, layer, inputSize, preprocess }, expected);
+  return expected.dim === undefined ? loaded : { ...loaded, expected: { name, dim: expected.dim } };
+}
+
+/** Loads a known model: a size that its file leaves open is the known one; another than that is another model's. */
+async function loadExpected(loader: ModelLoader, file: ModelFile, options: LoadOptions, { name, inputSize }: ExpectedModel): Promise<LoadedModel> {
+  if (options.inputSize !== undefined) return loader.load(file, options);
   try {
-    return (await stat(path)).isDirectory() ? join(path, 'model.json') : path;
-  } catch (cause) {
-    return failModel(path, 'there is no such file or folder. Correct "model_url" in config.json.', cause);
+    return await loader.load(file, { ...options, inputSize });
+  } catch (error) {
+    const { input } = await loader.load(file, options); // what is wrong whatever the size, in words that speak of no size
+    if (input.height === inputSize && input.width === inputSize) throw error;
+    return failModel(file.path, `it takes ${input.height}×${input.width} pixels where ${name} takes ${inputSize}×${inputSize}: it is not the model that was meant.`, error);
   }
 }
 

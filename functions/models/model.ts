@@ -74,6 +74,8 @@ export interface LoadedModel {
   /** The layer or node whose output is the embedding; of a nested model as `outer/inner`. */
   readonly layer: string;
   readonly preprocess: Preprocess;
+  /** What a model that was asked for by a known name must give; `chooseEngine` holds it to that. */
+  readonly expected?: { readonly name: string; readonly dim: number };
 }
 
 /** What most TF.js models of photos are trained with, Teachable Machine's among them. */

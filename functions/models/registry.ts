@@ -1,34 +1,114 @@
-/** The models that need no more than their name in config.json, and what is known about them. */
+/** Where a model of the configuration comes from, and what is known about it: its own `model_url`, or its name. */
 import type { ModelConfig, Preprocess } from '../../common/config.js';
-import { packagePath } from '../../common/package-root.js';
+import { suggest } from '../../common/suggest.js';
+import { findKnown, KNOWN_NAMES, type KnownModel } from './known-models.js';
 import { failModel } from './model.js';
 
-interface KnownModel {
-  readonly modelUrl: string;
-  readonly preprocess: Preprocess;
+/** What a model must turn out to be that was asked for by a known name. */
+export interface ExpectedModel {
+  readonly name: string;
+  readonly inputSize: number;
+  /** Undefined: the configuration chose a layer of its own. */
+  readonly dim: number | undefined;
 }
 
-const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = {
-  builtin: { modelUrl: packagePath('models', 'builtin'), preprocess: '[-1,1]' },
-};
-
 export interface ResolvedModel {
-  readonly modelUrl: string;
+  readonly name: string;
+  readonly from: 'builtin' | 'url' | 'mirror' | 'path';
+  /** A URL, or the path of a file or its folder. */
+  readonly location: string;
+  /** What to tell a person when nothing is there; undefined: what the download says is enough. */
+  readonly absence: string | undefined;
+  readonly sha256: string | undefined;
+  readonly layer: string | undefined;
+  readonly inputSize: number | undefined;
   /** Undefined: as the network itself shows. */
   readonly preprocess: Preprocess | undefined;
+  /** Undefined: its file is its owner's own. */
+  readonly expected: ExpectedModel | undefined;
+}
+
+/** A model as the configuration has it, or one that was named on the command line. */
+export type ModelRequest = Pick<ModelConfig, 'name' | 'modelUrl' | 'sha256' | 'layer' | 'inputSize' | 'preprocess'>;
+
+/** Whether a place is a URL rather than a path. */
+export function isUrl(place: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(place);
 }
 
 /**
- * Where a model comes from and how its pixels are prepared: the configuration's word first, then what is known by name.
+ * Where a model comes from and how it is used. A model with a `model_url` is used as the configuration says, else as
+ * its network shows, known name or not: its weights may be anybody's. One without comes from the mirror, else from its
+ * published address, and what is known about it holds where the configuration says nothing else.
  *
- * @throws EisError EIS_MODEL_FILE when the configuration gives no `model_url` and the name is not a known one
+ * @param options.mirror a folder or URL that has a folder for every known model; `builtin` stays in the package
+ * @throws EisError EIS_MODEL_FILE when there is no `model_url` and the name is not known, or has no public address
  */
-export function resolveModel(config: Pick<ModelConfig, 'name' | 'modelUrl' | 'preprocess'>): ResolvedModel {
-  const known = Object.hasOwn(KNOWN_MODELS, config.name) ? KNOWN_MODELS[config.name] : undefined;
-  const modelUrl = config.modelUrl ?? known?.modelUrl;
-  if (modelUrl === undefined) {
-    return failModel(config.name, `no model of this name ships with this release (${Object.keys(KNOWN_MODELS).join(', ')} does). Set its "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json or its folder.`);
+export function resolveModel(request: ModelRequest, options: { readonly mirror?: string | undefined } = {}): ResolvedModel {
+  const { name, modelUrl, sha256, layer, inputSize, preprocess } = request;
+  if (modelUrl !== undefined) {
+    return { name, location: modelUrl, ...describePlace(modelUrl), sha256, layer, inputSize, preprocess, expected: undefined };
   }
-  const isKnownFile = known !== undefined && modelUrl === known.modelUrl;
-  return { modelUrl, preprocess: config.preprocess ?? (isKnownFile ? known.preprocess : undefined) };
+  const known = findKnown(name) ?? failModel(name, describeUnknown(name));
+  return {
+    name,
+    ...locate(name, known, options.mirror),
+    sha256,
+    layer: layer ?? known.layer,
+    inputSize,
+    preprocess: preprocess ?? known.preprocess,
+    expected: { name, inputSize: known.inputSize, dim: layer === undefined ? known.dim : undefined },
+  };
+}
+
+type Place = Pick<ResolvedModel, 'from' | 'location' | 'absence'>;
+
+function describePlace(place: string): Omit<Place, 'location'> {
+  return isUrl(place) ? { from: 'url', absence: undefined } : { from: 'path', absence: 'there is no such file or folder. Correct "model_url" in config.json.' };
+}
+
+function locate(name: string, known: KnownModel, mirror: string | undefined): Place {
+  const { source } = known;
+  if (source.kind === 'package') return { from: 'builtin', location: source.path, absence: 'it belongs to the package. Install the package again.' };
+  if (mirror !== undefined) return { from: 'mirror', location: `${mirror.replace(/\/+$/, '')}/${name}/model.json`, absence: describeMirrorGap(name, known, mirror) };
+  if (source.kind === 'url') return { from: 'url', location: source.url, absence: undefined };
+  return failModel(name, describeRecipe(name, known, source.application));
+}
+
+// ── Words ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function describeUnknown(name: string): string {
+  const nearest = suggest(name, KNOWN_NAMES);
+  return `no model is known by this name.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Known are ${KNOWN_NAMES.join(', ')}. For another, set "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json or its folder.`;
+}
+
+function describeRecipe(name: string, known: KnownModel, application: string): string {
+  const { preprocess } = known;
+  return [
+    `${known.title} is not published as a TF.js file that everybody can fetch. Make one, in the folder of config.json:`,
+    ...conversion(known, application, `models/${name}`),
+    'and name it in config.json:',
+    `  { "name": ${JSON.stringify(name)}, "model_url": "models/${name}/model.json", "preprocess": ${JSON.stringify(preprocess)} }`,
+    `Or set EIS_MODEL_MIRROR to a folder or URL that has it as ${name}/model.json.`,
+  ].join('\n');
+}
+
+/** Two lines to paste into a shell. */
+function conversion({ inputSize }: KnownModel, application: string, folder: string): string[] {
+  const saved = application.toLowerCase();
+  const call = `include_top=False, pooling='avg', input_shape=(${inputSize}, ${inputSize}, 3)`;
+  const target = /[^\w./-]/.test(folder) ? `'${folder.replaceAll("'", String.raw`'\''`)}'` : folder;
+  return [
+    '  pip install tensorflow tensorflowjs',
+    `  python -c "import tensorflow as tf; tf.keras.applications.${application}(${call}).export('${saved}')" && tensorflowjs_converter --input_format=tf_saved_model ${saved} ${target}`,
+  ];
+}
+
+function describeMirrorGap(name: string, known: KnownModel, mirror: string): string {
+  const { source, title } = known;
+  const where = `EIS_MODEL_MIRROR is ${mirror}: its folder ${name} should hold the model.json of ${title} with the weight files beside it`;
+  if (source.kind === 'url') return `${where}, as they lie at ${source.url}.`;
+  if (source.kind !== 'keras') return `${where}.`;
+  if (isUrl(mirror)) return `${where}. Without EIS_MODEL_MIRROR, "eis models check ${name}" says how to make them.`;
+  return [`${where}. They are made with:`, ...conversion(known, source.application, `${mirror}/${name}`)].join('\n');
 }

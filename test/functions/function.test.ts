@@ -1,17 +1,19 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbedClient } from '../../common/embed-client.js';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
+import { packagePath } from '../../common/package-root.js';
 import { dot } from '../../common/vector.js';
 import type { EmbedAnswer } from '../../common/wire.js';
 import { spawnFunction, startFunction, type FunctionProcess } from './support/function-process.js';
+import { startFileServer } from '../support/file-server.js';
 import { pngBomb, pngOf } from '../support/png.js';
-import { seededRandom, temporaryFolder } from './support/tiny-model.js';
+import { seededRandom, temporaryFolder, tinyClassifier, writeModel } from './support/tiny-model.js';
 
 const random = seededRandom(21);
 const noise = sharp(Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (Math.floor(i / 3) % 90) * 2 + Math.floor(random() * 60)), { raw: { width: 90, height: 60, channels: 3 } });
@@ -238,14 +240,32 @@ describe('the process of the function', () => {
     expect(code).toBe(0);
   });
 
-  it('says in one sentence why it cannot start', async () => {
+  it('downloads the model that it serves, and logs how far it is', async () => {
+    const folder = await temporaryFolder();
+    const files = await Promise.all(['model.json', 'weights.bin'].map(async (name) => [`/m/${name}`, await readFile(packagePath('models/builtin', name))] as const));
+    const server = await startFileServer(Object.fromEntries(files));
+    await writeFile(join(folder.path, 'config.json'), JSON.stringify({ models: [{ name: 'remote', model_url: `${server.url}/m` }] }));
+    const started = await startFunction({ MODEL: 'remote', EIS_CONFIG: join(folder.path, 'config.json'), EIS_DATA_DIR: join(folder.path, 'data') });
+    const lines = started.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { msg: string; receivedBytes?: number; totalBytes?: number });
+    const bytes = files.reduce((sum, [, { length }]) => sum + length, 0);
+    expect(lines.filter(({ msg }) => msg === 'fetching the model').at(-1)).toMatchObject({ receivedBytes: bytes, totalBytes: bytes });
+    expect(server.asked).toEqual(['/m/model.json', '/m/weights.bin']);
+    await started.stop();
+    server.close();
+    await folder.remove();
+  });
+
+  it('says in words, without a stack, why it cannot start', async () => {
     const folder = await temporaryFolder();
     const config = join(folder.path, 'config.json');
-    await writeFile(config, JSON.stringify({ models: [{ name: 'builtin' }, { name: 'resnet' }] }));
+    await writeFile(config, JSON.stringify({ models: [{ name: 'builtin' }, { name: 'resnet' }, { name: 'mobilenet' }] }));
+    await writeModel(join(folder.path, 'mobilenet'), tinyClassifier(224));
     for (const [environment, said] of [
       [{ MODEL: 'biultin' }, /^EIS_MODEL_UNKNOWN: .*builtin/],
-      [{ MODEL: '', EIS_CONFIG: config }, /^EIS_ENVIRONMENT_INVALID: .*MODEL.*builtin, resnet/],
-      [{ MODEL: 'resnet', EIS_CONFIG: config }, /EIS_MODEL_FILE: The model resnet cannot be used: .*"model_url"/],
+      [{ MODEL: '', EIS_CONFIG: config }, /^EIS_ENVIRONMENT_INVALID: .*MODEL.*builtin, resnet, mobilenet/],
+      [{ MODEL: 'resnet', EIS_CONFIG: config }, /EIS_MODEL_FILE: The model resnet cannot be used: [^]*"model_url"/],
+      [{ MODEL: 'resnet', EIS_CONFIG: config, EIS_MODEL_MIRROR: folder.path }, /EIS_MODEL_FILE: The model .*\/resnet\/model\.json cannot be used: EIS_MODEL_MIRROR is /],
+      [{ MODEL: 'mobilenet', EIS_CONFIG: config, EIS_MODEL_MIRROR: folder.path }, /EIS_MODEL_FILE: .* it gives 4 numbers where mobilenet gives 1280/],
     ] as const) {
       const started = await spawnFunction(environment);
       const [code] = (await once(started.child, 'close')) as [number];

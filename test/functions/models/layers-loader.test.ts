@@ -45,8 +45,8 @@ describe('loadModel()', () => {
     expect(await load({ name: 'builtin' })).toMatchObject({ layer: 'embedding', input: { height: 112, width: 112, channels: 3 }, preprocess: '[-1,1]' });
   });
 
-  it('says what to set for a name that does not ship', async () => {
-    await expect(load({ name: 'resnet' })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/"model_url".*config\.json/) as string });
+  it('says what to set for a name that is not known', async () => {
+    await expect(load({ name: 'my-own' })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/"model_url".*config\.json/) as string });
   });
 
   it('holds the file to its sha256', async () => {

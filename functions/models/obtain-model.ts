@@ -1,0 +1,70 @@
+/** Brings the file of a model here: from a path it is there already, from a URL it is downloaded, once. */
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ProxySettings } from '../../common/environment.js';
+import { isEisError } from '../../common/errors.js';
+import { tryParseJson } from '../../common/read-bounded.js';
+import { downloadModel, findDownloaded, type DownloadProgress } from './download.js';
+import { failModel, refuseHdf5 } from './model.js';
+import { isUrl, type ResolvedModel } from './registry.js';
+import { parseManifest } from './weights.js';
+
+export interface ObtainOptions {
+  /** Downloaded models are kept below it. */
+  readonly dataDir: string;
+  readonly proxy?: ProxySettings | undefined;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is here of a model. */
+export interface FoundModel {
+  readonly path: string;
+  /** Of the main file and its weights; undefined: its weights cannot be told from it, or are not there. */
+  readonly bytes: number | undefined;
+}
+
+/**
+ * The path of a model's main file; a download, where it needs one, is finished then.
+ *
+ * @throws EisError EIS_MODEL_FILE when it is not where the configuration says; EIS_MODEL_DOWNLOAD
+ */
+export async function obtainModel(model: ResolvedModel, options: ObtainOptions): Promise<string> {
+  if (!isUrl(model.location)) return findFile(model);
+  const { proxy, onProgress, signal } = options;
+  try {
+    return await downloadModel({ ...downloadOf(model, options.dataDir), ...(proxy && { proxy }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
+  } catch (error) {
+    if (model.absence !== undefined && isEisError(error) && error.code === 'EIS_MODEL_DOWNLOAD' && !signal?.aborted) error.message += ` ${model.absence}`;
+    throw error;
+  }
+}
+
+/** What is here of a model already, undefined for nothing. Never touches the network. */
+export async function findModel(model: ResolvedModel, dataDir: string): Promise<FoundModel | undefined> {
+  if (isUrl(model.location)) return findDownloaded(downloadOf(model, dataDir));
+  const path = await findFile(model).catch(() => undefined);
+  return path === undefined ? undefined : { path, bytes: await measure(path).catch(() => undefined) };
+}
+
+function downloadOf({ location, sha256 }: ResolvedModel, dataDir: string): { readonly url: string; readonly sha256: string | undefined; readonly folder: string } {
+  return { url: location, sha256, folder: join(dataDir, 'models') };
+}
+
+/** The file of a path that names it or its folder. */
+async function findFile({ location, absence }: ResolvedModel): Promise<string> {
+  refuseHdf5(location);
+  const place = await stat(location).catch((cause: unknown) => failModel(location, absence ?? 'there is no such file or folder.', cause));
+  if (!place.isDirectory()) return location;
+  const path = join(location, 'model.json');
+  await stat(path).catch((cause: unknown) => failModel(path, 'there is no such file. A model folder holds a model.json and its weight files.', cause));
+  return path;
+}
+
+async function measure(path: string): Promise<number> {
+  const text = await readFile(path, 'utf8');
+  const groups = parseManifest((tryParseJson(text) as { weightsManifest?: unknown } | undefined)?.weightsManifest, path);
+  const files = [path, ...new Set(groups.flatMap((group) => group.paths.map((part) => join(dirname(path), part))))];
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

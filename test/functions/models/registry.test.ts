@@ -1,0 +1,187 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { MODEL_NAME_PATTERN, PREPROCESSING } from '../../../common/config-schema.js';
+import { chooseEngine } from '../../../functions/engines/choose-engine.js';
+import { findModel } from '../../../functions/models/obtain-model.js';
+import { KNOWN_MODELS, KNOWN_NAMES } from '../../../functions/models/known-models.js';
+import { loadModel } from '../../../functions/models/load-model.js';
+import type { LoadedModel } from '../../../functions/models/model.js';
+import { everyTenth } from '../../../functions/models/progress.js';
+import { resolveModel, type ModelRequest } from '../../../functions/models/registry.js';
+import { startFileServer } from '../../support/file-server.js';
+import { tempFolder } from '../../support/temp-folder.js';
+import { dense, float, functional, input, layer, seededWeights, writeModel, type ModelJson } from '../support/tiny-model.js';
+
+const request = (changes: Partial<ModelRequest> & { readonly name: string }): ModelRequest => ({ modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, ...changes });
+const says = (...parts: string[]): object => ({ code: 'EIS_MODEL_FILE', message: expect.toSatisfy((message: string) => parts.every((part) => message.includes(part)), `a message with ${parts.join(' and ')}`) as string });
+
+/** size×size×3 → averaged (3) → `dim` numbers, which are the embedding: there is no classifier. */
+function network(size: number | null, dim: number): ModelJson {
+  return {
+    format: 'layers-model',
+    modelTopology: functional('stand-in', [input(size), layer('GlobalAveragePooling2D', 'averaged', {}, 'image'), dense('features', dim, 'linear', 'averaged')]),
+    weightsManifest: [{ paths: ['weights.bin'], weights: [float('features/kernel', [3, dim]), float('features/bias', [dim])] }],
+  };
+}
+
+async function mirrorWith(name: string, model: ModelJson): Promise<string> {
+  const mirror = tempFolder();
+  await writeModel(join(mirror, name), model);
+  return mirror;
+}
+
+async function dimOf(model: LoadedModel): Promise<number> {
+  const { engine } = await chooseEngine(model, 'tfjs-wasm');
+  onTestFinished(() => engine.dispose());
+  return engine.dim;
+}
+
+describe('KNOWN_MODELS', () => {
+  it.each(KNOWN_NAMES)('%s: facts that config.json could state, and a public address, a file, or a recipe', (name) => {
+    const known = KNOWN_MODELS[name]!;
+    expect(name).toMatch(new RegExp(MODEL_NAME_PATTERN));
+    expect(PREPROCESSING).toContain(known.preprocess ?? 'raw');
+    expect(known.inputSize).toBeGreaterThanOrEqual(8);
+    expect(known.inputSize).toBeLessThanOrEqual(2048);
+    expect(known.dim).toBeGreaterThan(0);
+    expect(known.licence).not.toBe('');
+    const { source } = known;
+    if (source.kind === 'package') expect(existsSync(source.path)).toBe(true);
+    else if (source.kind === 'url') expect(source.url).toMatch(/^https:\/\/[\w.-]+\/.*\/model\.json$/);
+    else expect(known.preprocess).toBeDefined(); // a converted file shows nothing of it
+  });
+
+  it('says of builtin what its file is', async () => {
+    const model = await loadModel(request({ name: 'builtin' }), { dataDir: 'unused' });
+    const { inputSize, preprocess, dim } = KNOWN_MODELS['builtin']!;
+    expect(model).toMatchObject({ input: { height: inputSize, width: inputSize }, preprocess });
+    expect(await dimOf(model)).toBe(dim);
+  });
+
+  it('knows two names for one model', () => {
+    expect(KNOWN_MODELS['mobilenet_v2']).toBe(KNOWN_MODELS['mobilenet']);
+    expect(KNOWN_MODELS['resnet50']).toBe(KNOWN_MODELS['resnet']);
+  });
+});
+
+describe('resolveModel()', () => {
+  it('takes a known name to its published address, with what is known about it', () => {
+    expect(resolveModel(request({ name: 'mobilenet_v1' }))).toMatchObject({ from: 'url', location: 'https://storage.googleapis.com/tfjs-models/tfjs/mobilenet_v1_1.0_224/model.json', preprocess: '[-1,1]', expected: { inputSize: 224, dim: 1024 } });
+    expect(resolveModel(request({ name: 'mobilenet' }))).toMatchObject({ preprocess: undefined, expected: { dim: 1280 } });
+  });
+
+  it('gives the words of the configuration precedence', () => {
+    const own = request({ name: 'mobilenet_v1', preprocess: 'raw', layer: 'conv_pw_11', inputSize: 192 });
+    expect(resolveModel(own)).toMatchObject({ preprocess: 'raw', layer: 'conv_pw_11', inputSize: 192, expected: { dim: undefined } });
+  });
+
+  it('supposes nothing about a file that the configuration names, whatever the model is called', () => {
+    for (const modelUrl of ['/models/mine', 'https://example.com/model.json']) {
+      expect(resolveModel(request({ name: 'resnet', modelUrl }), { mirror: '/mirror' })).toMatchObject({ location: modelUrl, preprocess: undefined, expected: undefined });
+    }
+  });
+
+  it('says how to make a model that is not published, in two lines to paste, and what to write then', () => {
+    const lines = messageOf(() => resolveModel(request({ name: 'xception' }))).split('\n');
+    expect(lines.slice(1, 5)).toEqual([
+      '  pip install tensorflow tensorflowjs',
+      `  python -c "import tensorflow as tf; tf.keras.applications.Xception(include_top=False, pooling='avg', input_shape=(299, 299, 3)).export('xception')" && tensorflowjs_converter --input_format=tf_saved_model xception models/xception`,
+      'and name it in config.json:',
+      '  { "name": "xception", "model_url": "models/xception/model.json", "preprocess": "[-1,1]" }',
+    ]);
+    expect(lines[5]).toContain('EIS_MODEL_MIRROR');
+  });
+
+  it('suggests the known name that an unknown one was meant to be', () => {
+    expect(messageOf(() => resolveModel(request({ name: 'mobilnet' })))).toContain('Did you mean "mobilenet"?');
+    const nothingNear = messageOf(() => resolveModel(request({ name: 'constructor' })));
+    expect(nothingNear).not.toContain('Did you mean');
+    expect(nothingNear).toContain('"model_url"');
+  });
+
+  function messageOf(action: () => unknown): string {
+    try {
+      action();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error('It was not refused.');
+  }
+});
+
+describe('a mirror of the known models', () => {
+  it('serves a name from its folder there, with what is known about it, unpublished ones too', async () => {
+    const mirror = await mirrorWith('resnet', network(224, 2048));
+    const model = await loadModel(request({ name: 'resnet' }), { dataDir: 'unused', mirror });
+    expect(model).toMatchObject({ file: join(mirror, 'resnet', 'model.json'), preprocess: 'caffe', layer: 'features' });
+    expect(await dimOf(model)).toBe(2048);
+    expect(await findModel(resolveModel(request({ name: 'resnet' }), { mirror }), 'unused')).toMatchObject({ path: model.file, bytes: JSON.stringify(network(224, 2048)).length + seededWeights(network(224, 2048)).length });
+  });
+
+  it('may be a URL, and is asked once', async () => {
+    const stand = network(224, 512);
+    const server = await startFileServer({ '/models/vgg16/model.json': JSON.stringify(stand), '/models/vgg16/weights.bin': seededWeights(stand) });
+    onTestFinished(server.close);
+    const options = { dataDir: tempFolder(), mirror: `${server.url}/models/` };
+    const model = await loadModel(request({ name: 'vgg16' }), options);
+    expect(model.preprocess).toBe('caffe');
+    expect(await dimOf(model)).toBe(512);
+    await loadModel(request({ name: 'vgg16' }), options);
+    expect(server.asked).toEqual(['/models/vgg16/model.json', '/models/vgg16/weights.bin']);
+    await expect(loadModel(request({ name: 'vgg19' }), options)).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringMatching(/vgg19\/model\.json.*404.*EIS_MODEL_MIRROR/s) as string });
+  });
+
+  it('says where it looked and what should lie there', async () => {
+    const mirror = tempFolder();
+    await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(join(mirror, 'mobilenet', 'model.json'), 'EIS_MODEL_MIRROR', 'https://storage.googleapis.com/tfjs-models/savedmodel/mobilenet_v2_1.0_224/'));
+    await expect(loadModel(request({ name: 'resnet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(`tf_saved_model resnet50 ${mirror}/resnet`));
+    expect(await findModel(resolveModel(request({ name: 'mobilenet' }), { mirror }), 'unused')).toBeUndefined();
+  });
+
+  it('does not have builtin, which stays in the package', async () => {
+    expect((await loadModel(request({ name: 'builtin' }), { dataDir: 'unused', mirror: tempFolder() })).layer).toBe('embedding');
+  });
+
+  it('fills in the size that a file leaves open', async () => {
+    const mirror = await mirrorWith('inception_v3', network(null, 2048));
+    expect((await loadModel(request({ name: 'inception_v3' }), { dataDir: 'unused', mirror })).input).toEqual({ height: 299, width: 299, channels: 3 });
+  });
+
+  it('refuses a file of another size or of another number of numbers than its name says', async () => {
+    const smaller = await mirrorWith('mobilenet', network(192, 1280));
+    await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror: smaller })).rejects.toMatchObject(says('it takes 192×192 pixels where mobilenet takes 224×224: it is not the model that was meant'));
+    const mirror = await mirrorWith('mobilenet', network(224, 1001));
+    const model = await loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror });
+    for (const engine of ['auto', 'tfjs-wasm'] as const) await expect(chooseEngine(model, engine)).rejects.toMatchObject(says('it gives 1001 numbers where mobilenet gives 1280: it is not the model that was meant'));
+  });
+
+  it('leaves the number of numbers to the layer that the configuration chose', async () => {
+    const mirror = await mirrorWith('mobilenet', network(224, 1001));
+    expect(await dimOf(await loadModel(request({ name: 'mobilenet', layer: 'averaged' }), { dataDir: 'unused', mirror }))).toBe(3);
+  });
+
+  it('says what is wrong with a damaged file, whatever its size', async () => {
+    const mirror = tempFolder();
+    await writeModel(join(mirror, 'mobilenet'), network(224, 1280), Buffer.alloc(10));
+    await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says('10 bytes'));
+  });
+});
+
+describe('everyTenth()', () => {
+  const feed = (intervalMs: number, totalBytes: number | undefined): number[] => {
+    const reported: number[] = [];
+    const listen = everyTenth(({ receivedBytes }) => reported.push(receivedBytes), intervalMs);
+    for (let receivedBytes = 1; receivedBytes <= 100; receivedBytes++) listen({ file: 'weights.bin', receivedBytes, totalBytes });
+    return reported;
+  };
+
+  it('passes on each tenth once', () => {
+    expect(feed(0, 100)).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+  });
+
+  it('passes on no more than one in the interval, but the last', () => {
+    expect(feed(1e9, 100)).toEqual([100]);
+    expect(feed(1e9, undefined)).toEqual([]);
+  });
+});
