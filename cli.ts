@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 /** The `eis` command. */
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { checkModelCommand, type CheckModelOptions } from './cli/check-model.js';
 import { ingestCommand, type IngestCommandOptions } from './cli/ingest-command.js';
+import { modelsCommand } from './cli/models-command.js';
 import { searchCommand, type SearchCommandOptions } from './cli/search-command.js';
-import { readEnvironment } from './common/config.js';
+import { ENGINES, PREPROCESSING } from './common/config-schema.js';
+import { loadConfig, readEnvironment } from './common/config.js';
+import type { Environment } from './common/environment.js';
 import { runMain } from './common/lifecycle.js';
 import { packageVersion } from './common/package-root.js';
+import { suggest } from './common/suggest.js';
 import { SUBMISSION_ID } from './common/wire.js';
 import { explainFailure, start } from './start.js';
 
@@ -20,15 +25,21 @@ function parseSubmission(text: string): string {
   return text;
 }
 
+function parseInputSize(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) < 8 || Number(text) > 2048) throw new InvalidArgumentError('It must be a whole number from 8 to 2048.');
+  return Number(text);
+}
+
 /** A path from the folder that the user is in, although npm runs scripts in the package's own; URLs and - as they are. */
 function locate(source: string, workingDir: string): string {
   return source === '-' || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || workingDir === process.cwd() ? source : resolve(workingDir, source);
 }
 
 function buildProgram(): Command {
-  const { port, basePort, workingDir, limits } = readEnvironment();
+  const environment = readEnvironment();
+  const { port, basePort, workingDir, limits } = environment;
   const gateway = `http://127.0.0.1:${port ?? basePort}`;
-  const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(packageVersion()).showHelpAfterError('(--help shows what is possible)');
+  const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(packageVersion()).enablePositionalOptions().showHelpAfterError('(--help shows what is possible)');
 
   program
     .command('start')
@@ -61,7 +72,35 @@ function buildProgram(): Command {
     .action(async (image: string, options: SearchCommandOptions) => {
       process.exitCode = await searchCommand(locate(image, workingDir), options);
     });
+  addModelsCommand(program, environment);
   return program;
+}
+
+function addModelsCommand(program: Command, environment: Environment): void {
+  const models = program
+    .command('models')
+    .description('the models of config.json, and what is known about them')
+    .usage('[options] | check <model>')
+    .enablePositionalOptions()
+    .option('--json', 'print one JSON object on standard output', false)
+    .allowExcessArguments()
+    .action(async (options: { json: boolean }, command: Command) => {
+      const [word] = command.args;
+      if (word !== undefined) command.error(`error: unknown command '${word}'${suggest(word, ['check']) === undefined ? '' : '\n(Did you mean check?)'}`);
+      await modelsCommand(loadConfig(environment.configFile), environment, options);
+    });
+  models
+    .command('check')
+    .description('load a model, run it, and say what it is and what it costs here')
+    .argument('<model>', 'a name of config.json, a known name, a path or a URL')
+    .addOption(new Option('--engine <engine>', 'what runs it').choices(ENGINES))
+    .option('--layer <layer>', 'whose output is the embedding')
+    .addOption(new Option('--preprocess <kind>', 'how pixels become numbers').choices(PREPROCESSING))
+    .option('--input-size <pixels>', 'of its square input, where the model leaves it open', parseInputSize)
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (model: string, options: CheckModelOptions) => {
+      process.exitCode = await checkModelCommand(model, environment, options);
+    });
 }
 
 runMain(async () => {

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { fetchModels } from './cli/fetch-models.js';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { EisError, toEisError } from './common/errors.js';
@@ -52,20 +53,26 @@ export async function start({ images }: StartOptions): Promise<void> {
   const folder = images === undefined ? undefined : requireFolder(resolve(environment.workingDir, images));
   const specs = planProcesses(config, environment);
   const lock = lockDataFolder(environment.dataDir);
-  await requirePorts(specs);
-  const supervisor = new Supervisor(specs, { logFolder: join(environment.dataDir, 'logs'), killAfterMs: KILL_AFTER_MS, onNotice: notice });
   const interrupted = new AbortController();
+  const { signal } = interrupted;
+  const parts: { fetching?: Promise<void>; supervisor?: Supervisor } = {};
   const stop = async (): Promise<void> => {
-    await supervisor.stop();
+    await Promise.race([parts.fetching?.catch(() => undefined), sleep(KILL_AFTER_MS, undefined, { ref: false })]);
+    await parts.supervisor?.stop();
     lock.release();
   };
   stopOnSignal(stop, interrupted, environment.isNpmScript);
-  supervisor.start();
   try {
-    await supervisor.ready();
-    await fill({ config, environment, specs, gatewayUrl: gatewayUrl(specs), signal: interrupted.signal }, folder);
+    await requirePorts(specs);
+    parts.fetching = fetchModels(config.models, { environment, signal });
+    await parts.fetching;
+    signal.throwIfAborted();
+    parts.supervisor = new Supervisor(specs, { logFolder: join(environment.dataDir, 'logs'), killAfterMs: KILL_AFTER_MS, onNotice: notice });
+    parts.supervisor.start();
+    await parts.supervisor.ready();
+    await fill({ config, environment, specs, gatewayUrl: gatewayUrl(specs), signal }, folder);
   } catch (error) {
-    if (interrupted.signal.aborted) return;
+    if (signal.aborted) return;
     await stop();
     throw error;
   }

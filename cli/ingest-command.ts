@@ -1,6 +1,7 @@
 /** `eis ingest`: sends images, shows how far it is, says what became of them. */
 import ora from 'ora';
 import { ingest, type IngestProgress, type IngestSummary } from '../ingest/upload.js';
+import { drawBar } from './layout.js';
 
 export interface IngestCommandOptions {
   readonly gateway: string;
@@ -11,7 +12,6 @@ export interface IngestCommandOptions {
   readonly submission?: string;
 }
 
-const BAR_WIDTH = 24;
 const REJECTED_SHOWN = 20;
 
 /** @returns the exit code: 0 only when nothing was rejected */
@@ -42,9 +42,7 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
 }
 
 function describeProgress({ sent, settled, expected }: IngestProgress): string {
-  const share = expected === 0 ? 0 : settled / expected;
-  const filled = Math.round(share * BAR_WIDTH);
-  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${sent} sent, ${settled} of ${expected} done`;
+  return `${drawBar(expected === 0 ? 0 : settled / expected)} ${sent} sent, ${settled} of ${expected} done`;
 }
 
 function describeSummary({ submission, sent, stored, duplicates, rejected, skipped }: IngestSummary, waited: boolean): string {

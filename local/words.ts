@@ -7,7 +7,8 @@ export const HELP = `npm start -- [--images DIR]
 Starts the whole system on this machine: gateway, functions, index pods, workers.
   --images DIR   ingest the images in DIR once it runs (what is known already is not ingested again)
 
-Settings: EIS_CONFIG (config.json), EIS_DATA_DIR (./data), EIS_BASE_PORT (8080), PORT (of the gateway), LOG_LEVEL.`;
+Settings: EIS_CONFIG (config.json), EIS_DATA_DIR (./data), EIS_BASE_PORT (8080), PORT (of the gateway), LOG_LEVEL,
+EIS_MODEL_MIRROR, HTTPS_PROXY (where models are fetched from).`;
 
 export function welcome({ models, dataDir, url }: { readonly models: readonly string[]; readonly dataDir: string; readonly url: string }): string {
   return [

@@ -1,0 +1,150 @@
+/** `eis models check`: loads one model, runs it, and says what it is and what it costs here. */
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { loadConfig, type EngineChoice, type Preprocess } from '../common/config.js';
+import type { Environment } from '../common/environment.js';
+import { EisError } from '../common/errors.js';
+import { suggest } from '../common/suggest.js';
+import { normalise } from '../common/vector.js';
+import { chooseEngine } from '../functions/engines/choose-engine.js';
+import type { Engine } from '../functions/engines/engine.js';
+import { KNOWN_NAMES } from '../functions/models/known-models.js';
+import { loadModel } from '../functions/models/load-model.js';
+import type { LoadedModel } from '../functions/models/model.js';
+import { preprocess as toNumbers } from '../functions/models/preprocess.js';
+import { isUrl, resolveModel, type ModelRequest } from '../functions/models/registry.js';
+import { fetchWithProgress } from './fetch-models.js';
+import { describeList, terminalWidth } from './layout.js';
+
+export interface CheckModelOptions {
+  readonly json: boolean;
+  readonly engine?: EngineChoice;
+  readonly layer?: string;
+  readonly preprocess?: Preprocess;
+  readonly inputSize?: number;
+}
+
+/** The first runs allocate and compile. */
+const WARM_UP_RUNS = 2;
+const RUNS_MIN = 3;
+const RUNS_MAX = 30;
+const RUNS_MS = 2_000;
+
+/**
+ * @param subject a name of the configuration, which brings its settings; else a known name; else a path or a URL
+ * @returns the exit code
+ * @throws EisError what loading and running the model throws; EIS_BAD_REQUEST, EIS_SOURCE_UNREADABLE when there is no such model
+ */
+export async function checkModelCommand(subject: string, environment: Environment, options: CheckModelOptions): Promise<number> {
+  const { engine: choice, ...request } = requestOf(subject, environment, options);
+  const { dataDir, modelMirror: mirror } = environment;
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort(new Error('interrupted'));
+  process.once('SIGINT', interrupt);
+  try {
+    await fetchWithProgress(resolveModel(request, { mirror }), { environment, signal: interrupted.signal });
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    return 130;
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+  const rssBefore = process.memoryUsage.rss();
+  const model = await loadModel(request, { dataDir, mirror });
+  const { engine, passedOver } = await chooseEngine(model, choice);
+  const speed = await measure(engine, model);
+  const measured = { ...speed, engine, passedOver, rssBytes: process.memoryUsage.rss() - rssBefore };
+  process.stdout.write(options.json ? `${JSON.stringify(toJson(model, measured))}\n` : `${describe(model, measured).join('\n')}\n`);
+  engine.dispose();
+  return 0;
+}
+
+// ── What to check ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Subject = ModelRequest & { readonly engine: EngineChoice };
+
+function requestOf(subject: string, environment: Environment, { engine, layer, preprocess, inputSize }: CheckModelOptions): Subject {
+  const own = isUrl(subject) || /[./\\]/.test(subject) ? atPlace(subject, environment) : byName(subject, environment);
+  return { ...own, engine: engine ?? own.engine, layer: layer ?? own.layer, preprocess: preprocess ?? own.preprocess, inputSize: inputSize ?? own.inputSize };
+}
+
+function atPlace(place: string, { workingDir }: Environment): Subject {
+  const modelUrl = isUrl(place) ? place : resolve(workingDir, place);
+  if (!isUrl(place) && !existsSync(modelUrl)) throw new EisError('EIS_SOURCE_UNREADABLE', { source: modelUrl, detail: 'there is no such file or folder. Name the model.json of a model, or its folder.' });
+  return { ...bare(basename(place)), modelUrl };
+}
+
+/** A word is a name before it is a file: `./word` is the file. */
+function byName(name: string, environment: Environment): Subject {
+  const { models } = loadConfig(environment.configFile);
+  const configured = models.find((model) => model.name === name);
+  if (configured) return configured;
+  if (KNOWN_NAMES.includes(name)) return bare(name);
+  if (existsSync(resolve(environment.workingDir, name))) return atPlace(name, environment);
+  const names = [...new Set([...models.map((model) => model.name), ...KNOWN_NAMES])];
+  const nearest = suggest(name, names);
+  throw new EisError('EIS_BAD_REQUEST', { detail: `${JSON.stringify(name)} is neither a model's name nor a file.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Names are ${names.join(', ')}; anything else is a path or a URL.` });
+}
+
+function bare(name: string): Subject {
+  return { name, modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, engine: 'auto' };
+}
+
+// ── What it is and costs ────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Measured {
+  readonly engine: Engine;
+  readonly passedOver: readonly string[];
+  readonly runs: number;
+  /** Median of the runs. */
+  readonly imageMs: number;
+  /** What this process grew by: the model, its engine, and the code of both. */
+  readonly rssBytes: number;
+}
+
+/** Preprocessing and inference, one image at a time. @throws EisError EIS_VECTOR_INVALID when the output has no direction */
+async function measure(engine: Engine, model: LoadedModel): Promise<Pick<Measured, 'runs' | 'imageMs'>> {
+  const { height, width } = model.input;
+  const pixels = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
+  const embed = async (): Promise<Float32Array> => engine.embed(toNumbers(pixels, model.input, model.preprocess));
+  for (let i = 0; i < WARM_UP_RUNS; i++) normalise(await embed());
+  const times: number[] = [];
+  const startedAt = performance.now();
+  while (times.length < RUNS_MIN || (times.length < RUNS_MAX && performance.now() - startedAt < RUNS_MS)) {
+    const before = performance.now();
+    await embed();
+    times.push(performance.now() - before);
+  }
+  times.sort((a, b) => a - b);
+  return { runs: times.length, imageMs: times[Math.floor(times.length / 2)] as number };
+}
+
+function toJson({ file, format, input, preprocess, layer, version }: LoadedModel, { engine, passedOver, runs, imageMs, rssBytes }: Measured): object {
+  return {
+    file, format, input: { ...input, preprocess }, layer, dim: engine.dim, engine: engine.name, passed_over: passedOver, model_version: version,
+    ms_per_image: round(imageMs), runs, memory_mb: round(rssBytes / 1e6),
+  };
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function describe({ file, format, input, preprocess, layer, version }: LoadedModel, { engine, passedOver, runs, imageMs, rssBytes }: Measured): string[] {
+  const speed = `${round(imageMs)} ms an image: median of ${runs} runs, one at a time${engine.name === 'tfjs-wasm' ? ' on one thread' : ''}, decoding not included`;
+  return describeList(
+    [
+      ['file', file],
+      ['format', format],
+      ['input', `${input.height}×${input.width}×${input.channels}, ${preprocess}`],
+      ['layer', layer],
+      ['numbers', String(engine.dim)],
+      ['engine', engine.name],
+      ...passedOver.map((reason) => ['', `passed over: ${reason}`] as const),
+      ['version', version],
+      ['speed', speed],
+      ['memory', `${Math.round(rssBytes / 1e6)} MB more in this process than before it was loaded, the engine included`],
+    ],
+    terminalWidth(process.stdout),
+  );
+}
