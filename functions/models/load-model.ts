@@ -1,7 +1,7 @@
 /** From a model's configuration to the model: finds or downloads its file, and has the loader of its format read it. */
 import { createHash } from 'node:crypto';
-import { graphLoader } from './graph-loader.js';
 import { readFile } from 'node:fs/promises';
+import { graphLoader } from './graph-loader.js';
 import { layersLoader } from './layers-loader.js';
 import { failModel, type LoadedModel, type LoadOptions, type ModelFile, type ModelLoader } from './model.js';
 import { obtainModel, type ObtainOptions } from './obtain-model.js';
