@@ -28,6 +28,7 @@ export const ERRORS = {
   EIS_MEDIA_TYPE: template<{ received: string; accepted: string }>(415, ({ received, accepted }) => `Content-Type ${received} is not accepted here. Send ${accepted}.`),
   EIS_BODY_TOO_LARGE: template<{ bytesMax: number }>(413, ({ bytesMax }) => `The request body is larger than ${mebibytes(bytesMax)}. Send less at once.`),
   EIS_BODY_TIMEOUT: template<{ timeoutMs: number }>(408, ({ timeoutMs }) => `The request body did not arrive within ${timeoutMs} ms.`),
+  EIS_CROSS_SITE: template(403, () => 'This request was made by a page of another site. What changes the index is taken from its own page, and from programs.'),
   EIS_OVERLOADED: template<Detail>(429, ({ detail }) => `${detail} Try again after the time in Retry-After.`),
   EIS_INTERNAL: template(500, () => 'Something went wrong on our side. The log has it under the id in X-Request-Id.'),
   EIS_CLIENT_CLOSED: template(499, () => 'The client closed the connection before it was answered.'),

@@ -8,7 +8,7 @@ import { addImagesRoutes } from './images-route.js';
 import { createModelStatuses } from './model-status.js';
 import { addModelsRoutes } from './models-route.js';
 import { addOpenApi } from './openapi.js';
-import { addPage, addSafetyHeaders } from './page.js';
+import { addPage, addSafetyHeaders, refuseOtherSites } from './page.js';
 import { createSearchMetrics } from './search-metrics.js';
 import { JSON_BYTES_MAX } from './search-input.js';
 import { addSearchRoute } from './search-route.js';
@@ -38,6 +38,7 @@ export async function createGateway({ models, wrapper, limits, log, metrics, ver
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   addSafetyHeaders(app);
+  refuseOtherSites(app);
   await addOpenApi(app, { version });
   await addPage(app);
   const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });

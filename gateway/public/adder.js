@@ -1,11 +1,11 @@
 /** The dialog in which images are added: takes files, folders and addresses, shows how far it is and what became of each. */
 import { ingest } from './ingest.js';
-import { addressesIn, imagesOf } from './transfer.js';
+import { imagesOf, linesOf } from './transfer.js';
 import { count } from './words.js';
 
 /** @typedef {import('./ingest.js').Outcome} Outcome */
 
-/** Rows that are shown; refused images come first, so that none is hidden behind the rest. */
+/** Rows that are shown; in the end refused images come first, so that none is hidden behind the rest. */
 const ROWS_MAX = 200;
 
 /** @type {Record<Outcome['state'], string>} */
@@ -20,8 +20,10 @@ const STATES = { sending: 'sending…', waiting: 'being embedded…', added: 'ad
  */
 export function createAdder({ byId, onFind, onProgress, onDone }) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('adder'));
-  const [files, folder, urls, failure, run, progress, status, list] = ['files', 'folder', 'urls', 'error', 'run', 'progress', 'status', 'outcomes'].map((part) => byId(`add-${part}`));
+  const [files, folder, urls, failure, section, progress, status, list] = ['files', 'folder', 'urls', 'error', 'run', 'progress', 'status', 'outcomes'].map((part) => byId(`add-${part}`));
   let isRunning = false;
+  /** @type {Map<Outcome, ReturnType<typeof createRow>>} */
+  const rows = new Map();
 
   /** @param {string} message '' for none */
   function fail(message) {
@@ -29,17 +31,30 @@ export function createAdder({ byId, onFind, onProgress, onDone }) {
     failure.hidden = message === '';
   }
 
-  /** @param {{ files?: File[], addresses?: string[] }} images */
-  async function add({ files = [], addresses = [] }) {
+  /** @param {{ files?: File[], addresses?: string[] }} images @returns {boolean} whether they are being added now */
+  function add({ files = [], addresses = [] }) {
     if (!dialog.open) dialog.showModal();
-    if (isRunning) return fail('Images are being added already. Wait until they are done, then add more.');
-    if (files.length + addresses.length === 0) return fail('There is no image in that. Choose JPEG, PNG, WebP, GIF or AVIF files, or addresses that begin with https://.');
+    if (isRunning) fail('Images are being added already. Wait until they are done, then add more.');
+    else if (files.length + addresses.length === 0) fail('There is no image in that. Choose JPEG, PNG, WebP, GIF or AVIF files, or addresses that begin with https://.');
+    else {
+      void run({ files, addresses });
+      return true;
+    }
+    return false;
+  }
+
+  /** @param {{ files: File[], addresses: string[] }} images */
+  async function run(images) {
     fail('');
     isRunning = true;
-    run.hidden = false;
+    section.hidden = false;
+    rows.clear();
     try {
-      onDone(await ingest({ files, addresses }, show));
+      const outcomes = await ingest(images, show);
+      show(outcomes);
+      onDone(outcomes);
     } finally {
+      fail('');
       isRunning = false;
       onProgress('');
     }
@@ -55,33 +70,47 @@ export function createAdder({ byId, onFind, onProgress, onDone }) {
     const said = [`${added} added`, ...(known > 0 ? [`${known} known already`] : []), ...(refused > 0 ? [`${refused} not added`] : [])].join(', ');
     status.textContent = done < outcomes.length ? `${done} of ${count(outcomes.length, 'image')} done: ${said}` : `Done: ${said}.`;
     onProgress(done < outcomes.length ? `Adding: ${done} of ${outcomes.length}` : '');
-    const rows = outcomes.length <= ROWS_MAX ? outcomes : [...outcomes].sort((a, b) => Number(b.state === 'refused') - Number(a.state === 'refused')).slice(0, ROWS_MAX);
-    list.replaceChildren(...rows.map(toRow));
+    place(done < outcomes.length ? outcomes : [...outcomes].sort((a, b) => Number(b.state === 'refused') - Number(a.state === 'refused')));
   }
 
-  /** @param {Outcome} outcome */
-  function toRow({ name, state, message, id }) {
-    const row = document.createElement('li');
-    const [label, said] = [document.createElement('span'), document.createElement('span')];
+  /** Shows rows in this order; those that stand there already stay as they are, and keep the focus. @param {Outcome[]} outcomes */
+  function place(outcomes) {
+    const wanted = outcomes.slice(0, ROWS_MAX).map((outcome) => {
+      const row = rows.get(outcome) ?? createRow();
+      rows.set(outcome, row);
+      row.update(outcome);
+      return row.item;
+    });
+    if (wanted.length === list.children.length && wanted.every((item, i) => item === list.children[i])) return;
+    const focused = /** @type {HTMLElement} */ (document.activeElement);
+    list.replaceChildren(...wanted);
+    if (list.contains(focused)) focused.focus();
+  }
+
+  function createRow() {
+    const [item, label, said, find] = [document.createElement('li'), document.createElement('span'), document.createElement('span'), document.createElement('button')];
     label.className = 'name';
-    label.textContent = label.title = name;
     said.className = 'state';
-    said.textContent = message ? `${STATES[state]}: ${message}` : STATES[state];
-    row.className = state;
-    row.append(label, said);
-    if (id) {
-      const find = document.createElement('button');
-      find.type = 'button';
-      find.className = 'plain small';
-      find.textContent = 'Find similar';
-      find.setAttribute('aria-label', `Find similar: ${name}`);
-      find.addEventListener('click', () => {
-        dialog.close();
-        onFind(id, name);
-      });
-      row.append(find);
-    }
-    return row;
+    Object.assign(find, { type: 'button', className: 'plain small', textContent: 'Find similar', hidden: true });
+    item.append(label, said, find);
+    /** @type {string | undefined} */
+    let shown;
+    return {
+      item,
+      /** @param {Outcome} outcome */
+      update({ name, state, message, id }) {
+        if (shown === state) return;
+        shown = item.className = state;
+        label.textContent = label.title = name;
+        said.textContent = message ? `${STATES[state]}: ${message}` : STATES[state];
+        find.hidden = !id;
+        find.setAttribute('aria-label', `Find similar: ${name}`);
+        find.onclick = () => {
+          dialog.close();
+          onFind(id ?? '', name);
+        };
+      },
+    };
   }
 
   /** What was chosen; the input is emptied, so that the same can be chosen again. @param {HTMLInputElement} input */
@@ -95,7 +124,7 @@ export function createAdder({ byId, onFind, onProgress, onDone }) {
   folder.addEventListener('change', () => add({ files: imagesOf(take(folder)) }));
   byId('add-form').addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
-    void add({ addresses: addressesIn(urls.value) }).then(() => (urls.value = ''));
+    if (add({ addresses: linesOf(urls.value) })) urls.value = '';
   });
   return {
     add,

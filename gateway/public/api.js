@@ -28,8 +28,9 @@ export class ApiError extends Error {
 
 /** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
 async function call(path, init = {}) {
-  const response = await fetch(path, init).catch((error) => {
+  const response = await fetch(path, init).catch(async (error) => {
     if (init.signal?.aborted) throw error;
+    if (init.body instanceof File && !(await isReadable(init.body))) throw new ApiError('The file was changed or moved after it was chosen. Choose it again.', 400);
     throw new ApiError('The gateway cannot be reached. Is it running?', 0);
   });
   const answer = await response.json().catch(() => undefined);
@@ -38,17 +39,22 @@ async function call(path, init = {}) {
   throw Object.assign(error, { retryAfterS: Number(response.headers.get('retry-after') ?? 1) });
 }
 
+/** @param {File} file */
+function isReadable(file) {
+  return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+}
+
 /** @param {number} s */
 const sleep = (s) => new Promise((resolve) => setTimeout(resolve, s * 1000));
 
-/** The same, again after a while when the gateway is busy or a part of it is away. @param {string} path @param {() => RequestInit} init */
+/** The same, again after a while when the gateway is busy, or it or a part of it is away. @param {string} path @param {() => RequestInit} init */
 async function callPatiently(path, init) {
   for (let attempt = 1; ; attempt++) {
     try {
       return await call(path, init());
     } catch (error) {
       const { status, retryAfterS = 1 } = /** @type {ApiError & { retryAfterS?: number }} */ (error);
-      if (attempt === ATTEMPTS || (status !== 429 && status !== 503)) throw error;
+      if (attempt === ATTEMPTS || ![0, 429, 502, 503].includes(status)) throw error;
       await sleep(retryAfterS * attempt);
     }
   }
@@ -110,7 +116,9 @@ export async function someStored(limit) {
   return (await call(`images?state=stored&limit=${limit}`)).entries;
 }
 
-/** Removes an image from every model. @param {string} id */
-export function remove(id) {
-  return call(`images/${id}`, { method: 'DELETE' });
+/** Removes an image from every model. One that somebody else removed meanwhile is as gone. @param {string} id */
+export async function remove(id) {
+  await call(`images/${id}`, { method: 'DELETE' }).catch((error) => {
+    if (error.status !== 404) throw error;
+  });
 }

@@ -2,12 +2,14 @@
 import { createAdder } from './adder.js';
 import * as api from './api.js';
 import { createCropper } from './cropper.js';
+import { closeFromOutside } from './dialogs.js';
 import * as regions from './region.js';
 import { createResults } from './results.js';
-import { addressesOf, filesOf } from './transfer.js';
+import { filesOf, isAddress, linesOf, textOf } from './transfer.js';
 import { createViewer } from './viewer.js';
 import { addressOf, count, describeAnswer, describeMissing, describeTimings, nameOf } from './words.js';
 
+/** @typedef {import('./api.js').Picture} Picture */
 /**
  * What is searched for.
  *
@@ -18,55 +20,68 @@ import { addressOf, count, describeAnswer, describeMissing, describeTimings, nam
  * @property {string | undefined} [image] where the image can be seen
  * @property {string} name
  */
-/** @typedef {{ query: Query, region: regions.Region | undefined }} Asked */
+/** A search, whole. @typedef {{ query: Query, region: regions.Region | undefined, model: string, top: string }} Asked */
+/** What an entry of the history stands for. @typedef {Asked | { browsed: Picture[] }} Entry */
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
-const page = Object.fromEntries(['form', 'file', 'camera', 'url', 'model', 'model-choice', 'top', 'query', 'query-name', 'crop', 'whole', 'browse', 'add', 'invitation', 'index', 'asking', 'status', 'timings', 'warning', 'error', 'results-title'].map((id) => [id, byId(id)]));
+const page = Object.fromEntries(['form', 'file', 'camera', 'url', 'model', 'model-choice', 'top', 'query', 'query-name', 'browse', 'add', 'invitation', 'index', 'asking', 'status', 'timings', 'warning', 'error', 'results-title'].map((id) => [id, byId(id)]));
 const NAME = document.title;
+const TOP = page.top.value;
 const BROWSED = 24;
 /** As in style.css: where the results would lie far below what else can be asked. */
 const NARROW = window.matchMedia('(max-width: 48rem)');
+/** An index shows what was removed, and lacks what was added, for up to so long. */
+const FOLLOWING_MS = 2_500;
 
 /** The search that is under way: a new one takes its place. */
 let running = new AbortController();
 /** @type {Asked | undefined} */
 let asked;
-/** What entries of the history stand for: a file cannot be held in an address. @type {Map<string, Asked>} */
+/** A file cannot be held in an address. @type {Map<string, Entry>} */
 const visited = new Map();
-/** Images that were removed here; an index may show them for a moment longer. @type {Set<string>} */
+/** Images that were removed here a moment ago. @type {Set<string>} */
 const removed = new Set();
 
-const results = createResults({ list: byId('results'), template: byId('hit'), onOpen: (position) => viewer.show(position) });
-const cropper = createCropper({ stage: byId('stage'), image: byId('preview'), box: byId('region'), voice: byId('region-said'), onRegion: (region) => asked && search({ query: asked.query, region }) });
+const focusTitle = () => page['results-title'].focus({ preventScroll: true });
+const results = createResults({ list: byId('results'), template: byId('hit'), onOpen: (pictures, position) => viewer.show(pictures, position), onFocusLost: focusTitle });
+const cropper = createCropper({
+  stage: byId('stage'), image: byId('preview'), box: byId('region'), voice: byId('region-said'), opener: byId('crop'), closer: byId('whole'), excuse: byId('unreadable'),
+  onRegion: (region) => asked && (region || asked.region) && ask(asked.query, { region }),
+});
 const viewer = createViewer({
   byId,
-  pictures: () => results.pictures,
-  onMore: ({ id, url, urls }) => search({ query: { id, image: url, name: nameOf(urls[0] ?? url, id) }, region: undefined }, { focuses: true }),
-  onRemoved: ({ id, url, urls }) => {
-    removed.add(id);
-    const next = results.drop(id);
-    (next ?? page['results-title']).focus();
-    page.status.textContent = `Removed ${nameOf(urls[0] ?? url, id)}.`;
-  },
-  onClosed: (position) => results.buttonAt(position)?.focus(),
+  onMore: (picture) => ask(ofPicture(picture), { focuses: true }),
+  onRemoved: noteRemoved,
+  onLeft: ({ id }) => results.focus(id),
 });
 const adder = createAdder({
   byId,
-  onFind: (id, name) => search({ query: { id, image: `images/${id}`, name }, region: undefined }, { focuses: true }),
+  onFind: (id, name) => ask({ id, image: `images/${id}`, name }, { focuses: true }),
   onProgress: (text) => (page.add.textContent = text || 'Add images'),
   onDone: (outcomes) => {
     for (const { id } of outcomes) removed.delete(id ?? '');
-    void showModels();
+    void showModelsSoon();
   },
 });
 
 // ── Searching ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** @param {File} file @returns {Asked} */
-const ofFile = (file) => ({ query: { file, image: URL.createObjectURL(file), name: file.name || 'the pasted image' }, region: undefined });
-/** @param {string} url @returns {Asked} */
-const ofUrl = (url) => ({ query: { url, image: addressOf(url), name: nameOf(url, 'the image at this address') }, region: undefined });
+/** @param {File} file @returns {Query} */
+const ofFile = (file) => ({ file, image: URL.createObjectURL(file), name: file.name || 'the pasted image' });
+/** @param {Picture} picture @returns {Query} */
+const ofPicture = ({ id, url, urls }) => ({ id, image: url, name: nameOf(urls[0] ?? url, id) });
+
+/** An image by its address; one of our own, dragged from the results perhaps, by its id. @param {string} url @returns {Query} */
+function ofUrl(url) {
+  const [, id] = (url.startsWith(`${window.location.origin}/`) && /\/images\/([0-9a-f]{64})$/.exec(url)) || [];
+  return id ? { id, image: `images/${id}`, name: id.slice(0, 8) } : { url, image: addressOf(url), name: nameOf(url, 'the image at this address') };
+}
+
+/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: regions.Region | undefined, focuses?: boolean }} [options] */
+function ask(query, { region, focuses = false } = {}) {
+  return search({ query, region, model: page.model.value, top: page.top.value }, { focuses });
+}
 
 /**
  * @param {Asked} next
@@ -76,15 +91,17 @@ async function search(next, { focuses = false, records = true } = {}) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  const options = { top: page.top.value, model: page.model.value, signal };
-  showAsked(next);
-  if (records) record(next, 'pushState');
-  if (focuses) focusResults();
+  const { query, region, model, top } = next;
+  const options = { top, model, signal };
+  viewer.dismiss();
   try {
-    if (next.region && !next.query.image) learn(next, (await api.search(toInput(next.query), { ...options, top: '1' })).query);
-    const answer = await api.search(next.region ? { blob: await cropper.cut(next.region) } : toInput(next.query), options);
+    showAsked(next);
+    if (records) record(next, 'pushState');
+    if (focuses) focusResults();
+    if (region && !query.image) learn(next, (await api.search(toInput(query), { ...options, top: '1' })).query);
+    const answer = await api.search(region ? { blob: await cropper.cut(region) } : toInput(query), options);
     if (signal.aborted) return;
-    if (!next.region) learn(next, answer.query, answer.results.some(({ id }) => id === answer.query.id));
+    if (!region) learn(next, answer.query, answer.results.some(({ id }) => id === answer.query.id));
     showAnswer(next, answer);
   } catch (error) {
     if (!signal.aborted) showError(/** @type {Error} */ (error).message);
@@ -100,11 +117,25 @@ function toInput({ file, url, id }) {
 /** Takes over what an answer says about the image: where it can be seen, and under which id it is in the index. @param {Asked} of @param {api.Searched} searched @param {boolean} [isIndexed] */
 function learn({ query, region }, { id, url, urls }, isIndexed = false) {
   if (isIndexed) query.id = id;
-  if (query.image || !url) return;
+  if (!url) return;
+  if (query.id && !query.file) showName((query.name = nameOf(urls?.[0] ?? url, id)));
+  if (query.image) return;
   query.image = url;
-  query.name = nameOf(urls?.[0] ?? url, id);
-  showName(query.name);
   cropper.show(query.image, region);
+}
+
+/** @param {Picture} picture */
+function noteRemoved({ id, url, urls }) {
+  removed.add(id);
+  setTimeout(() => removed.delete(id), 2 * FOLLOWING_MS);
+  results.focus(id);
+  results.drop(id);
+  page.status.textContent = `Removed ${nameOf(urls[0] ?? url, id)}.`;
+  if (asked?.query.id === id && asked.query.file) {
+    delete asked.query.id;
+    record(asked, 'replaceState');
+  }
+  void showModelsSoon();
 }
 
 // ── Showing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,14 +148,16 @@ function showAsked(next) {
   asked = next;
   document.body.dataset['asked'] = '';
   page.query.hidden = false;
-  if (NARROW.matches) page.asking.open = false;
+  if (NARROW.matches) {
+    if (page.asking.contains(document.activeElement)) focusTitle();
+    page.asking.open = false;
+  }
   showName(query.name);
-  page.whole.hidden = !region;
   page.invitation.textContent = 'Another image';
   page.error.hidden = page.warning.hidden = true;
   page.status.textContent = region ? 'Searching for this region…' : 'Searching…';
   page.timings.textContent = '';
-  results.wait();
+  results.wait(true);
 }
 
 /** @param {string} name of what is searched for */
@@ -136,24 +169,25 @@ function showName(name) {
 /** @param {string} message */
 function showError(message) {
   results.show([]);
-  page.status.textContent = '';
+  page.status.textContent = page.timings.textContent = '';
   page.error.textContent = message;
   page.error.hidden = false;
 }
 
 /** @param {Asked} of @param {api.Answer} answer */
 function showAnswer(of, answer) {
+  const left = answer.results.filter(({ id }) => !removed.has(id));
   page.warning.hidden = !answer.partial;
   page.warning.textContent = answer.partial ? describeMissing(answer.shards) : '';
-  page.status.textContent = describeAnswer(answer, of.region ? `this region of ${of.query.name}` : of.query.name);
+  page.status.textContent = describeAnswer({ ...answer, results: left }, of.region ? `this region of ${of.query.name}` : of.query.name);
   page.timings.textContent = describeTimings(answer, of.query.id && !of.query.file && !of.region ? 'id' : 'image');
-  results.show(answer.results.filter(({ id }) => !removed.has(id)));
+  results.show(left);
   if (!answer.partial) showSize(answer.index.vectors);
   record(of, 'replaceState');
 }
 
 function focusResults() {
-  page['results-title'].focus({ preventScroll: true });
+  focusTitle();
   window.scrollTo({ top: 0 });
 }
 
@@ -165,67 +199,52 @@ function showSize(vectors) {
 
 async function showModels() {
   const { models } = await api.listModels();
+  const names = models.map(({ name }) => name);
   showSize(Math.max(0, ...models.map(({ vectors }) => vectors)));
-  page['model-choice'].hidden = models.length < 2;
-  choose(page.model, page.model.value || new URLSearchParams(window.location.search).get('model') || '', [['', 'automatic'], ...models.map(({ name }) => [name, name])]);
+  choose(page.model, page.model.value, [['', 'automatic'], ...names.map((name) => [name, name])]);
+  page['model-choice'].hidden = models.length < 2 && ['', ...names].includes(page.model.value);
 }
 
-/** @param {HTMLSelectElement} select @param {string} value @param {string[][]} options */
-function choose(select, value, options) {
+/** Now, and when the index has followed what was added or removed. */
+async function showModelsSoon() {
+  await new Promise((resolve) => setTimeout(resolve, FOLLOWING_MS));
+  await showModels().catch(() => undefined);
+}
+
+/** @param {HTMLSelectElement} select @param {string} value @param {string[][]} [options] */
+function choose(select, value, options = [...select.options].map((option) => [option.value, option.text])) {
   const known = options.some(([option]) => option === value) ? options : [...options, [value, value]];
   select.replaceChildren(...known.map(([option, label]) => new Option(label, option)));
   select.value = value;
 }
 
+// ── Looking around ──────────────────────────────────────────────────────────────────────────────────────────────────
+
 async function browse() {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  page.error.hidden = page.warning.hidden = true;
   try {
     const entries = await api.someStored(20 * BROWSED);
     if (signal.aborted) return;
     const pictures = new Map(entries.flatMap(({ id, source }) => {
       const url = addressOf(source);
-      return id && url && !removed.has(id) ? [/** @type {[string, api.Picture]} */ ([id, { id, url, urls: [source] }])] : [];
+      return id && url && !removed.has(id) ? [/** @type {[string, Picture]} */ ([id, { id, url, urls: [source] }])] : [];
     }));
-    results.show([...pictures.values()].sort(() => Math.random() - 0.5).slice(0, BROWSED), { dropsMissing: true });
-    page.status.textContent = 'Some of the images here. Open one to find those like it.';
-    focusResults();
+    const browsed = [...pictures.values()].sort(() => Math.random() - 0.5).slice(0, BROWSED);
+    showBrowsed(browsed);
+    record({ browsed }, 'pushState');
+    page['results-title'].focus();
   } catch (error) {
     showError(/** @type {Error} */ (error).message);
   }
 }
 
-// ── The address ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The search as an address, for others too: by id or address. A file that is not in the index can only be gone back to. @param {Asked} of @param {'pushState' | 'replaceState'} how */
-function record({ query, region }, how) {
-  const { id, url } = query;
-  const parameters = new URLSearchParams({
-    ...(id ? { id } : url ? { url } : {}),
-    ...(region && (id || url) ? { region: regions.format(region) } : {}),
-    ...(page.model.value && { model: page.model.value }),
-    ...(page.top.value !== '20' && { top: page.top.value }),
-  });
-  const entry = (how === 'replaceState' && window.history.state?.entry) || `${Date.now()}-${Math.random()}`;
-  visited.set(entry, { query, region });
-  const text = parameters.toString();
-  window.history[how]({ entry }, '', text === '' ? window.location.pathname : `?${text}`);
-}
-
-/** Searches what the address says, if it says anything. */
-function follow() {
-  const parameters = new URLSearchParams(window.location.search);
-  const [id, url, model, top] = ['id', 'url', 'model', 'top'].map((name) => parameters.get(name) ?? '');
-  if (/^\d{1,4}$/.test(top ?? '')) choose(page.top, top ?? '', [...page.top.options].map(({ value }) => [value, value]));
-  if (model) choose(page.model, model, [...page.model.options].map(({ value, text }) => [value, text]));
-  const known = visited.get(window.history.state?.entry);
-  const region = regions.parse(parameters.get('region'));
-  if (known) void search(known, { records: false });
-  else if (id) void search({ query: { id, name: id.slice(0, 8) }, region }, { records: false });
-  else if (url) void search({ ...ofUrl(url), region }, { records: false });
-  else if (asked) startOver();
+/** @param {Picture[]} pictures */
+function showBrowsed(pictures) {
+  startOver();
+  results.show(pictures, { dropsMissing: true });
+  page.status.textContent = 'Some of the images here. Open one to find those like it.';
 }
 
 function startOver() {
@@ -240,45 +259,80 @@ function startOver() {
   results.show([]);
 }
 
+// ── The address ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The search as an address, for others too: by id or address. A file that is not in the index can only be gone back to. @param {Entry} of @param {'pushState' | 'replaceState'} how */
+function record(of, how) {
+  const entry = (how === 'replaceState' && window.history.state?.entry) || `${Date.now()}-${Math.random()}`;
+  visited.set(entry, of);
+  const text = 'browsed' in of ? '' : toParameters(of);
+  window.history[how]({ entry }, '', text === '' ? window.location.pathname : `?${text}`);
+}
+
+/** @param {Asked} asked */
+function toParameters({ query: { id, url }, region, model, top }) {
+  return new URLSearchParams({
+    ...(id ? { id } : url ? { url } : {}),
+    ...(region && (id || url) ? { region: regions.format(region) } : {}),
+    ...(model && { model }),
+    ...(top !== TOP && { top }),
+  }).toString();
+}
+
+/** What the address says: how to search, and perhaps for what. */
+function readAddress() {
+  const parameters = new URLSearchParams(window.location.search);
+  const [id, url, model = '', top = ''] = ['id', 'url', 'model', 'top'].map((name) => parameters.get(name) ?? '');
+  const query = id ? { id, name: id.slice(0, 8) } : url ? ofUrl(url) : undefined;
+  return { query, region: regions.parse(parameters.get('region')), model, top: /^\d{1,4}$/.test(top) ? top : TOP };
+}
+
+/** Shows what the entry of the history that one has come to stands for. */
+function follow() {
+  viewer.dismiss();
+  const entry = visited.get(window.history.state?.entry) ?? readAddress();
+  if ('browsed' in entry) return showBrowsed(entry.browsed);
+  const { query, ...rest } = entry;
+  choose(page.top, rest.top);
+  choose(page.model, rest.model);
+  if (query) void search({ query, ...rest }, { records: false });
+  else startOver();
+}
+
 // ── Asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Searches for what was dropped or pasted, or adds it: several files, or anything while the dialog for adding is open. @param {DataTransfer} transfer */
 async function take(transfer) {
-  const addresses = addressesOf(transfer);
+  const lines = linesOf(textOf(transfer));
   const files = await filesOf(transfer);
-  if (byId('viewer').open) return;
-  if (adder.isOpen || files.length > 1) return adder.add({ files, addresses: files.length > 0 ? [] : addresses });
-  if (files[0]) return search(ofFile(files[0]));
-  if (addresses[0]) return search(ofUrl(addresses[0]));
-  return undefined;
+  if (viewer.isOpen) return;
+  if (adder.isOpen || files.length > 1) adder.add({ files, addresses: files.length > 0 ? [] : lines });
+  else if (files[0]) void ask(ofFile(files[0]));
+  else if (isAddress(lines[0] ?? '')) void ask(ofUrl(lines[0] ?? ''));
+  else showError('That is neither an image nor the address of one. Addresses begin with https://.');
 }
 
 page.form.addEventListener('submit', (/** @type {Event} */ event) => {
   event.preventDefault();
   const url = page.url.value.trim();
-  if (url) void search(ofUrl(url));
+  if (url) void ask(ofUrl(url));
   else page.url.focus();
 });
 for (const input of [page.file, page.camera]) {
   input.addEventListener('change', () => {
     const [file] = input.files;
-    if (file) void search(ofFile(file));
+    if (file) void ask(ofFile(file));
     input.value = ''; // the same file can be chosen again
   });
 }
-for (const choice of [page.top, page.model]) choice.addEventListener('change', () => asked && search(asked));
-page.crop.addEventListener('click', () => cropper.begin());
-page.whole.addEventListener('click', () => {
-  cropper.clear();
-  page.crop.focus();
-});
+for (const choice of [page.top, page.model]) choice.addEventListener('change', () => asked && ask(asked.query, { region: asked.region }));
 page.browse.addEventListener('click', browse);
 page.add.addEventListener('click', () => adder.open());
-for (const dialog of document.querySelectorAll('dialog')) {
-  dialog.addEventListener('click', ({ target }) => {
-    if (target === dialog || /** @type {Element} */ (target).closest('[data-close]')) dialog.close(); // the dialog itself is hit only beside its contents
-  });
-}
+byId('skip').addEventListener('click', (/** @type {Event} */ event) => {
+  event.preventDefault(); // a fragment of its own would be an entry of the history
+  page['results-title'].focus();
+});
+for (const dialog of document.querySelectorAll('dialog')) closeFromOutside(dialog);
 document.addEventListener('dragover', (event) => {
   event.preventDefault();
   document.body.classList.add('dropping');

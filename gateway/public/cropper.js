@@ -12,6 +12,8 @@ import { describeRegion } from './words.js';
 const SIDE_MAX = 1024;
 const JPEG_QUALITY = 0.92;
 const PNG_PIXELS_MAX = 256 * 256;
+/** Images smaller than this each way are shown larger than they are. */
+const TINY_PIXELS = 64;
 const KEY_STEP = 0.04;
 
 /** @type {Record<string, [number, number]>} */
@@ -23,22 +25,36 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {HTMLImageElement} parts.image
  * @param {HTMLButtonElement} parts.box the region, with a span for each of its corners
  * @param {HTMLElement} parts.voice says to a screen reader where the region is
- * @param {(region: Region | undefined) => void} parts.onRegion a region was settled on; undefined: the whole image
+ * @param {HTMLButtonElement} parts.opener begins a region, and searches the one that is there
+ * @param {HTMLButtonElement} parts.closer gives the region up
+ * @param {HTMLElement} parts.excuse says that the image cannot be read
+ * @param {(region: Region | undefined) => void} parts.onRegion a region is to be searched; undefined: the whole image
  */
-export function createCropper({ stage, image, box, voice, onRegion }) {
+export function createCropper({ stage, image, box, voice, opener, closer, excuse, onRegion }) {
   /** @type {Region | undefined} */
   let region;
-  let isReadable = true;
+  let isReadable = false;
   /** @type {Promise<void>} */
   let loaded = Promise.resolve();
 
   /** @param {Region | undefined} next */
   function draw(next) {
+    const hadFocus = document.activeElement === box || document.activeElement === closer;
     region = next;
-    box.hidden = !region;
-    if (!region) return;
-    for (const [side, share] of [['left', region.x], ['top', region.y], ['width', region.width], ['height', region.height]]) box.style.setProperty(String(side), `${Number(share) * 100}%`);
-    box.setAttribute('aria-label', describeRegion(region));
+    box.hidden = closer.hidden = !region;
+    opener.textContent = region ? 'Search this region' : 'Search a region';
+    if (region) {
+      for (const [side, share] of Object.entries(region)) stage.style.setProperty(`--${side}`, String(share));
+      box.setAttribute('aria-label', describeRegion(region));
+    } else if (hadFocus) opener.focus({ preventScroll: true });
+  }
+
+  /** @param {boolean} can whether the page may read the image's pixels */
+  function allow(can) {
+    isReadable = can;
+    opener.hidden = !can;
+    excuse.hidden = can;
+    stage.classList.toggle('readable', can);
   }
 
   /** @param {PointerEvent} event */
@@ -51,7 +67,7 @@ export function createCropper({ stage, image, box, voice, onRegion }) {
   function drag(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     const onBox = box.contains(target);
-    if (event.button !== 0 || image.hidden || (!onBox && event.pointerType !== 'mouse')) return; // a finger beside the region scrolls the page
+    if (event.button !== 0 || !isReadable || (!onBox && event.pointerType !== 'mouse')) return; // a finger beside the region scrolls the page
     event.preventDefault();
     if (onBox) box.focus({ preventScroll: true });
     const before = region;
@@ -82,20 +98,29 @@ export function createCropper({ stage, image, box, voice, onRegion }) {
       const by = { x: arrow[0] * KEY_STEP, y: arrow[1] * KEY_STEP };
       draw(event.shiftKey ? grow(region, by) : move(region, by));
       voice.textContent = describeRegion(region);
-    } else if (event.key === 'Enter' || event.key === ' ') onRegion(region);
-    else if (event.key === 'Escape') clear();
-    else return;
+    } else if (event.key === 'Escape') clear();
+    else return; // Enter and Space press the button that the region is
     event.preventDefault();
   }
 
+  /** Begins with the middle of the image, for keys and fingers; searches the region that is there already. */
+  function open() {
+    if (region) return onRegion(region);
+    draw(MIDDLE);
+    box.focus({ preventScroll: true });
+    voice.textContent = describeRegion(MIDDLE);
+  }
+
   function clear() {
-    if (!region) return;
     draw(undefined);
     onRegion(undefined);
   }
 
   stage.addEventListener('pointerdown', drag);
   box.addEventListener('keydown', steer);
+  box.addEventListener('click', ({ detail }) => detail === 0 && onRegion(region)); // by a key or a screen reader; what a pointer does is a drag
+  opener.addEventListener('click', open);
+  closer.addEventListener('click', clear);
 
   return {
     /**
@@ -107,26 +132,23 @@ export function createCropper({ stage, image, box, voice, onRegion }) {
      */
     show(address, chosen) {
       draw(undefined);
-      image.hidden = address === undefined;
-      isReadable = address !== undefined;
-      if (address === undefined) return;
-      const isForeign = new URL(address, document.baseURI).origin !== window.location.origin && !address.startsWith('blob:');
+      allow(true);
+      image.hidden = false;
+      image.classList.remove('tiny');
+      if (address === undefined || !URL.canParse(address, document.baseURI)) return hide();
+      const isForeign = !address.startsWith('blob:') && new URL(address, document.baseURI).origin !== window.location.origin;
       loaded = load(address, isForeign).then(
-        () => draw(chosen),
         () => {
-          isReadable = false;
+          image.classList.toggle('tiny', Math.max(image.naturalWidth, image.naturalHeight) < TINY_PIXELS);
+          draw(chosen);
+        },
+        () => {
+          allow(false);
           return isForeign ? load(address, false).catch(hide) : hide();
         },
       );
     },
     draw,
-    clear,
-    /** Begins with the middle of the image, for keys and fingers. */
-    begin() {
-      if (!region) draw(MIDDLE);
-      box.focus({ preventScroll: true });
-      if (region) voice.textContent = describeRegion(region);
-    },
     /**
      * The region as an image of its own.
      *
@@ -158,7 +180,9 @@ export function createCropper({ stage, image, box, voice, onRegion }) {
   }
 
   function hide() {
+    allow(false);
     image.hidden = true;
+    image.removeAttribute('src');
     draw(undefined);
   }
 }

@@ -1,11 +1,18 @@
 /** Adding images: hands them in, a few at a time, and follows the ledger until each has its outcome. Knows no page. */
 import * as api from './api.js';
+import { isAddress } from './transfer.js';
 
 /** @typedef {{ name: string, state: 'sending' | 'waiting' | 'added' | 'known' | 'refused', message?: string, id?: string, source?: string }} Outcome one image's */
 
 const SENT_AT_ONCE = 3;
 const URLS_PER_REQUEST = 100;
+const NO_ADDRESS = 'This is not the address of an image. One begins with https:// (or http://, or gs:// and a bucket).';
 const [POLL_MIN_MS, POLL_MAX_MS] = [200, 2000];
+
+/** @param {Outcome[]} of @param {string} message */
+function refuse(of, message) {
+  for (const outcome of of) Object.assign(outcome, { state: 'refused', message });
+}
 
 /** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -16,7 +23,7 @@ function newSubmission() {
 }
 
 /**
- * Adds files and addresses.
+ * Adds files and the images at addresses. What is no address is refused by itself, and takes nothing along.
  *
  * @param {{ files: File[], addresses: string[] }} images
  * @param {(outcomes: Outcome[]) => void} onChange called with all of them whenever one changed
@@ -27,9 +34,10 @@ export async function ingest({ files, addresses }, onChange) {
   /** @type {Outcome[]} */
   const outcomes = [...files.map(({ name }) => name || 'pasted image'), ...addresses].map((name) => ({ name, state: 'sending' }));
   const jobs = files.map((file, i) => () => send(file, outcomes.slice(i, i + 1)));
-  for (let i = 0; i < addresses.length; i += URLS_PER_REQUEST) {
-    const part = addresses.slice(i, i + URLS_PER_REQUEST);
-    jobs.push(() => send(part, outcomes.slice(files.length + i, files.length + i + part.length)));
+  const sendable = outcomes.slice(files.length).filter((outcome) => isAddress(outcome.name) || refuse([outcome], NO_ADDRESS));
+  for (let i = 0; i < sendable.length; i += URLS_PER_REQUEST) {
+    const part = sendable.slice(i, i + URLS_PER_REQUEST);
+    jobs.push(() => send(part.map(({ name }) => name), part));
   }
 
   /** @param {File | string[]} images @param {Outcome[]} of */
@@ -38,7 +46,9 @@ export async function ingest({ files, addresses }, onChange) {
       const sources = await api.add(images, submission);
       of.forEach((outcome, i) => Object.assign(outcome, { state: 'waiting', source: sources[i] }));
     } catch (error) {
-      for (const outcome of of) Object.assign(outcome, { state: 'refused', message: /** @type {Error} */ (error).message });
+      const { status, message } = /** @type {api.ApiError} */ (error);
+      if (status === 400 && of.length > 1) for (const outcome of of) await send([outcome.name], [outcome]); // one of them is not taken; the others are
+      else refuse(of, message);
     }
     onChange(outcomes);
   }
@@ -69,7 +79,7 @@ function settle(outcomes, entries) {
     if (outcome.state !== 'waiting' || said.length === 0 || said.some(({ state }) => state === 'accepted')) continue;
     const refusal = said.find(({ state }) => state === 'rejected' || state === 'dead');
     const id = said.find((entry) => entry.id)?.id;
-    if (refusal) Object.assign(outcome, { state: 'refused', message: refusal.message });
+    if (refusal) refuse([outcome], refusal.message ?? '');
     else Object.assign(outcome, { state: said.some(({ state }) => state === 'stored') ? 'added' : 'known', id });
   }
 }

@@ -10,60 +10,72 @@ const [RATIO_MIN, RATIO_MAX] = [0.55, 2.4];
  * @param {object} parts
  * @param {HTMLOListElement} parts.list
  * @param {HTMLTemplateElement} parts.template
- * @param {(position: number) => void} parts.onOpen
+ * @param {(pictures: Picture[], position: number) => void} parts.onOpen
+ * @param {() => void} parts.onFocusLost the picture that had the focus is gone
  */
-export function createResults({ list, template, onOpen }) {
+export function createResults({ list, template, onOpen, onFocusLost }) {
   /** @type {{ picture: Picture, item: HTMLLIElement }[]} */
   let shown = [];
 
   /** @param {Picture} picture @param {boolean} dropsMissing */
   function toItem(picture, dropsMissing) {
     const item = /** @type {HTMLLIElement} */ (template.content.firstElementChild?.cloneNode(true));
-    const [button, image, score, label] = ['button', 'img', '.score', '.name'].map((selector) => /** @type {HTMLElement} */ (item.querySelector(selector)));
+    const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (item.querySelector(selector));
+    const [button, score, label] = [part('button'), part('.score'), part('.name')];
+    const image = /** @type {HTMLImageElement} */ (part('img'));
     const name = nameOf(picture.urls[0] ?? picture.url, picture.id);
-    const picked = /** @type {HTMLImageElement} */ (image);
+    const said = picture.score === undefined ? name : `${name}, score ${describeScore(picture.score)}`;
     shape(item, picture.width, picture.height);
-    picked.addEventListener('load', () => shape(item, picked.naturalWidth, picked.naturalHeight));
-    picked.addEventListener('error', () => (dropsMissing ? drop(picture.id) : item.classList.add('missing')));
-    picked.src = picture.url;
-    if (score) score.textContent = picture.score === undefined ? '' : describeScore(picture.score);
-    if (score) score.hidden = picture.score === undefined;
-    if (label) label.textContent = label.title = name;
-    button?.setAttribute('aria-label', picture.score === undefined ? name : `${name}, score ${describeScore(picture.score)}`);
-    button?.addEventListener('click', () => onOpen(shown.findIndex((entry) => entry.item === item)));
+    image.addEventListener('load', () => shape(item, image.naturalWidth, image.naturalHeight));
+    image.addEventListener('error', () => {
+      if (dropsMissing) return drop(picture.id);
+      item.classList.add('missing');
+      part('.lost').hidden = false;
+      button.setAttribute('aria-label', `${said}, cannot be shown`);
+    });
+    image.src = picture.url;
+    score.hidden = picture.score === undefined;
+    score.textContent = picture.score === undefined ? '' : describeScore(picture.score);
+    label.textContent = label.title = name;
+    button.setAttribute('aria-label', said);
+    button.addEventListener('click', () => onOpen(shown.map((entry) => entry.picture), shown.findIndex((entry) => entry.item === item)));
     return item;
   }
 
-  /** Takes a picture out; returns the button that takes its place for the keyboard. @param {string} id */
+  /** Takes a picture out; the one after it gets the focus. @param {string} id */
   function drop(id) {
     const position = shown.findIndex(({ picture }) => picture.id === id);
-    if (position === -1) return undefined;
+    if (position === -1) return;
+    const hadFocus = shown[position]?.item.contains(document.activeElement);
     shown[position]?.item.remove();
     shown.splice(position, 1);
-    return buttonAt(Math.min(position, shown.length - 1));
+    if (hadFocus) focusAt(Math.min(position, shown.length - 1));
   }
 
   /** @param {number} position */
-  function buttonAt(position) {
-    return shown[position]?.item.querySelector('button') ?? undefined;
+  function focusAt(position) {
+    const button = shown[position]?.item.querySelector('button');
+    if (button) button.focus();
+    else onFocusLost();
   }
 
   return {
     /** @param {Picture[]} pictures @param {{ dropsMissing?: boolean }} [options] leaves out pictures that cannot be shown */
     show(pictures, { dropsMissing = false } = {}) {
+      const hadFocus = list.contains(document.activeElement);
       shown = pictures.map((picture) => ({ picture, item: toItem(picture, dropsMissing) }));
       list.replaceChildren(...shown.map(({ item }) => item));
       list.removeAttribute('aria-busy');
+      if (hadFocus) onFocusLost();
     },
-    wait() {
-      list.setAttribute('aria-busy', 'true');
+    /** @param {boolean} isBusy */
+    wait(isBusy) {
+      if (isBusy) list.setAttribute('aria-busy', 'true');
+      else list.removeAttribute('aria-busy');
     },
     drop,
-    buttonAt,
-    /** @returns {Picture[]} */
-    get pictures() {
-      return shown.map(({ picture }) => picture);
-    },
+    /** The picture with this id, or else what is there for lost focus. @param {string} id */
+    focus: (id) => focusAt(shown.findIndex(({ picture }) => picture.id === id)),
   };
 }
 

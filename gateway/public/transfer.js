@@ -38,12 +38,17 @@ function toFile(entry) {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/** The addresses in a transfer or a text, one a line. @param {DataTransfer} transfer */
-export function addressesOf(transfer) {
-  return addressesIn(transfer.getData('text/uri-list') || transfer.getData('text/plain'));
+/** The text in a transfer: addresses, where it was a link or an image that was dragged. @param {DataTransfer} transfer */
+export function textOf(transfer) {
+  return transfer.getData('text/uri-list') || transfer.getData('text/plain');
 }
 
-/** @param {string} text */
-export function addressesIn(text) {
-  return text.split(/\s+/).filter((line) => /^(https?|gs):\/\/\S/i.test(line));
+/** The lines of a text that say something: lists of addresses may hold comments. @param {string} text */
+export function linesOf(text) {
+  return text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** Whether a line is an address that images can be fetched from. @param {string} line */
+export function isAddress(line) {
+  return /^(https?|gs):\/\/[^/]/i.test(line) && URL.canParse(line);
 }

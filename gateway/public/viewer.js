@@ -7,19 +7,23 @@ import { addressOf, describeScore, describeSize, describeSource, nameOf } from '
 /**
  * @param {object} parts
  * @param {(id: string) => any} parts.byId
- * @param {() => Picture[]} parts.pictures those that one can step through
  * @param {(picture: Picture) => void} parts.onMore
  * @param {(picture: Picture) => void} parts.onRemoved
- * @param {(position: number) => void} parts.onClosed with the picture that was shown last
+ * @param {(picture: Picture) => void} parts.onLeft it was closed, and this picture was shown last
  */
-export function createViewer({ byId, pictures, onMore, onRemoved, onClosed }) {
+export function createViewer({ byId, onMore, onRemoved, onLeft }) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('viewer'));
   const image = /** @type {HTMLImageElement} */ (byId('viewer-image'));
   const facts = /** @type {HTMLElement} */ (byId('viewer-facts'));
-  const [name, open, confirm, failure, askRemove, previous, next] = ['name', 'open', 'confirm', 'error', 'remove', 'previous', 'next'].map((part) => byId(`viewer-${part}`));
+  const [name, missing, open, confirm, failure, askRemove, previous, next] = ['name', 'missing', 'open', 'confirm', 'error', 'remove', 'previous', 'next'].map((part) => byId(`viewer-${part}`));
+  /** As they were when the dialog was opened: what is shown is what is acted on, whatever is searched meanwhile. @type {Picture[]} */
+  let pictures = [];
   let position = 0;
+  let isRemoving = false;
+  /** What is done once the dialog is closed. */
+  let leave = onLeft;
 
-  const current = () => /** @type {Picture} */ (pictures()[position]);
+  const current = () => /** @type {Picture} */ (pictures[position]);
 
   /** @param {number} to */
   function show(to) {
@@ -27,19 +31,20 @@ export function createViewer({ byId, pictures, onMore, onRemoved, onClosed }) {
     const picture = current();
     const title = nameOf(picture.urls[0] ?? picture.url, picture.id);
     name.textContent = title;
+    missing.hidden = true;
     image.src = picture.url;
     image.alt = title;
     open.href = picture.url;
     facts.replaceChildren(...factsOf(picture));
-    previous.disabled = position === 0;
-    next.disabled = position === pictures().length - 1;
+    previous.setAttribute('aria-disabled', String(position === 0));
+    next.setAttribute('aria-disabled', String(position === pictures.length - 1));
+    if (confirm.contains(document.activeElement)) name.focus();
     askForRemoval(false);
-    if (!dialog.open) dialog.showModal();
   }
 
   /** @param {number} by */
   function step(by) {
-    if (pictures()[position + by]) show(position + by);
+    if (pictures[position + by] && !isRemoving) show(position + by);
   }
 
   /** @param {boolean} asks */
@@ -49,25 +54,35 @@ export function createViewer({ byId, pictures, onMore, onRemoved, onClosed }) {
     failure.hidden = true;
   }
 
+  /** @param {(picture: Picture) => void} then */
+  function close(then) {
+    leave = then;
+    dialog.close();
+  }
+
   async function removeCurrent() {
-    const picture = current();
-    const [yes, no] = [byId('viewer-yes'), byId('viewer-no')];
-    yes.disabled = no.disabled = true;
+    if (isRemoving) return;
+    isRemoving = true;
+    confirm.setAttribute('aria-disabled', 'true');
     try {
-      await remove(picture.id);
-      dialog.close();
-      onRemoved(picture);
+      await remove(current().id);
+      close(onRemoved);
     } catch (error) {
       askForRemoval(false);
       failure.textContent = /** @type {Error} */ (error).message;
       failure.hidden = false;
       askRemove.focus();
     } finally {
-      yes.disabled = no.disabled = false;
+      isRemoving = false;
+      confirm.removeAttribute('aria-disabled');
     }
   }
 
-  image.addEventListener('error', () => image.removeAttribute('src'));
+  image.addEventListener('error', () => {
+    if (!image.hasAttribute('src')) return;
+    image.removeAttribute('src');
+    missing.hidden = false;
+  });
   previous.addEventListener('click', () => step(-1));
   next.addEventListener('click', () => step(1));
   dialog.addEventListener('keydown', (event) => {
@@ -76,13 +91,11 @@ export function createViewer({ byId, pictures, onMore, onRemoved, onClosed }) {
   });
   dialog.addEventListener('close', () => {
     image.removeAttribute('src');
-    onClosed(position);
+    const then = leave;
+    leave = onLeft;
+    then(current());
   });
-  byId('viewer-more').addEventListener('click', () => {
-    const picture = current();
-    dialog.close();
-    onMore(picture);
-  });
+  byId('viewer-more').addEventListener('click', () => close(onMore));
   askRemove.addEventListener('click', () => {
     askForRemoval(true);
     byId('viewer-no').focus();
@@ -92,7 +105,19 @@ export function createViewer({ byId, pictures, onMore, onRemoved, onClosed }) {
     askRemove.focus();
   });
   byId('viewer-yes').addEventListener('click', removeCurrent);
-  return { show };
+  return {
+    /** @param {Picture[]} of @param {number} at */
+    show(of, at) {
+      pictures = of;
+      show(at);
+      if (!dialog.open) dialog.showModal();
+    },
+    get isOpen() {
+      return dialog.open;
+    },
+    /** Without a word, when the page goes elsewhere. */
+    dismiss: () => dialog.open && close(() => undefined),
+  };
 }
 
 /** @param {Picture} picture @returns {HTMLElement[]} */

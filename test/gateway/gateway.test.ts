@@ -190,6 +190,15 @@ describe('the page', () => {
     expect([headers.get('x-content-type-options'), headers.get('referrer-policy')]).toEqual(['nosniff', 'no-referrer']);
   });
 
+  it.each([['cross-site', 403], ['same-site', 403], ['same-origin', 202], ['none', 202], [undefined, 202]])('takes images from its own page and from programs, not from pages of other sites (%s)', async (site, status) => {
+    const form = new FormData();
+    form.append('image', new Blob([new Uint8Array(3)]), 'a.png');
+    const response = await get('/images', { method: 'POST', body: form, headers: site === undefined ? {} : { 'sec-fetch-site': site } });
+    expect(response.status).toBe(status);
+    if (status === 403) expect(await response.json()).toMatchObject({ code: 'EIS_CROSS_SITE' });
+    expect(system.wrapper.seen).toHaveLength(status === 403 ? 0 : 1);
+  });
+
   it.each(['/..%2f..%2fpackage.json', '/%2e%2e/package.json', '/../config.json', '/.git/config'])('gives no file beside it: %s', async (path) => {
     expect([400, 403, 404]).toContain((await get(path)).status);
   });

@@ -1,5 +1,5 @@
 /** A whole system with the sample gallery, a browser, another host with pictures, and how a test looks at the page. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -26,7 +26,9 @@ export async function startPageStack(): Promise<PageStack> {
   const folder = mkdtempSync(join(tmpdir(), 'eis-page-'));
   const images = createServer((request, response) => {
     const [, kind, name] = (request.url as string).split('/');
-    response.writeHead(200, { 'content-type': 'image/jpeg', ...(kind === 'open' ? { 'access-control-allow-origin': '*' } : {}) }).end(readFileSync(join(folder, 'data', 'gallery', name as string)));
+    const path = join(folder, 'data', 'gallery', decodeURIComponent(name as string));
+    if (!existsSync(path)) return void response.writeHead(404).end();
+    response.writeHead(200, { 'content-type': 'image/jpeg', ...(kind === 'open' ? { 'access-control-allow-origin': '*' } : {}) }).end(readFileSync(path));
   }).listen(0, '127.0.0.1');
   await once(images, 'listening');
   const [browser, stack] = await Promise.all([launchBrowser(), startLocalStack({ folder, env: { EIS_FETCH_ALLOW: '127.0.0.0/8' } })]);
