@@ -1,21 +1,27 @@
 /** Models that are added to config.json, or changed, on data that is there already. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { packagePath } from '../../common/package-root.js';
 import type { SearchAnswer } from '../../common/wire.js';
+import { drawImages, readImage } from '../support/drawn-images.js';
 import { startLocalStack, type LocalStack } from '../support/local-stack.js';
 
 const builtin = { name: 'builtin', model_url: packagePath('models/builtin') };
 
+const COUNT = 24;
+
 describe('a model of config.json that is new or was changed', () => {
   let folder: string;
   let stack: LocalStack;
+  let names: string[];
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'eis-models-'));
-    stack = await startLocalStack({ folder, config: { models: [builtin] } });
+    names = await drawImages(join(folder, 'images'), COUNT);
+    stack = await startLocalStack({ folder, config: { models: [builtin] }, args: ['--images', join(folder, 'images')] });
+    await vi.waitFor(() => expect(stack.output()).toContain(`${COUNT} stored`), { timeout: 30_000 });
   }, 120_000);
 
   afterAll(async () => {
@@ -29,22 +35,21 @@ describe('a model of config.json that is new or was changed', () => {
   }
 
   async function search(model: string): Promise<{ status: number; answer: SearchAnswer & { code?: string } }> {
-    const gallery = join(stack.dataDir, 'gallery');
-    const picture = readFileSync(join(gallery, readdirSync(gallery).filter((name) => name.endsWith('.jpg')).sort()[7] as string));
+    const picture = readImage(join(folder, 'images'), names[7] as string);
     const response = await fetch(`${stack.url}/search?model=${model}`, { method: 'POST', body: new Uint8Array(picture), headers: { 'content-type': 'image/jpeg' } });
     return { status: response.status, answer: (await response.json()) as SearchAnswer & { code?: string } };
   }
 
   const isComplete = async (model: string): Promise<boolean> => {
     const { status, answer } = await search(model);
-    return status === 200 && answer.index.vectors === 120 && (answer.results[0]?.score ?? 0) > 0.999;
+    return status === 200 && answer.index.vectors === COUNT && (answer.results[0]?.score ?? 0) > 0.999;
   };
 
   it('is filled with the images that other models know', async () => {
     await restart({ models: [builtin, { ...builtin, name: 'second', preprocess: '[0,1]' }] });
     await expect.poll(() => isComplete('second'), { timeout: 40_000, interval: 250 }).toBe(true);
     expect(await isComplete('builtin')).toBe(true);
-    expect(stack.output()).toContain('Model second is new to some images: embedding 120 of them');
+    expect(stack.output()).toContain(`Model second is new to some images: embedding ${COUNT} of them`);
   }, 90_000);
 
   it('is embedded again, searched by its new embeddings when they are complete, and never by a mixture', async () => {
