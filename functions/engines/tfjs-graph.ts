@@ -3,7 +3,7 @@ import type * as converter from '@tensorflow/tfjs-converter';
 import type * as core from '@tensorflow/tfjs-core';
 import { textsOf } from '../models/graph-attributes.js';
 import { failModel, type GraphNetwork, type GraphNode, type LoadedModel } from '../models/model.js';
-import { toArtifacts, type Tfjs, type TfjsNetwork } from './tfjs-network.js';
+import { toArtifacts, type GraphTfjs, type TfjsNetwork } from './tfjs-network.js';
 
 type GraphModel = converter.GraphModel<core.io.IOHandlerSync>;
 
@@ -18,7 +18,7 @@ interface Running {
  *
  * @throws EisError EIS_MODEL_FILE when it cannot, naming the operation
  */
-export async function buildGraph(tf: Tfjs, model: LoadedModel, network: GraphNetwork): Promise<TfjsNetwork> {
+export async function buildGraph(tf: GraphTfjs, model: LoadedModel, network: GraphNetwork): Promise<TfjsNetwork> {
   const graph = loadGraph(tf, model, network);
   const running: Running = { graph, execute: (image, names) => graph.execute({ [network.inputName]: image }, names) };
   const run = (image: core.Tensor4D): core.Tensor => running.execute(image, network.outputName) as core.Tensor;
@@ -33,7 +33,7 @@ export async function buildGraph(tf: Tfjs, model: LoadedModel, network: GraphNet
   }
 }
 
-function loadGraph(tf: Tfjs, model: LoadedModel, { nodes }: GraphNetwork): GraphModel {
+function loadGraph(tf: GraphTfjs, model: LoadedModel, { nodes }: GraphNetwork): GraphModel {
   const node = nodes.flatMap(withoutFusedLeakyRelu).map(({ name, op, inputs, attr }) => ({ name, op, input: [...inputs], attr }));
   const artifacts: core.io.ModelArtifacts = { modelTopology: { node, versions: { producer: 0, minConsumer: 0 } }, ...toArtifacts(model.weights) };
   try {
@@ -66,7 +66,7 @@ function withoutFusedLeakyRelu(node: GraphNode): GraphNode[] {
   ];
 }
 
-function probe<T>(tf: Tfjs, { input }: LoadedModel, read: (image: core.Tensor4D) => T): T {
+function probe<T>(tf: GraphTfjs, { input }: LoadedModel, read: (image: core.Tensor4D) => T): T {
   const { height, width, channels } = input;
   const results: T[] = [];
   tf.tidy(() => void results.push(read(tf.tensor4d(new Float32Array(height * width * channels), [1, height, width, channels]))));
@@ -74,7 +74,7 @@ function probe<T>(tf: Tfjs, { input }: LoadedModel, read: (image: core.Tensor4D)
 }
 
 /** Finds the first node that fails, by halving: nodes stand in the order of computing. */
-function refuseOperation(tf: Tfjs, model: LoadedModel, failed: { readonly network: GraphNetwork; readonly running: Running; readonly cause: Error }): never {
+function refuseOperation(tf: GraphTfjs, model: LoadedModel, failed: { readonly network: GraphNetwork; readonly running: Running; readonly cause: Error }): never {
   const computed = failed.network.nodes.filter(({ op }) => op !== 'Const' && op !== 'Placeholder');
   const names = computed.map(({ name }) => name);
   let { cause } = failed;

@@ -2,10 +2,10 @@
 import type * as core from '@tensorflow/tfjs-core';
 import type * as layers from '@tensorflow/tfjs-layers';
 import { failModel, type LayersNetwork, type LoadedModel } from '../models/model.js';
-import { toArtifacts, type Tfjs, type TfjsNetwork } from './tfjs-network.js';
+import { toArtifacts, type LayersTfjs, type TfjsNetwork } from './tfjs-network.js';
 
 /** @throws EisError EIS_MODEL_FILE when TF.js cannot build it */
-export async function buildLayers(tf: Tfjs, model: LoadedModel, { topology }: LayersNetwork): Promise<TfjsNetwork> {
+export async function buildLayers(tf: LayersTfjs, model: LoadedModel, { topology }: LayersNetwork): Promise<TfjsNetwork> {
   try {
     const built = await tf.loadLayersModel({ load: async () => ({ modelTopology: topology, ...toArtifacts(model.weights) }) });
     const [output] = built.outputs as [layers.SymbolicTensor];

@@ -4,8 +4,18 @@ import type * as core from '@tensorflow/tfjs-core';
 import type * as layers from '@tensorflow/tfjs-layers';
 import type { NamedWeight } from '../models/model.js';
 
-/** The parts of TF.js that are used: of its packages one by one, or of tfjs-node's whole. */
-export type Tfjs = Pick<typeof core, 'tidy' | 'keep' | 'tensor4d' | 'memory' | 'dispose'> & Pick<typeof layers, 'loadLayersModel'> & Pick<typeof converter, 'loadGraphModelSync'>;
+type Tfjs = Pick<typeof core, 'tidy' | 'keep' | 'tensor4d' | 'memory' | 'dispose'>;
+export type LayersTfjs = Tfjs & Pick<typeof layers, 'loadLayersModel'>;
+export type GraphTfjs = Tfjs & Pick<typeof converter, 'loadGraphModelSync'>;
+
+/**
+ * The parts of TF.js that are used: of its packages one by one, or of tfjs-node's whole. What reads one kind of network
+ * is not loaded for the other.
+ */
+export interface TfjsSource {
+  layers(): Promise<LayersTfjs>;
+  graph(): Promise<GraphTfjs>;
+}
 
 export interface TfjsNetwork {
   /** Batch first, which is null or 1. */

@@ -1,25 +1,27 @@
 /** TF.js on TensorFlow's C library: an optional package, there only where its binary could be downloaded at install. */
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import type { Tfjs } from './tfjs-network.js';
+import type { GraphTfjs, LayersTfjs } from './tfjs-network.js';
 import { createTfjsEngine } from './tfjs.js';
 
 /** Not written into the import, so that the compiler does not need the package. */
 const PACKAGE: string = '@tensorflow/tfjs-node';
 
-let loading: Promise<Tfjs> | undefined;
+type WholeTfjs = LayersTfjs & GraphTfjs;
+
+let loading: Promise<WholeTfjs> | undefined;
 
 export const tfjsNode: EngineFactory = {
   name: 'tfjs-node',
   async create(model) {
-    loading ??= loadTfjs();
-    return createTfjsEngine('tfjs-node', await loading, model);
+    const load = (): Promise<WholeTfjs> => (loading ??= loadTfjs());
+    return createTfjsEngine('tfjs-node', { layers: load, graph: load }, model);
   },
 };
 
-async function loadTfjs(): Promise<Tfjs> {
+async function loadTfjs(): Promise<WholeTfjs> {
   try {
-    const loaded = (await import(PACKAGE)) as Tfjs & { default?: Tfjs };
+    const loaded = (await import(PACKAGE)) as WholeTfjs & { default?: WholeTfjs };
     return loaded.default ?? loaded;
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';

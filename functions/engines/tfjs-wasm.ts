@@ -4,28 +4,32 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
+import type * as core from '@tensorflow/tfjs-core';
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import type { Tfjs } from './tfjs-network.js';
+import type { TfjsSource } from './tfjs-network.js';
 import { createTfjsEngine } from './tfjs.js';
 
-let loading: Promise<Tfjs> | undefined;
+let loading: Promise<typeof core> | undefined;
+
+const source: TfjsSource = {
+  layers: async () => ({ ...(await (loading ??= loadCore())), ...(await import('@tensorflow/tfjs-layers')) }),
+  graph: async () => ({ ...(await (loading ??= loadCore())), ...(await import('@tensorflow/tfjs-converter')) }),
+};
 
 export const tfjsWasm: EngineFactory = {
   name: 'tfjs-wasm',
-  async create(model) {
-    loading ??= loadTfjs();
-    return createTfjsEngine('tfjs-wasm', await loading, model);
-  },
+  create: (model) => createTfjsEngine('tfjs-wasm', source, model),
 };
 
-async function loadTfjs(): Promise<Tfjs> {
+/** TF.js's core on the WebAssembly backend. */
+async function loadCore(): Promise<typeof core> {
   try {
-    const [core, layers, converter, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers'), import('@tensorflow/tfjs-converter'), import('@tensorflow/tfjs-backend-wasm')]);
+    const [loaded, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-backend-wasm')]);
     const binaries = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
     wasm.setWasmPaths(binaries + sep);
-    if (!(await core.setBackend('wasm'))) throw new Error('The backend did not initialise.');
-    return { ...core, ...layers, ...converter };
+    if (!(await loaded.setBackend('wasm'))) throw new Error('The backend did not initialise.');
+    return loaded;
   } catch (cause) {
     throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'tfjs-wasm', detail: `WebAssembly did not start: ${(cause as Error).message}` }, { cause });
   }

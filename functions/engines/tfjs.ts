@@ -3,7 +3,7 @@ import { failModel, type LoadedModel } from '../models/model.js';
 import type { Engine, EngineName } from './engine.js';
 import { buildGraph } from './tfjs-graph.js';
 import { buildLayers } from './tfjs-layers.js';
-import type { Tfjs, TfjsNetwork } from './tfjs-network.js';
+import type { GraphTfjs, LayersTfjs, TfjsNetwork, TfjsSource } from './tfjs-network.js';
 
 /** Numbers of an embedding; a layer with more is a feature map that somebody flattened, not an embedding. */
 const DIM_MAX = 16_384;
@@ -11,8 +11,8 @@ const DIM_MAX = 16_384;
 /**
  * @throws EisError EIS_MODEL_FILE when TF.js cannot build or run the network, or its output is not a vector an image
  */
-export async function createTfjsEngine(name: EngineName, tf: Tfjs, model: LoadedModel): Promise<Engine> {
-  const network = await build(tf, model);
+export async function createTfjsEngine(name: EngineName, source: TfjsSource, model: LoadedModel): Promise<Engine> {
+  const { tf, network } = await build(source, model);
   const { outputShape } = network;
   const dim = outputShape.slice(1).reduce<number>((product, size) => product * (size ?? NaN), 1);
   const isVector = outputShape.length >= 2 && (model.network.kind === 'layers' || (outputShape[0] === 1 && outputShape.filter((size) => size !== 1).length <= 1));
@@ -36,7 +36,12 @@ export async function createTfjsEngine(name: EngineName, tf: Tfjs, model: Loaded
   };
 }
 
-function build(tf: Tfjs, model: LoadedModel): Promise<TfjsNetwork> {
+async function build(source: TfjsSource, model: LoadedModel): Promise<{ readonly tf: LayersTfjs | GraphTfjs; readonly network: TfjsNetwork }> {
   const { network } = model;
-  return network.kind === 'graph' ? buildGraph(tf, model, network) : buildLayers(tf, model, network);
+  if (network.kind === 'graph') {
+    const tf = await source.graph();
+    return { tf, network: await buildGraph(tf, model, network) };
+  }
+  const tf = await source.layers();
+  return { tf, network: await buildLayers(tf, model, network) };
 }

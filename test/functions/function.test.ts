@@ -41,7 +41,7 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await once(images, 'listening');
   imagesUrl = `http://127.0.0.1:${(images.address() as AddressInfo).port}`;
-  [plain, narrow] = await Promise.all([startFunction(), startFunction({ EIS_FETCH_ALLOW: '127.0.0.0/8', EIS_FUNCTION_CONCURRENCY: '2', EIS_FUNCTION_TIMEOUT_MS: '700', EIS_FETCH_TIMEOUT_MS: '300', EIS_IMAGE_BYTES_MAX: '50000', BUCKET: 'gs://ours' })]);
+  [plain, narrow] = await Promise.all([startFunction(), startFunction({ EIS_FETCH_ALLOW: '127.0.0.0/8', EIS_FUNCTION_CONCURRENCY: '2', EIS_FUNCTION_TIMEOUT_MS: '700', EIS_FETCH_TIMEOUT_MS: '1000', EIS_IMAGE_BYTES_MAX: '50000', BUCKET: 'gs://ours' })]);
 });
 afterAll(async () => {
   images.closeAllConnections();

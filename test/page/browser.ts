@@ -22,9 +22,9 @@ export interface Visit {
 /** Answers that are no success, and other hosts that do not let a page read their images: said to the person by the page. */
 const EXPECTED = /^Failed to load resource|blocked by CORS policy/;
 
-/** A fresh visitor on a page of their own. */
+/** A fresh visitor on a page of their own, who asks for no motion. */
 export async function visit(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.message));
@@ -32,9 +32,14 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
     if (message.type() === 'error' && !EXPECTED.test(message.text())) complaints.push(message.text());
   });
   const cdp = await context.newCDPSession(page);
+  await goto(page, url);
+  return { page, context, cdp, complaints };
+}
+
+/** Opens the page; resolves when it is ready. */
+export async function goto(page: Page, url: string): Promise<void> {
   await page.goto(url);
   await page.waitForFunction(() => document.getElementById('index')?.textContent !== '');
-  return { page, context, cdp, complaints };
 }
 
 export interface PageFile {

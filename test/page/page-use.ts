@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { LocalStack } from '../support/local-stack.js';
-import { drop, pasteImage, pasteText, visit, type Visit } from './browser.js';
+import { drop, goto, pasteImage, pasteText, visit, type Visit } from './browser.js';
 import { labels, pictures, results, searching, type PageStack } from './page-stack.js';
 
 /** What one does on the page. */
@@ -19,18 +19,16 @@ export function describeUse(startedPage: () => PageStack): void {
     ({ stack } = started);
   });
 
-  afterEach(async () => {
-    const complaints = visited?.complaints ?? [];
-    await visited?.context.close();
-    visited = undefined;
-    expect(complaints).toEqual([]);
-  });
+  afterEach(() => expect(visited?.complaints.splice(0) ?? []).toEqual([]));
+  afterAll(() => visited?.context.close());
 
   const { pathOf, bytesOf, fileOf, newPicture } = pictures(() => started);
   const idOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-  async function open(path = '/', options: BrowserContextOptions = {}): Promise<Page> {
-    visited = await visit(started.browser, stack.url + path, options);
+  /** The page anew: nothing is left of what was done on it but the browser's history. */
+  async function open(path = '/'): Promise<Page> {
+    if (visited) await goto(visited.page, stack.url + path);
+    else visited = await visit(started.browser, stack.url + path);
     return visited.page;
   }
 
@@ -127,13 +125,11 @@ export function describeUse(startedPage: () => PageStack): void {
       await searching(page, () => page.locator('#top').selectOption('10'));
       const address = new URL(page.url());
       expect(address.searchParams.get('id')).toMatch(/^[0-9a-f]{64}$/);
-      await visited!.context.close();
       const other = await open(address.pathname + address.search);
       await results(other).nth(9).waitFor();
       expect(await labels(other)).toEqual(found.slice(0, 10));
       await other.locator('#preview:not([hidden])').waitFor();
       expect(await other.title()).toMatch(/^skyline-\d\d\.jpg · /);
-      await visited!.context.close();
       const third = await open(`${address.pathname}${address.search}&region=0.2,0.2,0.6,0.6`);
       await third.getByText(/most like this region of skyline/).waitFor();
       expect(await third.locator('#region').isVisible()).toBe(true);
@@ -223,7 +219,6 @@ export function describeUse(startedPage: () => PageStack): void {
       await page.getByRole('button', { name: 'Yes, remove it' }).click();
       await page.getByText(`Removed ${file.name}.`).waitFor();
       expect(await results(page).count()).toBe(19);
-      await visited!.context.close();
       const other = await open();
       await vi.waitFor(async () => expect(await searching(other, () => other.setInputFiles('#file', file.path))).not.toContain(`${file.name}, score 1.000`), { timeout: 5_000 });
       expect((await fetch(`${stack.url}/images/${idOf(file.bytes)}`)).status).toBe(404);
@@ -305,8 +300,12 @@ export function describeUse(startedPage: () => PageStack): void {
     it('is said when the gateway is away', async () => {
       const page = await open();
       await visited!.context.setOffline(true);
-      await drop(page, { files: [fileOf('cat-01.jpg')] });
-      await page.getByText('The gateway cannot be reached. Is it running?').waitFor();
+      try {
+        await drop(page, { files: [fileOf('cat-01.jpg')] });
+        await page.getByText('The gateway cannot be reached. Is it running?').waitFor();
+      } finally {
+        await visited!.context.setOffline(false);
+      }
     });
   });
 
