@@ -44,7 +44,7 @@ async function takePage(browser) {
 
 async function takeTerminal(browser) {
   const run = (...args) => `<b>$ eis ${args.join(' ').replace(query, 'sailboat.jpg')}</b>\n${escape(execFileSync(process.execPath, [join(root, 'dist/cli.js'), ...args], { env, encoding: 'utf8' }))}`;
-  const text = [run('search', query, '--top', '5')].join('\n').replaceAll(root, '');
+  const text = [run('search', query, '--top', '5'), run('models'), run('models', 'check', 'builtin')].join('\n').replaceAll(root, '');
   const page = await browser.newPage({ viewport: { width: 900, height: 300 }, deviceScaleFactor: 1.5 });
   await page.setContent(`<style>body{margin:0;background:#16191c;color:#d5dbd8;font:14px/1.45 "DejaVu Sans Mono",monospace}pre{margin:0;padding:20px 24px;white-space:pre-wrap}b{color:#7fc8b1}</style><pre>${text.trimEnd()}</pre>`);
   await save(await page.locator('pre').screenshot(), 'cli.png');
