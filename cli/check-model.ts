@@ -138,7 +138,7 @@ function describe({ file, format, input, preprocess, layer, version }: LoadedMod
       ['format', format],
       ['input', `${input.height}×${input.width}×${input.channels}, ${preprocess}`],
       ['layer', layer],
-      ['numbers', String(engine.dim)],
+      ['dim', String(engine.dim)],
       ['engine', engine.name],
       ...passedOver.map((reason) => ['', `passed over: ${reason}`] as const),
       ['version', version],

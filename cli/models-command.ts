@@ -2,6 +2,7 @@
 import type { Config, ModelConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { isEisError } from '../common/errors.js';
+import { displayUrl } from '../functions/models/download-failure.js';
 import { findModel } from '../functions/models/obtain-model.js';
 import { findKnown, KNOWN_MODELS, KNOWN_NAMES } from '../functions/models/known-models.js';
 import { isUrl, resolveModel, type ResolvedModel } from '../functions/models/registry.js';
@@ -41,13 +42,18 @@ async function describeModel(config: ModelConfig, { dataDir, modelMirror }: Plac
   return {
     name: config.name,
     from: model?.from ?? null,
-    location: model?.location ?? null,
+    location: model ? withoutSecrets(model.location) : null,
     cached: model === undefined || isUrl(model.location) ? (found ? 'yes' : 'no') : found ? 'local' : 'missing',
     bytes: found?.bytes ?? publishedBytes ?? null,
     bytes_expected: found?.bytes === undefined && publishedBytes !== undefined,
     preprocess: config.preprocess ?? known?.preprocess ?? null,
     dim: config.layer === undefined ? (known?.dim ?? null) : null,
   };
+}
+
+/** A URL without what may let its reader in: people paste tables. */
+function withoutSecrets(location: string): string {
+  return isUrl(location) && URL.canParse(location) ? displayUrl(new URL(location)) : location;
 }
 
 /** Undefined: it has no address; `eis models check` says why. */
@@ -74,7 +80,7 @@ function formatTable(rows: readonly ModelRow[]): string[] {
     dim === null ? '—' : String(dim),
     from === 'mirror' ? `mirror: ${location}` : from === 'builtin' ? 'builtin' : (location ?? 'no address'),
   ]);
-  const table = [['name', 'cached', 'size', 'preprocess', 'numbers', 'from'], ...cells];
+  const table = [['name', 'cached', 'size', 'preprocess', 'dim', 'from'], ...cells];
   const width = terminalWidth(process.stdout);
   if (width === undefined) return alignColumns(table, [2, 4]);
   const taken = Math.max(...alignColumns(table.map((row) => row.slice(0, -1)), [2, 4]).map((line) => line.length)) + 2;

@@ -1,9 +1,11 @@
 /** The description of the API, made from the schemas of the routes, and the page that shows it. */
+import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyContextConfig } from 'fastify';
 import { Type, type TSchema } from 'typebox';
 import type { App } from '../common/http.js';
+import { packagePath } from '../common/package-root.js';
 import { ErrorBodySchema } from '../common/wire.js';
 
 const DESCRIPTION = `Finds similar images: an image in, the nearest of the index out. Every error is \`{ statusCode, code, error, message }\`;
@@ -27,7 +29,13 @@ export async function addOpenApi(app: App, { version }: { readonly version: stri
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`) },
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP, theme: { title: 'Elastic image search: API' }, uiConfig: { docExpansion: 'list', deepLinking: true } });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: DOCS_CSP,
+    theme: { title: 'Elastic image search: API' },
+    logo: { type: 'image/svg+xml', content: readFileSync(packagePath('gateway/public/icon.svg')), href: '/', target: '_self' },
+    uiConfig: { docExpansion: 'list', deepLinking: true },
+  });
 }
 
 /** A parameter with a default may be left out; a TypeBox object calls it required, because it is there once defaults are in. */

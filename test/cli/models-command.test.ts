@@ -36,7 +36,7 @@ describe('eis models', () => {
       { name: 'builtin' },
       { name: 'mobilenet_v1' },
       { name: 'resnet' },
-      { name: 'remote', model_url: `${server.url}/tiny/model.json` },
+      { name: 'remote', model_url: `${server.url}/tiny/model.json?token=secret` },
       { name: 'own', model_url: 'own/model.json', preprocess: 'torch' },
       { name: 'gone', model_url: 'gone' },
       { name: 'odd', model_url: 'ftp://example.com/model.json' },
@@ -50,7 +50,7 @@ describe('eis models', () => {
       { name: 'builtin', from: 'builtin', cached: 'local', preprocess: '[-1,1]', dim: 256 },
       { name: 'mobilenet_v1', from: 'url', cached: 'no', bytes: 17_000_000, bytes_expected: true, preprocess: '[-1,1]', dim: 1024 },
       { name: 'resnet', from: null, location: null, cached: 'no', preprocess: 'caffe', dim: 2048 },
-      { name: 'remote', from: 'url', cached: 'no', bytes: null, preprocess: null, dim: null },
+      { name: 'remote', from: 'url', location: `${server.url}/tiny/model.json`, cached: 'no', bytes: null, preprocess: null, dim: null },
       { name: 'own', from: 'path', location: join(folder, 'own', 'model.json'), cached: 'local', bytes, preprocess: 'torch' },
       { name: 'gone', from: 'path', cached: 'missing' },
       { name: 'odd', from: 'url', cached: 'no' },
@@ -58,7 +58,7 @@ describe('eis models', () => {
     expect(known.map(({ name }) => name)).toEqual(expect.arrayContaining(['mobilenet', 'vgg16']));
     expect(known.map(({ name }) => name)).not.toContain('resnet');
     const table = (await run()).stdout.split('\n');
-    expect(table[0]).toMatch(/^name +cached +size +preprocess +numbers +from$/);
+    expect(table[0]).toMatch(/^name +cached +size +preprocess +dim +from$/);
     expect(table[2]).toMatch(/^mobilenet_v1 +no +~17 MB +\[-1,1\] +1024 +https:\/\/storage\.googleapis\.com\//);
     expect(table).toContain('resnet has no address: "eis models check resnet" says what to do.');
     expect(server.asked).toEqual([]);
@@ -92,7 +92,7 @@ describe('eis models check', () => {
     expect(answer['ms_per_image']).toBeGreaterThan(0);
     expect(answer['memory_mb']).toBeGreaterThan(0);
     const text = (await run('check', 'builtin')).stdout;
-    for (const line of [/^input +112×112×3, \[-1,1\]$/m, /^numbers +256$/m, /^engine +\S+$/m, /^speed +[\d.]+ ms an image: median of \d+ runs/m, /^memory +\d+ MB/m]) expect(text).toMatch(line);
+    for (const line of [/^input +112×112×3, \[-1,1\]$/m, /^dim +256$/m, /^engine +\S+$/m, /^speed +[\d.]+ ms an image: median of \d+ runs/m, /^memory +\d+ MB/m]) expect(text).toMatch(line);
   });
 
   it('takes a path, a folder or a URL, with settings of its own; a URL is fetched, with progress, once', async () => {
