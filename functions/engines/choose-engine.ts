@@ -2,6 +2,7 @@
 import type { EngineChoice } from '../../common/config.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import { failModel, type LoadedModel } from '../models/model.js';
+import { preprocess } from '../models/preprocess.js';
 import type { Engine, EngineFactory } from './engine.js';
 import { tfjsNode } from './tfjs-node.js';
 import { tfjsWasm } from './tfjs-wasm.js';
@@ -16,7 +17,7 @@ export interface ChosenEngine {
 }
 
 /**
- * Creates the engine of a model.
+ * Creates the engine of a model, and has it compute once: the first run allocates and compiles, and shows what is wrong.
  *
  * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or none can; EIS_MODEL_FILE
  *   when the model cannot be run, or is not the one that its name says
@@ -41,8 +42,27 @@ export async function chooseEngine(model: LoadedModel, choice: EngineChoice): Pr
 
 async function create(factory: EngineFactory, model: LoadedModel): Promise<Engine> {
   const engine = await factory.create(model);
-  const { expected } = model;
-  if (!expected || engine.dim === expected.dim) return engine;
-  engine.dispose();
-  return failModel(model.file, `it gives ${engine.dim} numbers where ${expected.name} gives ${expected.dim}: it is not the model that was meant. Put the right file there, or set "layer", or give the model a "model_url" of its own.`);
+  try {
+    requireExpected(engine, model);
+    await probe(engine, model);
+    return engine;
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
+}
+
+/** Embeds an image of many colours. A network that gives no number for it, or nothing but zeros, gives none for photos. */
+async function probe(engine: Engine, model: LoadedModel): Promise<void> {
+  const { height, width } = model.input;
+  const pixels = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
+  const embedding = await engine.embed(preprocess(pixels, model.input, model.preprocess)).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
+  const norm = Math.hypot(...embedding);
+  if (!(Number.isFinite(norm) && norm > 0)) failModel(model.file, `its layer ${model.layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
+}
+
+/** @throws EisError EIS_MODEL_FILE when the model is not the one that its name says */
+function requireExpected(engine: Engine, { expected, file }: LoadedModel): void {
+  if (!expected || engine.dim === expected.dim) return;
+  failModel(file, `it gives ${engine.dim} numbers where ${expected.name} gives ${expected.dim}: it is not the model that was meant. Put the right file there, or set "layer", or give the model a "model_url" of its own.`);
 }

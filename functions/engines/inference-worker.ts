@@ -28,17 +28,8 @@ export type InferenceResult =
 
 const { model, choice } = workerData as InferenceWorkerData;
 
-const started: Promise<ChosenEngine> = start();
+const started: Promise<ChosenEngine> = chooseEngine(model, choice);
 await started.catch(() => undefined);
-
-/** Makes the engine and has it compute once: the first run allocates and compiles. */
-async function start(): Promise<ChosenEngine> {
-  const chosen = await chooseEngine(model, choice);
-  const { height, width } = model.input;
-  const probe = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
-  normalise(await chosen.engine.embed(preprocess(probe, model.input, model.preprocess)));
-  return chosen;
-}
 
 /** One task of the pool; never throws. */
 export async function infer({ pixels }: InferenceTask): Promise<InferenceResult> {

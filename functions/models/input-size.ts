@@ -1,6 +1,9 @@
 /** The image that a network takes, from what its file says and what the configuration adds. */
 import { failModel, type InputShape, type LoadOptions } from './model.js';
 
+/** As config.json bounds `input_size`. */
+const SIDE_MAX = 2_048;
+
 /**
  * The size of the input: the model's own, or `input_size` where it leaves that open.
  *
@@ -13,6 +16,8 @@ export function resolveInput(shape: readonly (number | null)[], options: LoadOpt
   if (channels === 1 && (options.preprocess === 'caffe' || options.preprocess === 'torch')) failModel(file, `its input is grey, and the preprocessing ${options.preprocess} is of colours. Set "preprocess" to another.`);
   const { inputSize } = options;
   if (inputSize !== undefined && [height, width].some((size) => size !== null && size !== inputSize)) failModel(file, `its input is ${height}×${width} and "input_size" is ${inputSize}. Leave "input_size" out.`);
+  const unusable = [height, width].find((size) => size !== null && !(Number.isInteger(size) && (size as number) >= 1 && (size as number) <= SIDE_MAX));
+  if (unusable !== undefined) failModel(file, `its input is ${height}×${width} pixels; each side is a whole number from 1 to ${SIDE_MAX}.`);
   const open = (): never => failModel(file, 'it leaves the size of its input open. Set "input_size" to the pixels that it was trained with, for example 224.');
   return { height: height ?? inputSize ?? open(), width: width ?? inputSize ?? open(), channels };
 }

@@ -1,4 +1,5 @@
 /** Loads TF.js layers models: `model.json` with its weight files beside it, as tfjs-converter, TF.js and Teachable Machine write them. */
+import { checkLayers } from './check-layers.js';
 import { cutAt, inputShape, poolFeatureMap, rescalesItsInput, withInputShape } from './cut.js';
 import { chooseEmbeddingLayer } from './embedding-layer.js';
 import { resolveInput } from './input-size.js';
@@ -20,6 +21,7 @@ export const layersLoader: ModelLoader = {
   async load({ path, json }, options) {
     const { modelTopology, weightsManifest } = json as LayersModelJson;
     const whole = parseTopology(modelTopology) as LayerJson;
+    checkLayers(whole, path);
     refuseKeras3(whole, path);
     const embeddingPath = chooseEmbeddingLayer(whole, { layer: options.layer, file: path });
     const input = resolveInput(inputShape(whole, path), options, path);

@@ -1,6 +1,8 @@
 /** From a model's configuration to the model: finds or downloads its file, and has the loader of its format read it. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { isEisError } from '../../common/errors.js';
+import { describeForeign } from './foreign-file.js';
 import { graphLoader } from './graph-loader.js';
 import { layersLoader } from './layers-loader.js';
 import { failModel, type LoadedModel, type LoadOptions, type ModelFile, type ModelLoader } from './model.js';
@@ -27,9 +29,14 @@ export async function loadModel(config: ModelRequest, options: LoadModelOptions)
   const file: ModelFile = { path, json: parseJson(bytes, path) };
   const loader = LOADERS.find((candidate) => candidate.accepts(file)) ?? failModel(path, describeUnknown(file.json));
   const { name, layer, inputSize, preprocess, expected } = model;
-  if (!expected) return loader.load(file, { name, layer, inputSize, preprocess });
-  const loaded = await loadExpected(loader, file, { name, layer, inputSize, preprocess }, expected);
-  return expected.dim === undefined ? loaded : { ...loaded, expected: { name, dim: expected.dim } };
+  try {
+    if (!expected) return await loader.load(file, { name, layer, inputSize, preprocess });
+    const loaded = await loadExpected(loader, file, { name, layer, inputSize, preprocess }, expected);
+    return expected.dim === undefined ? loaded : { ...loaded, expected: { name, dim: expected.dim } };
+  } catch (thrown) {
+    if (isEisError(thrown)) throw thrown;
+    return failModel(path, `it is not a well-formed ${loader.format} (${(thrown as Error).message.split('\n')[0]}). Convert the model again.`, thrown);
+  }
 }
 
 /** Loads a known model: a size that its file leaves open is the known one; another than that is another model's. */
@@ -59,9 +66,9 @@ function checkSha256(bytes: Buffer, expected: string | undefined, path: string):
 
 function parseJson(bytes: Buffer, path: string): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
   } catch (cause) {
-    return failModel(path, 'it is not JSON. "model_url" names a TF.js model.json or its folder.', cause);
+    return failModel(path, describeForeign(bytes, path), cause);
   }
 }
 

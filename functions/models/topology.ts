@@ -1,6 +1,9 @@
 /** Reads the topology of Keras and TF.js layers models: which layers there are and what feeds what, nested or not. */
 import { failModel, type LayerJson } from './model.js';
 
+/** Models within models; more is no network that somebody trained. */
+export const DEPTH_MAX = 32;
+
 const CONTAINERS = new Set(['Sequential', 'Model', 'Functional']);
 
 /** Where a layer takes its input from: the name of a layer, the number of its use, the number of its output. */
@@ -25,7 +28,7 @@ export function isContainer(layer: LayerJson): boolean {
 export function parseTopology(value: unknown): LayerJson | undefined {
   const outer = value as { model_config?: unknown } | null | undefined;
   const model = (outer?.model_config ?? outer) as Partial<LayerJson> | null | undefined;
-  return typeof model === 'object' && model !== null && isLayer(model) && isContainer(model) ? normalise(model) : undefined;
+  return typeof model === 'object' && model !== null && isLayer(model) && isContainer(model) ? normalise(model, 1) : undefined;
 }
 
 function isLayer(value: unknown): value is LayerJson {
@@ -33,11 +36,13 @@ function isLayer(value: unknown): value is LayerJson {
   return typeof layer === 'object' && layer !== null && typeof layer.class_name === 'string' && typeof layer.config === 'object' && layer.config !== null;
 }
 
-function normalise(layer: LayerJson): LayerJson {
+/** Down to one more than may be nested, so that `checkLayers` sees that there are too many. */
+function normalise(layer: LayerJson, depth: number): LayerJson {
   if (!isContainer(layer)) return layer;
+  if (depth > DEPTH_MAX + 1) return { ...layer, config: { layers: [] } };
   const config = Array.isArray(layer.config) ? { name: layer.name ?? 'sequential', layers: layer.config as unknown[] } : layer.config;
   const layers = Array.isArray(config['layers']) ? config['layers'] : [];
-  return { ...layer, config: { ...config, layers: layers.filter(isLayer).map(normalise) } };
+  return { ...layer, config: { ...config, layers: layers.filter(isLayer).map((inner) => normalise(inner, depth + 1)) } };
 }
 
 /**

@@ -2,8 +2,9 @@
  * Decodes the weights of TF.js models: what the manifest announces against the bytes that are there, and quantised
  * numbers back to float32 as TF.js does (`tfjs-core/src/io/io_utils.ts`): `value × scale + min`; float16 by its bits.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isLfsPointer } from './foreign-file.js';
 import { failModel, type NamedWeight } from './model.js';
 
 interface Quantization {
@@ -24,6 +25,9 @@ export interface WeightGroup {
   readonly paths: readonly string[];
   readonly specs: readonly WeightSpec[];
 }
+
+/** They are of some 130 bytes. */
+const LFS_POINTER_BYTES_MAX = 1_024;
 
 const BYTES = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2 } as const;
 
@@ -80,18 +84,38 @@ export async function readWeights(manifest: unknown, options: { readonly file: s
   const { file } = options;
   const weights: NamedWeight[] = [];
   for (const group of parseManifest(manifest, file)) {
-    const parts = await Promise.all(group.paths.map((path) => readPart(join(dirname(file), path), file)));
+    const paths = group.paths.map((path) => join(dirname(file), path));
+    await checkSizes(group, paths, file);
+    const parts = await Promise.all(paths.map((path) => readPart(path, file)));
     weights.push(...decodeGroup(group, Buffer.concat(parts), options));
   }
   return weights;
+}
+
+/** Before anything is read: what lies there may be anything, of any size. */
+async function checkSizes(group: WeightGroup, paths: readonly string[], file: string): Promise<void> {
+  const sizes = await Promise.all(paths.map((path) => stat(path).then(({ size }) => size, (cause: unknown) => failPart(path, file, cause))));
+  const [total, announced] = [sizes.reduce((sum, size) => sum + size, 0), groupBytes(group)];
+  if (total === announced) return;
+  const pointer = sizes.findIndex((size) => size < LFS_POINTER_BYTES_MAX);
+  if (pointer !== -1 && isLfsPointer(await readPart(paths[pointer] as string, file))) failModel(file, `its weight file ${paths[pointer]} is a Git LFS pointer and not the file itself. Run "git lfs pull" where it comes from.`);
+  failSize(group, total, file);
+}
+
+function failSize(group: WeightGroup, bytes: number, file: string): never {
+  return failModel(file, `its weights (${group.paths.slice(0, 3).join(', ')}${group.paths.length > 3 ? ', …' : ''}) are ${bytes} bytes where model.json announces ${groupBytes(group)}. The files are damaged or not this model's: fetch them again.`);
 }
 
 async function readPart(path: string, file: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (cause) {
-    return failModel(file, `its weight file ${path} cannot be read. It belongs beside the model.json.`, cause);
+    return failPart(path, file, cause);
   }
+}
+
+function failPart(path: string, file: string, cause: unknown): never {
+  return failModel(file, `its weight file ${path} cannot be read. It belongs beside the model.json.`, cause);
 }
 
 /**
@@ -101,8 +125,7 @@ async function readPart(path: string, file: string): Promise<Buffer> {
  * @throws EisError EIS_MODEL_FILE when the bytes are more or fewer than announced
  */
 export function decodeGroup(group: WeightGroup, bytes: Uint8Array, options: { readonly file: string; readonly isWanted: (name: string) => boolean }): NamedWeight[] {
-  const announced = groupBytes(group);
-  if (bytes.length !== announced) failModel(options.file, `its weights (${group.paths.join(', ')}) are ${bytes.length} bytes where model.json announces ${announced}. The file is damaged or not this model's: fetch it again.`);
+  if (bytes.length !== groupBytes(group)) failSize(group, bytes.length, options.file);
   const weights: NamedWeight[] = [];
   let offset = 0;
   for (const spec of group.specs) {

@@ -63,6 +63,12 @@ describe('chooseEngine()', () => {
     await expect(chooseEngine(await load(builtin), 'onnxruntime')).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('tfjs-wasm') as string });
   });
 
+  it('says which layer gives no numbers, when weights are damaged', async () => {
+    const model = await load(builtin);
+    const broken = { ...model, weights: model.weights.map((weight) => ({ ...weight, values: new Float32Array(weight.values.length).fill(NaN) })) };
+    await expect(chooseEngine(broken, 'tfjs-wasm')).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/model\.json.*layer embedding gives numbers that are none/) as string });
+  });
+
   it('does not go on to another engine when the model is broken', async () => {
     const model = await load(builtin);
     await expect(chooseEngine({ ...model, weights: [] }, 'auto')).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
