@@ -32,7 +32,7 @@ export async function fetchModels(requests: readonly ModelRequest[], options: Fe
  * @throws EisError EIS_MODEL_FILE, EIS_MODEL_DOWNLOAD
  */
 export async function fetchWithProgress(model: ResolvedModel, { environment: { dataDir, proxy }, signal }: FetchModelsOptions): Promise<string> {
-  if (!isUrl(model.location) || (await findModel(model, dataDir))) return obtainModel(model, { dataDir, proxy, signal });
+  if (!isUrl(model.location) || (await findModel(model, dataDir))?.isDamaged === false) return obtainModel(model, { dataDir, proxy, signal });
   const display = process.stderr.isTTY ? displayBar(model) : displayLines(model);
   try {
     const path = await obtainModel(model, { dataDir, proxy, signal, onProgress: display.update });

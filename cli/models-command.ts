@@ -16,8 +16,8 @@ interface ModelRow {
   /** Null: the name has no address, and nothing was configured. */
   readonly from: ResolvedModel['from'] | null;
   readonly location: string | null;
-  /** `local`: it lies where the configuration says, and is not copied; `missing`: it should, and does not. */
-  readonly cached: 'yes' | 'no' | 'local' | 'missing';
+  /** `damaged`: it was fetched, and its files changed since; it is fetched again. `local`: it lies where the configuration says, and is not copied; `missing`: it should, and does not. */
+  readonly cached: 'yes' | 'no' | 'damaged' | 'local' | 'missing';
   readonly bytes: number | null;
   /** Whether `bytes` is what its publisher says, rather than what lies here. */
   readonly bytes_expected: boolean;
@@ -43,7 +43,7 @@ async function describeModel(config: ModelConfig, { dataDir, modelMirror }: Plac
     name: config.name,
     from: model?.from ?? null,
     location: model ? withoutSecrets(model.location) : null,
-    cached: model === undefined || isUrl(model.location) ? (found ? 'yes' : 'no') : found ? 'local' : 'missing',
+    cached: model === undefined || isUrl(model.location) ? (found ? (found.isDamaged ? 'damaged' : 'yes') : 'no') : found ? 'local' : 'missing',
     bytes: found?.bytes ?? publishedBytes ?? null,
     bytes_expected: found?.bytes === undefined && publishedBytes !== undefined,
     preprocess: config.preprocess ?? known?.preprocess ?? null,

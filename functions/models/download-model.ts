@@ -98,7 +98,9 @@ function partialPath(unfinished: string, file: string): string {
 function readGroups(bytes: Buffer, { name }: ModelDownload): WeightGroup[] {
   const json = tryParseJson(bytes) as { weightsManifest?: unknown } | null | undefined;
   if (json === undefined) failModel(name, 'what its host sent is not JSON. Does the URL name a TF.js model.json, or its folder?');
-  return parseManifest(json?.weightsManifest, name);
+  const groups = parseManifest(json?.weightsManifest, name);
+  if (groups.every(({ paths }) => paths.length === 0)) failModel(name, 'it names no weights: its list "weightsManifest" is empty. Convert the model again, with its weights.');
+  return groups;
 }
 
 /** Puts the fresh main file in its place; whatever belongs to another one goes. */

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { publicObjectUrl } from '../../common/cloud-storage.js';
 import type { ProxySettings } from '../../common/environment.js';
 import { EisError, isEisError } from '../../common/errors.js';
+import { inspectCached } from './download-cached.js';
 import { TransferFailure, diskFailure, displayUrl } from './download-failure.js';
 import type { RetrySettings, Transfer } from './download-file.js';
 import { createModelHttp, decode } from './download-http.js';
@@ -55,7 +56,8 @@ const POLL_MS = 250;
 type ModelKey = Pick<DownloadOptions, 'url' | 'sha256' | 'folder'>;
 
 /**
- * The path of a model's main file, downloaded with its weights unless it has been before.
+ * The path of a model's main file, downloaded with its weights unless it has been before. A model that was damaged since,
+ * as the sizes of its files tell, is downloaded again and takes the place of the damaged one when it is whole.
  *
  * @throws EisError EIS_MODEL_DOWNLOAD when it cannot be fetched whole, within bytes and time; EIS_MODEL_FILE when what
  *   came is not the file that `sha256` means, is not a model, does not fit together, or names weights outside its
@@ -63,7 +65,7 @@ type ModelKey = Pick<DownloadOptions, 'url' | 'sha256' | 'folder'>;
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
   const place = placeOf(options);
-  if (await exists(place.main)) {
+  if (await isWhole(place)) {
     await tidyUp(place);
     return place.main;
   }
@@ -86,13 +88,15 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
 }
 
 /**
- * The path of a model's main file and the bytes of all its files, if it has been downloaded. Never touches the network.
+ * The path of a model's main file and the bytes of all its files, if it has been downloaded; `isDamaged` when they are not
+ * what was downloaded, and would be again. Never touches the network.
  *
  * @throws EisError EIS_MODEL_DOWNLOAD, EIS_MODEL_FILE when the URL is not one that models are downloaded from
  */
-export async function findDownloaded(options: ModelKey): Promise<{ readonly path: string; readonly bytes: number } | undefined> {
-  const { main, target } = placeOf(options);
-  return (await exists(main)) ? { path: main, bytes: await folderBytes(target) } : undefined;
+export async function findDownloaded(options: ModelKey): Promise<{ readonly path: string; readonly bytes: number; readonly isDamaged: boolean } | undefined> {
+  const { main, target, sha256 } = placeOf(options);
+  const state = await inspectCached(main, sha256);
+  return state === 'absent' ? undefined : { path: main, bytes: await folderBytes(target), isDamaged: state === 'damaged' };
 }
 
 // ── Where it comes from, where it goes ──────────────────────────────────────────────────────────────────────────────
@@ -101,6 +105,7 @@ interface Place {
   readonly url: URL;
   /** The URL as errors name it. */
   readonly name: string;
+  readonly sha256: string | undefined;
   readonly key: string;
   readonly target: string;
   readonly main: string;
@@ -112,7 +117,7 @@ function placeOf({ url: text, sha256, folder }: ModelKey): Place {
   const url = mainFileUrl(text);
   const key = createHash('sha256').update(`${url.href}\n${sha256 ?? ''}`).digest('hex').slice(0, 32);
   const target = join(folder, key);
-  return { url, name: displayUrl(new URL(text)), key, target, main: join(target, 'model.json'), unfinished: `${target}.part`, lock: `${target}.lock` };
+  return { url, name: displayUrl(new URL(text)), sha256, key, target, main: join(target, 'model.json'), unfinished: `${target}.part`, lock: `${target}.lock` };
 }
 
 /** The https:// URL of the file itself. */
@@ -130,6 +135,10 @@ function tooLate({ timeoutMs = DOWNLOAD_TIMEOUT_MS }: DownloadOptions, { name }:
   return new EisError('EIS_MODEL_DOWNLOAD', { url: name, detail: `it took too long: it was not whole after ${timeoutMs / 1_000} s. Check the network. What has come so far is kept: start again, and it goes on from there.` });
 }
 
+async function isWhole({ main, sha256 }: Place): Promise<boolean> {
+  return (await inspectCached(main, sha256)) === 'whole';
+}
+
 async function exists(path: string): Promise<boolean> {
   return access(path).then(() => true, () => false);
 }
@@ -140,7 +149,7 @@ async function exists(path: string): Promise<boolean> {
 async function downloadInTurn(options: DownloadOptions, place: Place, signal: AbortSignal): Promise<void> {
   const locker = new Locker(options.lock ?? LOCK_TIMING);
   let hasWaited = false;
-  while (!(await exists(place.main))) {
+  while (!(await isWhole(place))) {
     signal.throwIfAborted();
     const lock = await locker.tryLock(place.lock);
     if (!lock) {
@@ -150,10 +159,10 @@ async function downloadInTurn(options: DownloadOptions, place: Place, signal: Ab
       continue;
     }
     try {
-      if (await exists(place.main)) continue;
+      if (await isWhole(place)) continue;
       hasWaited = false;
       await removeLeftovers(options.folder, { locker, except: place.key });
-      await downloadLocked(options, place, { lock, signal: AbortSignal.any([signal, lock.lost]) });
+      if (await downloadLocked(options, place, { lock, signal: AbortSignal.any([signal, lock.lost]) })) return;
     } catch (thrown) {
       if (!lock.lost.aborted) throw thrown;
     } finally {
@@ -171,7 +180,8 @@ interface Turn {
   readonly signal: AbortSignal;
 }
 
-async function downloadLocked(options: DownloadOptions, place: Place, { lock, signal }: Turn): Promise<void> {
+/** Downloads the model and puts it in its place; false when the lock was lost over it, and the place is another's to fill. */
+async function downloadLocked(options: DownloadOptions, place: Place, { lock, signal }: Turn): Promise<boolean> {
   const { target, unfinished, url, name } = place;
   const http = createModelHttp({ first: url, proxy: options.proxy, redirectAllow: options.redirectAllow ?? [] });
   const transfer: Transfer = { http, signal, stallMs: options.stallMs ?? STALL_MS, retry: { ...RETRY, ...options.retry }, folder: options.folder };
@@ -179,10 +189,10 @@ async function downloadLocked(options: DownloadOptions, place: Place, { lock, si
     await mkdir(unfinished, { recursive: true });
     await utimes(unfinished, new Date(), new Date());
     const model = await fetchModel({ url, name, sha256: options.sha256, unfinished, bytesMax: options.bytesMax ?? MODEL_BYTES_MAX, transfer, progress: new ProgressReport(options.onProgress) });
-    if (!(await lock.isHeld())) return;
-    await rm(target, { recursive: true, force: true });
-    await rename(model, target);
+    if (!(await lock.isHeld())) return false;
+    await replace(target, model, join(unfinished, 'replaced'));
     await rm(unfinished, { recursive: true, force: true });
+    return true;
   } catch (thrown) {
     if (isUseless(thrown)) await rm(unfinished, { recursive: true, force: true });
     throw thrown;
@@ -190,6 +200,13 @@ async function downloadLocked(options: DownloadOptions, place: Place, { lock, si
     await http.close();
     await removeIfEmpty(join(unfinished, 'incoming'), unfinished);
   }
+}
+
+/** Puts a model in its place. A damaged one is moved away, not emptied first: whoever has its files open reads on. */
+async function replace(target: string, model: string, aside: string): Promise<void> {
+  await rm(aside, { recursive: true, force: true });
+  if (await exists(target)) await rename(target, aside);
+  await rename(model, target);
 }
 
 /** Removes what a process left that was killed after the model was in its place. Of no importance: the folder may not even be writable. */

@@ -22,6 +22,8 @@ export interface FoundModel {
   readonly path: string;
   /** Of the main file and its weights; undefined: its weights cannot be told from it, or are not there. */
   readonly bytes: number | undefined;
+  /** It was downloaded and is no longer what it was: `obtainModel` downloads it again. */
+  readonly isDamaged: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export async function obtainModel(model: ResolvedModel, options: ObtainOptions):
 export async function findModel(model: ResolvedModel, dataDir: string): Promise<FoundModel | undefined> {
   if (isUrl(model.location)) return findDownloaded(downloadOf(model, dataDir));
   const path = await findFile(model).catch(() => undefined);
-  return path === undefined ? undefined : { path, bytes: await measure(path).catch(() => undefined) };
+  return path === undefined ? undefined : { path, bytes: await measure(path).catch(() => undefined), isDamaged: false };
 }
 
 function downloadOf({ location, sha256 }: ResolvedModel, dataDir: string): { readonly url: string; readonly sha256: string | undefined; readonly folder: string } {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { packagePath } from '../../common/package-root.js';
@@ -62,6 +62,19 @@ describe('eis models', () => {
     expect(table[2]).toMatch(/^mobilenet_v1 +no +~17 MB +\[-1,1\] +1024 +https:\/\/storage\.googleapis\.com\//);
     expect(table).toContain('resnet has no address: "eis models check resnet" says what to do.');
     expect(server.asked).toEqual([]);
+  });
+
+  it('says that a fetched model is damaged; check fetches it again, in sight', async () => {
+    const server = await serveTiny();
+    const { folder, run } = place([{ name: 'remote', model_url: `${server.url}/tiny` }]);
+    const cached = async (): Promise<unknown> => (JSON.parse((await run('--json')).stdout) as ListJson).models[0]?.['cached'];
+    expect((await run('check', 'remote')).code).toBe(0);
+    expect(await cached()).toBe('yes');
+    const models = join(folder, 'data', 'models');
+    truncateSync(join(models, readdirSync(models)[0] as string, 'shard1.bin'), 1);
+    expect(await cached()).toBe('damaged');
+    expect(await run('check', 'remote')).toMatchObject({ code: 0, stderr: expect.stringMatching(/remote: fetched\n$/) as string });
+    expect(await cached()).toBe('yes');
   });
 
   it('shows the mirror where known names come from it', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { findDownloaded, type DownloadProgress } from '../../../functions/models/download.js';
@@ -129,6 +129,47 @@ describe('downloadModel()', () => {
     expect(said.length).toBeLessThan(10);
   });
 
+  it('brings a model again whose files are no longer what was downloaded, and leaves whoever reads the old ones alone', async () => {
+    const path = await downloads.download({ sha256: sha256(MAIN) });
+    const shard = join(dirname(path), 'shard1.bin');
+    for (const damage of [
+      () => truncate(shard, 299),
+      () => rm(shard),
+      () => rename(shard, `${shard}.away`),
+      () => truncate(path, 20),
+      () => writeFile(path, '[]'),
+      () => rm(path),
+      () => writeFile(path, `${MAIN.toString()} `),
+    ]) {
+      await damage();
+      server.asked.length = 0;
+      expect(await findDownloaded({ ...downloads.options, sha256: sha256(MAIN) }), String(damage)).toMatchObject({ path, isDamaged: true });
+      const reader = await open(join(dirname(path), 'more', 'shard2.bin'));
+      expect(await Promise.all([downloads.download({ sha256: sha256(MAIN) }), downloads.download({ sha256: sha256(MAIN) })])).toEqual([path, path]);
+      expect(await readModel(path), String(damage)).toEqual(IN_PLACE);
+      expect(server.paths()).toEqual(['/m/model.json', '/m/shard1.bin', '/m/more/shard2.bin']);
+      expect(await reader.readFile()).toEqual(FILES['/m/more/shard2.bin']);
+      await reader.close();
+      expect(await readdir(downloads.folder)).toHaveLength(1);
+    }
+  });
+
+  it('leaves a damaged model where it is as long as there is no better one', async () => {
+    const path = await downloads.download();
+    await truncate(join(dirname(path), 'shard1.bin'), 10);
+    server.files['/m/shard1.bin'] = (_request, response) => response.writeHead(404).end();
+    await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD' });
+    expect(await findDownloaded(downloads.options)).toMatchObject({ path, isDamaged: true });
+  });
+
+  it('refuses a model that names no weights, before it is in place', async () => {
+    for (const weightsManifest of [[], [{ paths: [], weights: [] }]]) {
+      server.files['/m/model.json'] = modelJson({ ...MODEL, weightsManifest });
+      await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('names no weights') as string });
+      expect(await readdir(downloads.folder)).toEqual([]);
+    }
+  });
+
   it('stops when its caller does, for the reason given, and goes on the next time', async () => {
     const controller = new AbortController();
     server.files['/m/more/shard2.bin'] = inTurn(() => controller.abort(new Error('gone')), (request, response) => sendFile(request, response, { bytes: FILES['/m/more/shard2.bin']! }));
@@ -162,7 +203,7 @@ describe('findDownloaded()', () => {
     expect(await findDownloaded(downloads.options)).toBeUndefined();
     const path = await downloads.download();
     server.asked.length = 0;
-    expect(await findDownloaded(downloads.options)).toEqual({ path, bytes: MAIN.length + 508 });
+    expect(await findDownloaded(downloads.options)).toEqual({ path, bytes: MAIN.length + 508, isDamaged: false });
     expect(await findDownloaded({ ...downloads.options, sha256: sha256(MAIN) })).toBeUndefined();
     expect(server.asked).toEqual([]);
     expect((await stat(path)).size).toBe(MAIN.length);
