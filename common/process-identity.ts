@@ -22,7 +22,7 @@ export function hasEnded({ pid, host, startTicks }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return true;
   }
   const running = readProcess(pid);
   if (!running || startTicks === undefined) return false;

@@ -28,7 +28,7 @@ type Holder = ProcessIdentity & { readonly token: string };
 
 interface Sight {
   readonly token: string;
-  /** Undefined when the file cannot be read: it is being written, or its process ended while it was. */
+  /** Undefined when the file makes no sense: it is being written, or its process ended while it was, or it is junk. */
   readonly holder: Holder | undefined;
   readonly mtimeMs: number;
 }
@@ -121,12 +121,19 @@ async function create(path: string, token: string): Promise<boolean> {
   }
 }
 
+/** Whether a process can have written this. Another pid, or a token that is no part of a file's name, would be waited for for ever. */
+function isHolder(value: unknown): value is Holder {
+  const { pid, host, startTicks, token } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  const isProcess = Number.isInteger(pid) && (pid as number) > 0 && (pid as number) < 2 ** 31;
+  return isProcess && typeof host === 'string' && (startTicks === undefined || Number.isInteger(startTicks)) && typeof token === 'string' && /^[\w-]+$/.test(token);
+}
+
 /** What stands in a lock's place; undefined when nothing does. */
 async function look(path: string): Promise<Sight | undefined> {
   try {
     const [text, { mtimeMs, ino }] = [await readFile(path, 'utf8'), await stat(path)];
-    const holder = tryParseJson(text) as Partial<Holder> | null | undefined;
-    return typeof holder?.token === 'string' ? { token: holder.token, holder: holder as Holder, mtimeMs } : { token: `torn${ino}`, holder: undefined, mtimeMs };
+    const holder = tryParseJson(text);
+    return isHolder(holder) ? { token: holder.token, holder, mtimeMs } : { token: `torn${ino}`, holder: undefined, mtimeMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

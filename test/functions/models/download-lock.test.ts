@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promi
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { thisProcess } from '../../../common/process-identity.js';
 import type { DownloadProgress } from '../../../functions/models/download.js';
 import { Locker, type Lock } from '../../../functions/models/download-lock.js';
@@ -189,6 +189,25 @@ describe('Locker.tryLock()', () => {
     await writeFile(path, '{"pid":');
     await (await eventually(new Locker(TIMING))).release();
     expect(await readdir(join(path, '..'))).toEqual([]);
+  });
+
+  it('takes a lock of junk, or of a pid that no process of this host can have', async () => {
+    for (const junk of ['', 'null', '[1]', 'junk', JSON.stringify({ token: 'x' }), ...[0, -1, 1.5, 2 ** 40, '7', null].map((pid) => JSON.stringify({ ...thisProcess(), pid, token: 'x' })), JSON.stringify({ ...NOBODY, token: '../../x' })]) {
+      await writeFile(path, junk);
+      await (await eventually(new Locker({ heartbeatMs: 10, deadAfterMs: 20 }))).release();
+      expect(await readdir(join(path, '..')), junk).toEqual([]);
+    }
+  });
+
+  it("takes the lock of a process that ended although its pid is another user's now", async () => {
+    const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+      throw Object.assign(new Error(), { code: 'EPERM' });
+    });
+    onTestFinished(() => kill.mockRestore());
+    await writeFile(path, JSON.stringify({ ...thisProcess(), token: 'alive' }));
+    expect(await new Locker(TIMING).tryLock(path)).toBeUndefined();
+    await writeFile(path, JSON.stringify({ ...thisProcess(), startTicks: 1, token: 'dead' }));
+    expect(await new Locker(TIMING).tryLock(path)).toBeDefined();
   });
 
   it('lets its heart beat, and says when the lock was lost', async () => {
