@@ -109,7 +109,9 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
 function readMirror(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
   if (text === undefined) return undefined;
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return resolve(text);
-  return /^(https?|gs):$/.test(URL.canParse(text) ? new URL(text).protocol : '') ? text.replace(/\/+$/, '') : invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} is neither a folder nor an http://, https:// or gs:// URL.`);
+  if (/^[^/]*\/\/(?:[/?#]|$)/.test(text)) return invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} names no host, or no bucket. Write it whole: https://host/folder or gs://bucket/folder.`);
+  if (!URL.canParse(text) || !/^(https?|gs):$/.test(new URL(text).protocol)) return invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} is neither a folder nor an http://, https:// or gs:// URL.`);
+  return text.replace(/^([^?#]*?)\/+(?=$|[?#])/, '$1');
 }
 
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */

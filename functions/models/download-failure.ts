@@ -40,6 +40,12 @@ export function displayUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
+/** The same for what may be a path, or no URL at all although it was meant to be one. */
+export function displayAddress(place: string): string {
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(place)) return place;
+  return URL.canParse(place) ? displayUrl(new URL(place)) : place.replace(/[?#].*$/s, '').replace(/^([^/]*\/\/)[^/]*@/, '$1');
+}
+
 /** An answer that is not the file. */
 export function statusFailure(status: number, retryAfter: string | undefined): TransferFailure {
   const what = `its host answered ${status}`;

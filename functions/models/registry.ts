@@ -1,6 +1,7 @@
 /** Where a model of the configuration comes from, and what is known about it: its own `model_url`, or its name. */
 import type { ModelConfig, Preprocess } from '../../common/config.js';
 import { suggest } from '../../common/suggest.js';
+import { displayAddress } from './download-failure.js';
 import { findKnown, KNOWN_NAMES, type KnownModel } from './known-models.js';
 import { failModel } from './model.js';
 
@@ -70,9 +71,15 @@ function describePlace(place: string): Omit<Place, 'location'> {
 function locate(name: string, known: KnownModel, mirror: string | undefined): Place {
   const { source } = known;
   if (source.kind === 'package') return { from: 'builtin', location: source.path, absence: 'it belongs to the package. Install the package again.' };
-  if (mirror !== undefined) return { from: 'mirror', location: `${mirror.replace(/\/+$/, '')}/${name}/model.json`, absence: describeMirrorGap(name, known, mirror) };
+  if (mirror !== undefined) return { from: 'mirror', location: inMirror(mirror, `${name}/model.json`), absence: describeMirrorGap(name, known, mirror) };
   if (source.kind === 'url') return { from: 'url', location: source.url, absence: undefined };
   return failModel(name, describeRecipe(name, known, source.application));
+}
+
+/** A file of the mirror. The query of a URL, which may be a signature, stays behind the path. */
+function inMirror(mirror: string, path: string): string {
+  const [, folder = mirror, query = ''] = (isUrl(mirror) && /^([^?#]*)(\?[^#]*)?/.exec(mirror)) || [];
+  return `${folder.replace(/\/+$/, '')}/${path}${query}`;
 }
 
 // ── Words ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +113,7 @@ function conversion({ inputSize }: KnownModel, application: string, folder: stri
 
 function describeMirrorGap(name: string, known: KnownModel, mirror: string): string {
   const { source, title } = known;
-  const where = `EIS_MODEL_MIRROR is ${mirror}: its folder ${name} should hold the model.json of ${title} with the weight files beside it`;
+  const where = `EIS_MODEL_MIRROR is ${displayAddress(mirror)}: its folder ${name} should hold the model.json of ${title} with the weight files beside it`;
   if (source.kind === 'url') return `${where}, as they lie at ${source.url}.`;
   if (source.kind !== 'keras') return `${where}.`;
   if (isUrl(mirror)) return `${where}. Without EIS_MODEL_MIRROR, "eis models check ${name}" says how to make them.`;

@@ -20,6 +20,13 @@ describe('parseEnvironment()', () => {
     expect(environment.indexUrls('other')).toBeUndefined();
   });
 
+  it('takes a folder or a URL for the mirror of models, and refuses a URL without a host', () => {
+    const mirror = (text: string): string | undefined => parseEnvironment({ EIS_MODEL_MIRROR: text }).modelMirror;
+    expect(['/srv/models/', 'https://h/good//', 'http://h/good/?sig=a/', 'gs://bucket', 'gs://bucket/'].map(mirror)).toEqual(['/srv/models', 'https://h/good', 'http://h/good?sig=a/', 'gs://bucket', 'gs://bucket']);
+    for (const text of ['gs://', 'https://', 'http:///models', 'https://?sig=1']) expect(() => mirror(text), text).toThrow(/EIS_MODEL_MIRROR.*names no host, or no bucket/);
+    for (const text of ['ftp://h/models', 'http://h:99999']) expect(() => mirror(text), text).toThrow(/neither a folder nor an http/);
+  });
+
   it('sets every limit by its variable', () => {
     for (const name of Object.keys(DEFAULT_LIMITS) as (keyof typeof DEFAULT_LIMITS)[]) {
       expect(parseEnvironment({ [limitVariable(name)]: '7' }).limits).toEqual({ ...DEFAULT_LIMITS, [name]: 7 });

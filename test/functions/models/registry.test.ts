@@ -132,6 +132,16 @@ describe('a mirror of the known models', () => {
     await expect(loadModel(request({ name: 'vgg19' }), options)).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringMatching(/vgg19\/model\.json.*404.*EIS_MODEL_MIRROR/s) as string });
   });
 
+  it('keeps its query behind the path, and shows neither that nor its login', async () => {
+    for (const mirror of ['http://me:hidden@h/good?sig=hidden', 'http://me:hidden@h/good/?sig=hidden']) {
+      const { location, absence } = resolveModel(request({ name: 'mobilenet' }), { mirror });
+      expect(location).toBe('http://me:hidden@h/good/mobilenet/model.json?sig=hidden');
+      expect(absence).toMatch(/EIS_MODEL_MIRROR is http:\/\/h\/good\/?:/);
+      expect(absence).not.toContain('hidden');
+    }
+    expect(resolveModel(request({ name: 'mobilenet' }), { mirror: '/what?/models/' }).location).toBe('/what?/models/mobilenet/model.json');
+  });
+
   it('says where it looked and what should lie there', async () => {
     const mirror = tempFolder();
     await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(join(mirror, 'mobilenet', 'model.json'), 'EIS_MODEL_MIRROR', 'https://storage.googleapis.com/tfjs-models/savedmodel/mobilenet_v2_1.0_224/'));
