@@ -8,6 +8,7 @@ import { suggest } from '../common/suggest.js';
 import { normalise } from '../common/vector.js';
 import { chooseEngine } from '../functions/engines/choose-engine.js';
 import type { Engine } from '../functions/engines/engine.js';
+import { displayAddress } from '../functions/models/download-failure.js';
 import { KNOWN_NAMES } from '../functions/models/known-models.js';
 import { loadModel } from '../functions/models/load-model.js';
 import type { LoadedModel } from '../functions/models/model.js';
@@ -40,7 +41,7 @@ export async function checkModelCommand(subject: string, environment: Environmen
   const { dataDir, modelMirror: mirror } = environment;
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort(new Error('interrupted'));
-  process.once('SIGINT', interrupt);
+  process.on('SIGINT', interrupt); // not once: the spinner's exit hook ends the process when it finds no other listener
   try {
     await fetchWithProgress(resolveModel(request, { mirror }), { environment, signal: interrupted.signal });
   } catch (error) {
@@ -71,7 +72,7 @@ function requestOf(subject: string, environment: Environment, { engine, layer, p
 function atPlace(place: string, { workingDir }: Environment): Subject {
   const modelUrl = isUrl(place) ? place : resolve(workingDir, place);
   if (!isUrl(place) && !existsSync(modelUrl)) throw new EisError('EIS_SOURCE_UNREADABLE', { source: modelUrl, detail: 'there is no such file or folder. Name the model.json of a model, or its folder.' });
-  return { ...bare(basename(place)), modelUrl };
+  return { ...bare(basename(displayAddress(place))), modelUrl };
 }
 
 /** A word is a name before it is a file: `./word` is the file. */

@@ -2,6 +2,7 @@
 import ora from 'ora';
 import type { Environment } from '../common/environment.js';
 import type { DownloadProgress } from '../functions/models/download.js';
+import { displayAddress } from '../functions/models/download-failure.js';
 import { obtainModel, findModel } from '../functions/models/obtain-model.js';
 import { everyTenth } from '../functions/models/progress.js';
 import { isUrl, resolveModel, type ModelRequest, type ResolvedModel } from '../functions/models/registry.js';
@@ -70,7 +71,7 @@ function displayLines({ name, location }: ResolvedModel): ProgressDisplay {
 
 /** The host alone: what else a URL holds can be long, or a signature. */
 function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).host : url;
+  return URL.canParse(url) ? new URL(url).host : displayAddress(url);
 }
 
 function describeShare({ receivedBytes, totalBytes }: DownloadProgress): string {

@@ -2,7 +2,7 @@
 import type { Config, ModelConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { isEisError } from '../common/errors.js';
-import { displayUrl } from '../functions/models/download-failure.js';
+import { displayAddress } from '../functions/models/download-failure.js';
 import { findModel } from '../functions/models/obtain-model.js';
 import { findKnown, KNOWN_MODELS, KNOWN_NAMES } from '../functions/models/known-models.js';
 import { isUrl, resolveModel, type ResolvedModel } from '../functions/models/registry.js';
@@ -42,18 +42,13 @@ async function describeModel(config: ModelConfig, { dataDir, modelMirror }: Plac
   return {
     name: config.name,
     from: model?.from ?? null,
-    location: model ? withoutSecrets(model.location) : null,
+    location: model ? displayAddress(model.location) : null,
     cached: model === undefined || isUrl(model.location) ? (found ? (found.isDamaged ? 'damaged' : 'yes') : 'no') : found ? 'local' : 'missing',
     bytes: found?.bytes ?? publishedBytes ?? null,
     bytes_expected: found?.bytes === undefined && publishedBytes !== undefined,
     preprocess: config.preprocess ?? known?.preprocess ?? null,
     dim: config.layer === undefined ? (known?.dim ?? null) : null,
   };
-}
-
-/** A URL without what may let its reader in: people paste tables. */
-function withoutSecrets(location: string): string {
-  return isUrl(location) && URL.canParse(location) ? displayUrl(new URL(location)) : location;
 }
 
 /** Undefined: it has no address; `eis models check` says why. */

@@ -11,7 +11,7 @@ import { publicObjectUrl } from '../../common/cloud-storage.js';
 import type { ProxySettings } from '../../common/environment.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import { inspectCached } from './download-cached.js';
-import { TransferFailure, diskFailure, displayUrl } from './download-failure.js';
+import { TransferFailure, diskFailure, displayAddress, displayUrl } from './download-failure.js';
 import type { RetrySettings, Transfer } from './download-file.js';
 import { createModelHttp, decode } from './download-http.js';
 import { removeLeftovers } from './download-leftovers.js';
@@ -122,7 +122,7 @@ function placeOf({ url: text, sha256, folder }: ModelKey): Place {
 
 /** The https:// URL of the file itself. */
 function mainFileUrl(text: string): URL {
-  if (!URL.canParse(text)) throw new EisError('EIS_MODEL_DOWNLOAD', { url: text, detail: 'it is not a URL.' });
+  if (!URL.canParse(text)) throw new EisError('EIS_MODEL_DOWNLOAD', { url: displayAddress(text), detail: 'it is not a URL.' });
   const given = new URL(text);
   const url = given.protocol === 'gs:' ? new URL(publicObjectUrl(given.host, decode(given.pathname.slice(1)))) : given;
   if ((url.protocol !== 'https:' && url.protocol !== 'http:') || given.host === '') throw new EisError('EIS_MODEL_DOWNLOAD', { url: displayUrl(given), detail: 'models come from http://, https:// or gs:// URLs, or from paths.' });

@@ -1,3 +1,5 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -124,6 +126,35 @@ describe('eis models check', () => {
     expect(server.asked).toEqual(['/tiny/model.json', '/tiny/shard1.bin', '/tiny/more/shard2.bin']);
     const other = await run('check', `${url}/model.json?again`);
     expect(other.stderr).toMatch(/fetching it from 127\.0\.0\.1:\d+\n(.*\n)*.*: fetched\n$/);
+  });
+
+  it('shows neither the login nor the query of a URL that it fetches from', async () => {
+    const server = await serveTiny();
+    const { run } = place([{ name: 'builtin' }]);
+    const address = server.url.replace('http://', 'http://me:hidden@');
+    for (const url of [`${address}/tiny/model.json?signature=hidden`, `${address}?signature=hidden`, 'https://me:hidden@[broken/model.json?signature=hidden']) {
+      const { stdout, stderr } = await run('check', url);
+      expect(stdout + stderr).not.toContain('hidden');
+    }
+  });
+
+  it.runIf(spawnSync('script', ['--version']).status === 0).each(['on a terminal', 'through a pipe'])('is interrupted %s: it says so, and leaves no lock', async (where) => {
+    const server = await startFileServer({ '/tiny/model.json': JSON.stringify(TINY), '/tiny/shard1.bin': (_request, response) => void response.writeHead(200, { 'content-length': 300 }).write('some') });
+    onTestFinished(server.close);
+    const folder = tempFolder();
+    const env = { ...process.env, EIS_DATA_DIR: join(folder, 'data'), CI: '', TERM: 'xterm' };
+    const command = [process.execPath, packagePath('dist/cli.js'), 'models', 'check', `${server.url}/tiny`] as const;
+    const child = where === 'on a terminal' ? spawn('script', ['-qec', command.map((word) => `'${word}'`).join(' '), '/dev/null'], { env }) : spawn(command[0], command.slice(1), { env });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));
+    const exited = once(child, 'exit');
+    await expect.poll(() => server.asked, { timeout: 20_000 }).toContain('/tiny/shard1.bin');
+    if (where === 'on a terminal') child.stdin.write('\u0003');
+    else child.kill('SIGINT');
+    expect(await exited).toEqual([130, null]);
+    expect(output).toContain('interrupted; what was fetched is kept');
+    expect(readdirSync(join(folder, 'data', 'models')).map((name) => name.replace(/^[0-9a-f]+/, ''))).toEqual(['.part']);
   });
 
   it('takes the settings of a configured model, and known names beyond', async () => {
