@@ -34,7 +34,7 @@ export async function fetchModels(requests: readonly ModelRequest[], options: Fe
  */
 export async function fetchWithProgress(model: ResolvedModel, { environment: { dataDir, proxy }, signal }: FetchModelsOptions): Promise<string> {
   if (!isUrl(model.location) || (await findModel(model, dataDir))?.isDamaged === false) return obtainModel(model, { dataDir, proxy, signal });
-  const display = process.stderr.isTTY ? displayBar(model) : displayLines(model);
+  const display = process.stderr.isTTY && process.stderr.columns > 0 ? displayBar(model) : displayLines(model);
   try {
     const path = await obtainModel(model, { dataDir, proxy, signal, onProgress: display.update });
     display.end('fetched');

@@ -142,9 +142,10 @@ describe('eis models check', () => {
     const server = await startFileServer({ '/tiny/model.json': JSON.stringify(TINY), '/tiny/shard1.bin': (_request, response) => void response.writeHead(200, { 'content-length': 300 }).write('some') });
     onTestFinished(server.close);
     const folder = tempFolder();
-    const env = { ...process.env, EIS_DATA_DIR: join(folder, 'data'), CI: '', TERM: 'xterm' };
+    const env: NodeJS.ProcessEnv = { ...process.env, EIS_DATA_DIR: join(folder, 'data'), TERM: 'xterm' };
+    delete env['CI']; // where it is set there is no spinner
     const command = [process.execPath, packagePath('dist/cli.js'), 'models', 'check', `${server.url}/tiny`] as const;
-    const child = where === 'on a terminal' ? spawn('script', ['-qec', command.map((word) => `'${word}'`).join(' '), '/dev/null'], { env }) : spawn(command[0], command.slice(1), { env });
+    const child = where === 'on a terminal' ? spawn('script', ['-qec', `stty cols 80 rows 24; exec ${command.map((word) => `'${word}'`).join(' ')}`, '/dev/null'], { env }) : spawn(command[0], command.slice(1), { env });
     onTestFinished(() => void child.kill('SIGKILL'));
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));
