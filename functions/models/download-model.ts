@@ -14,6 +14,7 @@ import { TransferFailure } from './download-failure.js';
 import { fetchFile, type Transfer } from './download-file.js';
 import type { FileVersion } from './download-partial.js';
 import { fileBytes, folderBytes, type DownloadProgress, type ProgressReport } from './download-progress.js';
+import { MAIN, planWeights } from './download-plan.js';
 import { failModel } from './model.js';
 import { groupBytes, parseManifest, type WeightGroup } from './weights.js';
 
@@ -29,7 +30,6 @@ export interface ModelDownload {
   readonly progress: ProgressReport;
 }
 
-const MAIN = 'model.json';
 /** It is read into memory. */
 const MAIN_BYTES_MAX = 100 * 1024 ** 2;
 
@@ -42,7 +42,7 @@ const MAIN_BYTES_MAX = 100 * 1024 ** 2;
 export async function fetchModel(download: ModelDownload): Promise<string> {
   const { unfinished, progress } = download;
   const { bytes, version } = await fetchMain(download);
-  const groups = readGroups(bytes, download);
+  const groups = planWeights(bytes, download.name);
   const totalBytes = bytes.length + announcedBytes(groups);
   if (totalBytes > download.bytesMax) throw tooLarge(totalBytes, download.bytesMax);
   await discardOtherVersion(unfinished, bytes, version);
@@ -93,14 +93,6 @@ function freshPath(unfinished: string): string {
 
 function partialPath(unfinished: string, file: string): string {
   return join(unfinished, 'incoming', createHash('sha256').update(file).digest('hex').slice(0, 32));
-}
-
-function readGroups(bytes: Buffer, { name }: ModelDownload): WeightGroup[] {
-  const json = tryParseJson(bytes) as { weightsManifest?: unknown } | null | undefined;
-  if (json === undefined) failModel(name, 'what its host sent is not JSON. Does the URL name a TF.js model.json, or its folder?');
-  const groups = parseManifest(json?.weightsManifest, name);
-  if (groups.every(({ paths }) => paths.length === 0)) failModel(name, 'it names no weights: its list "weightsManifest" is empty. Convert the model again, with its weights.');
-  return groups;
 }
 
 /** Puts the fresh main file in its place; whatever belongs to another one goes. */

@@ -170,6 +170,26 @@ describe('downloadModel()', () => {
     }
   });
 
+  it('refuses weights that no folder can hold, before it asks for them', async () => {
+    for (const [paths, said] of [
+      [['a', 'a/b'], '"a/b", and "a" is a file of it too'],
+      [['a/b/c', 'a/b'], '"a/b/c", and "a/b" is a file'],
+      [['model.json/a'], '"model.json" is a file of it too'],
+      [[`${'é'.repeat(128)}.bin`], 'name has 260 bytes'],
+      [[`${'x'.repeat(256)}/a`], 'name has 256 bytes'],
+    ] as const) {
+      server.asked.length = 0;
+      server.files['/m/model.json'] = modelJson({ ...MODEL, weightsManifest: [{ paths, weights: [] }] });
+      await expect(downloads.download()).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining(said) as string });
+      expect(server.paths()).toEqual(['/m/model.json']);
+      expect(await readdir(downloads.folder)).toEqual([]);
+    }
+    const longest = 'x'.repeat(255);
+    server.files['/m/model.json'] = modelJson({ ...MODEL, weightsManifest: [{ ...MODEL.weightsManifest[0]!, paths: [longest, `ab/${longest}`, 'ab.bin'] }] });
+    Object.assign(server.files, { [`/m/${longest}`]: Buffer.alloc(300), [`/m/ab/${longest}`]: Buffer.alloc(200), '/m/ab.bin': Buffer.alloc(8) });
+    expect(Object.keys(await readModel(await downloads.download()))).toHaveLength(4);
+  });
+
   it('stops when its caller does, for the reason given, and goes on the next time', async () => {
     const controller = new AbortController();
     server.files['/m/more/shard2.bin'] = inTurn(() => controller.abort(new Error('gone')), (request, response) => sendFile(request, response, { bytes: FILES['/m/more/shard2.bin']! }));
