@@ -20,11 +20,14 @@ const LINE_INTERVAL_MS = 2_000;
 /**
  * Fetches what is not here yet of some models, one after the other; says nothing of what is.
  *
- * @throws EisError EIS_MODEL_FILE, before anything is fetched when a name has no address; EIS_MODEL_DOWNLOAD
+ * @throws EisError EIS_MODEL_FILE, before anything is fetched when a name has no address or a path leads nowhere;
+ *   EIS_MODEL_DOWNLOAD
  */
 export async function fetchModels(requests: readonly ModelRequest[], options: FetchModelsOptions): Promise<void> {
   const models = requests.map((request) => resolveModel(request, { mirror: options.environment.modelMirror }));
-  for (const model of models) await fetchWithProgress(model, options);
+  const isRemote = ({ location }: ResolvedModel): boolean => isUrl(location);
+  for (const model of models.filter((each) => !isRemote(each))) await obtainModel(model, options.environment);
+  for (const model of models.filter(isRemote)) await fetchWithProgress(model, options);
 }
 
 /**

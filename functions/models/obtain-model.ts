@@ -54,12 +54,12 @@ function downloadOf({ location, sha256 }: ResolvedModel, dataDir: string): { rea
 }
 
 /** The file of a path that names it or its folder. */
-async function findFile({ location, absence }: ResolvedModel): Promise<string> {
+async function findFile({ name, location, absence }: ResolvedModel): Promise<string> {
   refuseHdf5(location);
   const place = await stat(location).catch((cause: unknown) => failModel(location, absence ?? 'there is no such file or folder.', cause));
   if (!place.isDirectory()) return location;
   const path = join(location, 'model.json');
-  await stat(path).catch((cause: unknown) => failModel(path, 'there is no such file. A model folder holds a model.json and its weight files.', cause));
+  await stat(path).catch((cause: unknown) => failModel(path, `there is no such file. The folder of the model ${JSON.stringify(name)} should hold a model.json and its weight files.`, cause));
   return path;
 }
 

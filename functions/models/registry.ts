@@ -48,7 +48,7 @@ export function isUrl(place: string): boolean {
 export function resolveModel(request: ModelRequest, options: { readonly mirror?: string | undefined } = {}): ResolvedModel {
   const { name, modelUrl, sha256, layer, inputSize, preprocess } = request;
   if (modelUrl !== undefined) {
-    return { name, location: modelUrl, ...describePlace(modelUrl), sha256, layer, inputSize, preprocess, expected: undefined };
+    return { name, location: modelUrl, ...describePlace(name, modelUrl), sha256, layer, inputSize, preprocess, expected: undefined };
   }
   const known = findKnown(name) ?? failModel(name, describeUnknown(name));
   return {
@@ -64,8 +64,8 @@ export function resolveModel(request: ModelRequest, options: { readonly mirror?:
 
 type Place = Pick<ResolvedModel, 'from' | 'location' | 'absence'>;
 
-function describePlace(place: string): Omit<Place, 'location'> {
-  return isUrl(place) ? { from: 'url', absence: undefined } : { from: 'path', absence: 'there is no such file or folder. Correct "model_url" in config.json.' };
+function describePlace(name: string, place: string): Omit<Place, 'location'> {
+  return isUrl(place) ? { from: 'url', absence: undefined } : { from: 'path', absence: `there is no such file or folder. Correct the "model_url" of the model ${JSON.stringify(name)} in config.json.` };
 }
 
 function locate(name: string, known: KnownModel, mirror: string | undefined): Place {

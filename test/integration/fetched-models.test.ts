@@ -45,6 +45,16 @@ describe('npm start with models that are not here', () => {
     expect(existsSync(join(folder, 'data', 'start.lock'))).toBe(false);
   }, 60_000);
 
+  it('looks for models by path before it fetches any, and names the model that is not there', async () => {
+    const server = await startFileServer(served);
+    onTestFinished(server.close);
+    const folder = tempFolder();
+    const models = [{ name: 'remote', model_url: `${server.url}/models/resnet` }, { name: 'own', model_url: 'nowhere/model.json' }];
+    const error = (await startLocalStack({ folder, config: { models } }).catch((thrown: unknown) => thrown)) as Error;
+    expect(error.message).toMatch(/EIS_MODEL_FILE: .*nowhere\/model\.json.*"model_url" of the model "own"/);
+    expect(server.asked).toEqual([]);
+  }, 60_000);
+
   it('is interrupted in the middle of a download', async () => {
     const weights = served['/models/resnet/weights.bin'] as Buffer;
     const server = await startFileServer({ ...served, '/models/resnet/weights.bin': (_request, response) => void response.writeHead(200, { 'content-length': weights.length }).write(weights.subarray(0, 1000)) });
