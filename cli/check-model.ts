@@ -144,7 +144,7 @@ function describe({ file, format, input, preprocess, layer, version }: LoadedMod
       ...passedOver.map((reason) => ['', `passed over: ${reason}`] as const),
       ['version', version],
       ['speed', speed],
-      ['memory', `${Math.round(rssBytes / 1e6)} MB more in this process than before it was loaded, the engine included`],
+      ['memory', `${Math.round(rssBytes / 1e6)} MB more in this process than before it was loaded, the engine included; a function holds it in two threads`],
     ],
     terminalWidth(process.stdout),
   );
