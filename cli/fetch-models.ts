@@ -1,7 +1,7 @@
 /** Fetches the files of models, and shows how far it is: a bar on a terminal, else a line now and then. On stderr. */
 import ora from 'ora';
 import type { Environment } from '../common/environment.js';
-import type { DownloadProgress } from '../functions/models/download.js';
+import type { DownloadProgress, DownloadRetry } from '../functions/models/download.js';
 import { displayAddress } from '../functions/models/download-failure.js';
 import { obtainModel, findModel } from '../functions/models/obtain-model.js';
 import { everyTenth } from '../functions/models/progress.js';
@@ -39,7 +39,7 @@ export async function fetchWithProgress(model: ResolvedModel, { environment: { d
   if (!isUrl(model.location) || (await findModel(model, dataDir))?.isDamaged === false) return obtainModel(model, { dataDir, proxy, signal });
   const display = process.stderr.isTTY && process.stderr.columns > 0 ? displayBar(model) : displayLines(model);
   try {
-    const path = await obtainModel(model, { dataDir, proxy, signal, onProgress: display.update });
+    const path = await obtainModel(model, { dataDir, proxy, signal, onProgress: display.update, onRetry: display.retry });
     display.end('fetched');
     return path;
   } catch (error) {
@@ -50,6 +50,7 @@ export async function fetchWithProgress(model: ResolvedModel, { environment: { d
 
 interface ProgressDisplay {
   readonly update: (progress: DownloadProgress) => void;
+  readonly retry: (retry: DownloadRetry) => void;
   readonly end: (outcome: string) => void;
 }
 
@@ -57,7 +58,10 @@ function displayBar({ name, location }: ResolvedModel): ProgressDisplay {
   const spinner = ora({ text: `${name}: fetching it from ${hostOf(location)}`, stream: process.stderr, discardStdin: false }).start();
   return {
     update: (progress) => {
-      spinner.text = `${name} ${describeShare(progress)}`;
+      spinner.text = progress.isElsewhere ? `${name}: ${ELSEWHERE}, ${describeBytes(progress)}` : `${name} ${describeShare(progress)}`;
+    },
+    retry: (retry) => {
+      spinner.text = `${name}: ${describeRetry(retry)}`;
     },
     end: (outcome) => {
       if (outcome === 'fetched') spinner.succeed(`${name}: ${outcome}`);
@@ -69,7 +73,24 @@ function displayBar({ name, location }: ResolvedModel): ProgressDisplay {
 function displayLines({ name, location }: ResolvedModel): ProgressDisplay {
   const say = (text: string): void => console.error(`${name}: ${text}`);
   say(`fetching it from ${hostOf(location)}`);
-  return { update: everyTenth(({ receivedBytes, totalBytes }) => say(describeBytes(receivedBytes, totalBytes)), LINE_INTERVAL_MS), end: say };
+  const sayShare = everyTenth((progress) => say(describeBytes(progress)), LINE_INTERVAL_MS);
+  let wasElsewhere = false;
+  return {
+    update: (progress) => {
+      const { isElsewhere = false, totalBytes } = progress;
+      if (isElsewhere && !wasElsewhere) say(ELSEWHERE);
+      wasElsewhere = isElsewhere;
+      if (!isElsewhere || totalBytes !== undefined) sayShare(progress);
+    },
+    retry: (retry) => say(describeRetry(retry)),
+    end: say,
+  };
+}
+
+const ELSEWHERE = 'another process is fetching it';
+
+function describeRetry({ reason, attempt, attemptsMax }: DownloadRetry): string {
+  return `${reason}; trying again (${attempt} of ${attemptsMax})`;
 }
 
 /** The host alone: what else a URL holds can be long, or a signature. */
@@ -77,11 +98,12 @@ function hostOf(url: string): string {
   return URL.canParse(url) ? new URL(url).host : displayAddress(url);
 }
 
-function describeShare({ receivedBytes, totalBytes }: DownloadProgress): string {
-  return `${drawBar(totalBytes === undefined ? 0 : receivedBytes / totalBytes)} ${describeBytes(receivedBytes, totalBytes)}`;
+function describeShare(progress: DownloadProgress): string {
+  const { receivedBytes, totalBytes } = progress;
+  return `${drawBar(totalBytes === undefined ? 0 : receivedBytes / totalBytes)} ${describeBytes(progress)}`;
 }
 
-function describeBytes(receivedBytes: number, totalBytes: number | undefined): string {
+function describeBytes({ receivedBytes, totalBytes }: DownloadProgress): string {
   if (totalBytes === undefined) return formatBytes(receivedBytes);
   return `${Math.floor((100 * receivedBytes) / Math.max(1, totalBytes))} %, ${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
 }

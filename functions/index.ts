@@ -20,6 +20,7 @@ import { createFunctionMetrics } from './function-metrics.js';
 import { createImageDecoder } from './image.js';
 import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
+import type { DownloadRetry } from './models/download.js';
 import { everyTenth } from './models/progress.js';
 import { Slots, slotBounds } from './slots.js';
 
@@ -82,8 +83,9 @@ type Loaded = { readonly model: Embedder['model']; readonly pool: InferencePool 
 
 async function startEmbedder(config: ModelConfig, environment: Environment, { log, signal }: { readonly log: Log; readonly signal: AbortSignal }): Promise<Loaded> {
   const { dataDir, modelMirror, proxy } = environment;
-  const onProgress = everyTenth(({ receivedBytes, totalBytes }) => log.info({ receivedBytes, totalBytes }, 'fetching the model'), PROGRESS_INTERVAL_MS);
-  const model = await loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, signal });
+  const onProgress = everyTenth(({ receivedBytes, totalBytes, isElsewhere = false }) => log.info({ receivedBytes, totalBytes }, isElsewhere ? 'another process is fetching the model' : 'fetching the model'), PROGRESS_INTERVAL_MS);
+  const onRetry = (retry: DownloadRetry): void => log.warn(retry, 'fetching the model: trying again');
+  const model = await loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
   return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
 }
 

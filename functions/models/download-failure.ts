@@ -8,6 +8,8 @@ interface FailureOptions {
   readonly retryAfterMs?: number | undefined;
   /** What has come is of no use, or in the way. */
   readonly isUseless?: boolean;
+  /** It brought something, but too little for another such attempt to be one step further. */
+  readonly isSlow?: boolean;
   readonly cause?: unknown;
 }
 
@@ -16,12 +18,14 @@ export class TransferFailure extends Error {
   readonly isTransient: boolean;
   readonly retryAfterMs: number | undefined;
   readonly isUseless: boolean;
+  readonly isSlow: boolean;
 
-  constructor(readonly what: string, readonly advice: string, { isTransient = false, retryAfterMs, isUseless = false, cause }: FailureOptions = {}) {
+  constructor(readonly what: string, readonly advice: string, { isTransient = false, retryAfterMs, isUseless = false, isSlow = false, cause }: FailureOptions = {}) {
     super(what, { cause });
     this.isTransient = isTransient;
     this.retryAfterMs = retryAfterMs;
     this.isUseless = isUseless;
+    this.isSlow = isSlow;
   }
 
   /** @param attempts how many failed in a row, where more than one was made */
@@ -65,6 +69,10 @@ function readRetryAfterMs(text: string | undefined): number | undefined {
 
 export function stallFailure(stallMs: number): TransferFailure {
   return new TransferFailure(`its host sent nothing for ${stallMs / 1_000} s`, LATER, { isTransient: true });
+}
+
+export function slowFailure({ bytesPerSecondMin, windowMs }: { readonly bytesPerSecondMin: number; readonly windowMs: number }): TransferFailure {
+  return new TransferFailure(`its host sent less than ${bytesPerSecondMin / 1_000} kB/s over ${windowMs / 1_000} s`, `Check the network, or try again later. ${KEPT}`, { isTransient: true, isSlow: true });
 }
 
 export function brokenOff(cause?: unknown): TransferFailure {

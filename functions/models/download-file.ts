@@ -10,8 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { isEisError } from '../../common/errors.js';
 import { abandonResponse } from '../../common/read-bounded.js';
-import { TransferFailure, brokenOff, diskFailure, displayUrl, networkFailure, stallFailure, statusFailure } from './download-failure.js';
+import { TransferFailure, brokenOff, diskFailure, displayUrl, networkFailure, slowFailure, stallFailure, statusFailure } from './download-failure.js';
 import type { ModelHttp } from './download-http.js';
+import type { OnRetry } from './download-progress.js';
 import { PartialFile, continueVersion, readVersion, type FileVersion, type HeldPart } from './download-partial.js';
 
 export interface RetrySettings {
@@ -24,18 +25,30 @@ export interface RetrySettings {
   readonly retryAfterMaxMs: number;
 }
 
+/** The slowest that is waited for. */
+export interface SlowSettings {
+  readonly bytesPerSecondMin: number;
+  readonly windowMs: number;
+}
+
 /** How files are transferred. */
 export interface Transfer {
   readonly http: ModelHttp;
   readonly signal: AbortSignal;
   /** An attempt fails when nothing comes for this long. */
   readonly stallMs: number;
+  /** An attempt fails, too, when less than this comes in a window. */
+  readonly slow: SlowSettings;
+  /** Told before each further attempt. */
+  readonly onRetry?: OnRetry | undefined;
   readonly retry: RetrySettings;
   /** Where models are kept, to be named in errors. */
   readonly folder: string;
 }
 
 export interface FileRequest {
+  /** As the model names it. */
+  readonly file: string;
   readonly url: URL;
   /** Where it is put when it is whole. */
   readonly path: string;
@@ -71,7 +84,7 @@ export async function fetchFile(request: FileRequest, transfer: Transfer): Promi
     } catch (thrown) {
       const failure = toFailure(thrown, transfer);
       const bytes = await partial.size();
-      failures = bytes > furthest ? 1 : failures + 1;
+      failures = bytes > furthest && !failure.isSlow ? 1 : failures + 1; // slow ones bring something each, and would never be given up
       furthest = Math.max(furthest, bytes);
       if (!failure.isTransient || failures >= attemptsMax) throw failure.toError(displayUrl(request.url), failures);
       await pause(failure, failures, { request, transfer });
@@ -90,11 +103,13 @@ function toFailure(thrown: unknown, { signal, folder }: Transfer): TransferFailu
 
 /** Exponential, with jitter, so that those who failed together do not come again together. */
 async function pause(failure: TransferFailure, failures: number, { request, transfer }: { readonly request: FileRequest; readonly transfer: Transfer }): Promise<void> {
-  const { delayMs, delayMaxMs, retryAfterMaxMs } = transfer.retry;
+  const { attemptsMax, delayMs, delayMaxMs, retryAfterMaxMs } = transfer.retry;
   const asked = failure.retryAfterMs ?? 0;
   if (asked > retryAfterMaxMs) throw new TransferFailure(`${failure.what} and asks to be left alone for ${Math.ceil(asked / 1_000)} s`, 'Try again after that. What has come so far is kept.').toError(displayUrl(request.url));
   const backoff = Math.min(delayMaxMs, delayMs * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
-  await sleep(Math.max(asked, backoff), undefined, { signal: transfer.signal }).catch(() => {
+  const waitMs = Math.max(asked, backoff);
+  transfer.onRetry?.({ file: request.file, reason: failure.what, attempt: failures + 1, attemptsMax, waitMs });
+  await sleep(waitMs, undefined, { signal: transfer.signal }).catch(() => {
     throw transfer.signal.reason;
   });
 }
@@ -108,9 +123,18 @@ async function isAsHashed(partial: PartialFile, { md5 }: FileVersion): Promise<b
 
 // ── One attempt ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function attempt(request: FileRequest, partial: PartialFile, { http, signal, stallMs }: Transfer): Promise<FileVersion> {
+async function attempt(request: FileRequest, partial: PartialFile, { http, signal, stallMs, slow }: Transfer): Promise<FileVersion> {
   const stalled = new AbortController();
   const watchdog = setTimeout(() => stalled.abort(stallFailure(stallMs)), stallMs);
+  let windowBytes = 0;
+  const pacer = setInterval(() => {
+    if (windowBytes < (slow.bytesPerSecondMin * slow.windowMs) / 1_000) stalled.abort(slowFailure(slow));
+    windowBytes = 0;
+  }, slow.windowMs);
+  const onChunk = (bytes: number): void => {
+    windowBytes += bytes;
+    watchdog.refresh();
+  };
   const ask = async (headers: Readonly<Record<string, string>>): Promise<Dispatcher.ResponseData> => {
     const response = await http.open(request.url, { headers, signal: AbortSignal.any([signal, stalled.signal]) });
     response.body.on('error', () => undefined);
@@ -120,11 +144,12 @@ async function attempt(request: FileRequest, partial: PartialFile, { http, signa
   try {
     const held = await partial.read();
     if (held && held.bytes === held.version.bytes) return held.version;
-    return await receive(await askForRest(ask, held), { request, partial, onChunk: () => watchdog.refresh() });
+    return await receive(await askForRest(ask, held), { request, partial, onChunk });
   } catch (thrown) {
     throw stalled.signal.aborted ? stalled.signal.reason : thrown;
   } finally {
     clearTimeout(watchdog);
+    clearInterval(pacer);
   }
 }
 
@@ -159,7 +184,7 @@ function asWhole(response: Dispatcher.ResponseData): Answer {
 interface Reception {
   readonly request: FileRequest;
   readonly partial: PartialFile;
-  readonly onChunk: () => void;
+  readonly onChunk: (bytes: number) => void;
 }
 
 /** Writes an answer down, to the end of the file. */
@@ -176,7 +201,7 @@ async function receive({ response, version, offset }: Answer, { request, partial
       if (position + chunk.length > bytesMax) throw refuseSize(position + chunk.length);
       await writeAt(handle, chunk, position);
       position += chunk.length;
-      onChunk();
+      onChunk(chunk.length);
       onBytes(position);
     }
     if (position !== (version.bytes ?? position)) throw brokenOff();

@@ -60,7 +60,7 @@ export async function measureUnfinished(unfinished: string): Promise<DownloadPro
   const receivedBytes = (await folderBytes(join(unfinished, 'model'))) + (await folderBytes(join(unfinished, 'incoming')));
   const main = await readFile(join(unfinished, 'model', MAIN)).catch(() => undefined);
   const totalBytes = main && main.length + announcedBytes(parseManifest((tryParseJson(main) as { weightsManifest?: unknown } | undefined)?.weightsManifest, MAIN));
-  return { file: MAIN, receivedBytes: Math.min(receivedBytes, totalBytes ?? Infinity), totalBytes };
+  return { file: MAIN, receivedBytes: Math.min(receivedBytes, totalBytes ?? Infinity), totalBytes, isElsewhere: true };
 }
 
 function announcedBytes(groups: readonly WeightGroup[]): number {
@@ -78,7 +78,7 @@ async function fetchMain({ url, name, sha256, unfinished, bytesMax, transfer, pr
   const path = freshPath(unfinished);
   const mainBytesMax = Math.min(bytesMax, MAIN_BYTES_MAX);
   const version = await fetchFile(
-    { url, path, partial: partialPath(unfinished, MAIN), bytesMax: mainBytesMax, refuseSize: (bytes) => tooLarge(bytes, mainBytesMax), onBytes: (bytes) => progress.update(MAIN, bytes) },
+    { file: MAIN, url, path, partial: partialPath(unfinished, MAIN), bytesMax: mainBytesMax, refuseSize: (bytes) => tooLarge(bytes, mainBytesMax), onBytes: (bytes) => progress.update(MAIN, bytes) },
     transfer,
   );
   const bytes = await readFile(path);
@@ -133,7 +133,7 @@ async function fetchGroup(group: WeightGroup, model: string, { url, name, unfini
     if (sizes.has(path)) continue;
     const place = join(model, path);
     await fetchFile(
-      { url: weightUrl(url, path), path: place, partial: partialPath(unfinished, path), bytesMax: announced - here(), refuseSize: (bytes) => mismatch(here() + bytes), onBytes: (bytes) => progress.update(path, bytes) },
+      { file: path, url: weightUrl(url, path), path: place, partial: partialPath(unfinished, path), bytesMax: announced - here(), refuseSize: (bytes) => mismatch(here() + bytes), onBytes: (bytes) => progress.update(path, bytes) },
       transfer,
     );
     sizes.set(path, (await fileBytes(place)) ?? 0);

@@ -9,9 +9,24 @@ export interface DownloadProgress {
   readonly receivedBytes: number;
   /** Of the whole model, once known. */
   readonly totalBytes: number | undefined;
+  /** Another process fetches it, and this one waits. */
+  readonly isElsewhere?: boolean;
+}
+
+/** A file is about to be tried again. */
+export interface DownloadRetry {
+  /** As the model names it. */
+  readonly file: string;
+  /** Why the last attempt failed: a clause without a full stop. */
+  readonly reason: string;
+  /** The one to come, counted from 1 in a row of those that brought nothing. */
+  readonly attempt: number;
+  readonly attemptsMax: number;
+  readonly waitMs: number;
 }
 
 export type OnProgress = (progress: DownloadProgress) => void;
+export type OnRetry = (retry: DownloadRetry) => void;
 
 const INTERVAL_MS = 100;
 

@@ -12,15 +12,15 @@ import type { ProxySettings } from '../../common/environment.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import { inspectCached } from './download-cached.js';
 import { TransferFailure, diskFailure, displayAddress, displayUrl } from './download-failure.js';
-import type { RetrySettings, Transfer } from './download-file.js';
+import type { RetrySettings, SlowSettings, Transfer } from './download-file.js';
 import { createModelHttp, decode } from './download-http.js';
 import { removeLeftovers } from './download-leftovers.js';
 import { LOCK_TIMING, Locker, type Lock, type LockTiming } from './download-lock.js';
 import { fetchModel, measureUnfinished } from './download-model.js';
-import { ProgressReport, folderBytes, type DownloadProgress } from './download-progress.js';
+import { ProgressReport, folderBytes, type DownloadProgress, type DownloadRetry, type OnRetry } from './download-progress.js';
 import { refuseHdf5 } from './model.js';
 
-export type { DownloadProgress };
+export type { DownloadProgress, DownloadRetry };
 
 export interface DownloadOptions {
   /** http(s):// or gs://, of a model.json or its folder. Chosen by the operator, so any host will do. */
@@ -33,6 +33,8 @@ export interface DownloadOptions {
   readonly proxy?: ProxySettings | undefined;
   /** Told how far it is, at most ten times a second, and once more at the end. Not told of a model that is there already. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Told why a file is tried again, before it is. */
+  readonly onRetry?: OnRetry | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Of the whole model. */
   readonly bytesMax?: number;
@@ -40,6 +42,8 @@ export interface DownloadOptions {
   readonly timeoutMs?: number;
   /** For an attempt without a byte. */
   readonly stallMs?: number;
+  /** For an attempt that brings next to nothing. */
+  readonly slow?: SlowSettings;
   readonly retry?: Partial<RetrySettings>;
   /** CIDR ranges that redirects to other hosts may lead to although they are not public. */
   readonly redirectAllow?: readonly string[];
@@ -50,6 +54,7 @@ const MODEL_BYTES_MAX = 2 * 1024 ** 3;
 /** The largest model at 100 kB/s. What makes no progress is given up long before. */
 const DOWNLOAD_TIMEOUT_MS = 6 * 3_600_000;
 const STALL_MS = 30_000;
+const SLOW: SlowSettings = { bytesPerSecondMin: 1_000, windowMs: 60_000 };
 const RETRY: RetrySettings = { attemptsMax: 6, delayMs: 500, delayMaxMs: 30_000, retryAfterMaxMs: 300_000 };
 const POLL_MS = 250;
 
@@ -184,7 +189,7 @@ interface Turn {
 async function downloadLocked(options: DownloadOptions, place: Place, { lock, signal }: Turn): Promise<boolean> {
   const { target, unfinished, url, name } = place;
   const http = createModelHttp({ first: url, proxy: options.proxy, redirectAllow: options.redirectAllow ?? [] });
-  const transfer: Transfer = { http, signal, stallMs: options.stallMs ?? STALL_MS, retry: { ...RETRY, ...options.retry }, folder: options.folder };
+  const transfer: Transfer = { http, signal, stallMs: options.stallMs ?? STALL_MS, slow: options.slow ?? SLOW, onRetry: options.onRetry, retry: { ...RETRY, ...options.retry }, folder: options.folder };
   try {
     await mkdir(unfinished, { recursive: true });
     await utimes(unfinished, new Date(), new Date());

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { ProxySettings } from '../../common/environment.js';
 import { isEisError } from '../../common/errors.js';
 import { tryParseJson } from '../../common/read-bounded.js';
-import { downloadModel, findDownloaded, type DownloadProgress } from './download.js';
+import { downloadModel, findDownloaded, type DownloadProgress, type DownloadRetry } from './download.js';
 import { failModel, refuseHdf5 } from './model.js';
 import { isUrl, type ResolvedModel } from './registry.js';
 import { parseManifest } from './weights.js';
@@ -14,6 +14,8 @@ export interface ObtainOptions {
   readonly dataDir: string;
   readonly proxy?: ProxySettings | undefined;
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Told why a file is tried again, before it is. */
+  readonly onRetry?: ((retry: DownloadRetry) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,9 +35,9 @@ export interface FoundModel {
  */
 export async function obtainModel(model: ResolvedModel, options: ObtainOptions): Promise<string> {
   if (!isUrl(model.location)) return findFile(model);
-  const { proxy, onProgress, signal } = options;
+  const { proxy, onProgress, onRetry, signal } = options;
   try {
-    return await downloadModel({ ...downloadOf(model, options.dataDir), ...(proxy && { proxy }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
+    return await downloadModel({ ...downloadOf(model, options.dataDir), proxy, onProgress, onRetry, signal });
   } catch (error) {
     if (model.absence !== undefined && isEisError(error) && error.code === 'EIS_MODEL_DOWNLOAD' && !signal?.aborted) error.message += ` ${model.absence}`;
     throw error;

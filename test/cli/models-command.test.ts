@@ -158,6 +158,36 @@ describe('eis models check', () => {
     expect(readdirSync(join(folder, 'data', 'models')).map((name) => name.replace(/^[0-9a-f]+/, ''))).toEqual(['.part']);
   });
 
+  it('says why it tries again, and that another process is fetching', async () => {
+    const weights = seededWeights(TINY);
+    const waiting: (() => void)[] = [];
+    let isFirst = true;
+    const server = await startFileServer({
+      '/tiny/shard1.bin': weights.subarray(0, Math.ceil(weights.length / 2)),
+      '/tiny/more/shard2.bin': weights.subarray(Math.ceil(weights.length / 2)),
+      '/tiny/model.json': (_request, response) => {
+        if (isFirst) response.writeHead(503).end();
+        else waiting.push(() => response.end(JSON.stringify(TINY)));
+        isFirst = false;
+      },
+    });
+    onTestFinished(server.close);
+    const { folder, run } = place([{ name: 'builtin' }]);
+    const first = run('check', `${server.url}/tiny`);
+    await expect.poll(() => waiting, { timeout: 20_000 }).toHaveLength(1);
+    const second = spawn(process.execPath, [packagePath('dist/cli.js'), 'models', 'check', `${server.url}/tiny`], { env: { ...process.env, EIS_DATA_DIR: join(folder, 'data') }, stdio: ['ignore', 'ignore', 'pipe'] });
+    onTestFinished(() => void second.kill('SIGKILL'));
+    let said = '';
+    second.stderr.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
+    const ended = once(second, 'exit');
+    await expect.poll(() => said, { timeout: 20_000 }).toContain('tiny: another process is fetching it\n');
+    for (const answer of waiting) answer();
+    expect((await first).stderr).toContain('tiny: its host answered 503; trying again (2 of 6)\n');
+    expect(await ended).toEqual([0, null]);
+    expect(said).not.toContain('0.0 kB');
+    expect(said.match(/another process/g)).toHaveLength(1);
+  });
+
   it('takes the settings of a configured model, and known names beyond', async () => {
     const { folder, run } = place([{ name: 'own', model_url: 'tiny', preprocess: 'raw', layer: 'conv' }]);
     await writeModel(join(folder, 'tiny'), TINY);

@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createNetServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { DownloadOptions } from '../../../functions/models/download.js';
+import type { DownloadOptions, DownloadRetry } from '../../../functions/models/download.js';
 import { diskFailure, networkFailure } from '../../../functions/models/download-failure.js';
 import { digests, readModel, setUpDownloads, type Downloads } from '../support/model-downloads.js';
 import { inTurn, sendFile, startModelServer, tinyFiles, type ModelServer } from '../support/model-server.js';
@@ -68,6 +68,32 @@ describe('a download that fails', () => {
     server.files['/m/model.json'] = inTurn(answer(503), answer(500));
     expect(await messageOf()).toMatch(/answered 500, 3 times in a row\. Try again later/);
     expect(server.asked).toHaveLength(3);
+  });
+
+  it('tells of each further attempt why and which it is, before it waits', async () => {
+    const said: DownloadRetry[] = [];
+    server.files['/m/shard1.bin'] = inTurn(answer(503), answer(500, { 'retry-after': '0' }), (request, response) => sendFile(request, response, { bytes: FILES['/m/shard1.bin']! }));
+    expect(await readModel(await downloads.download({ onRetry: (retry) => said.push(retry) }))).toEqual(IN_PLACE);
+    const retry = { file: 'shard1.bin', attemptsMax: 3, waitMs: expect.any(Number) as number };
+    expect(said).toEqual([{ ...retry, reason: 'its host answered 503', attempt: 2 }, { ...retry, reason: 'its host answered 500', attempt: 3 }]);
+  });
+
+  it('gives up a host that sends next to nothing, after it went on a few times with what had come', async () => {
+    const shard = FILES['/m/shard1.bin']!;
+    const slowly: RequestListener = (request, response) => {
+      let position = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      const headers = { etag: '"one"', 'content-length': shard.length - position };
+      response.writeHead(position > 0 ? 206 : 200, position > 0 ? { ...headers, 'content-range': `bytes ${position}-${shard.length - 1}/${shard.length}` } : headers);
+      const timer = setInterval(() => response.write(shard.subarray(position, ++position)), 20);
+      response.on('close', () => clearInterval(timer));
+    };
+    server.files['/m/shard1.bin'] = slowly;
+    const slow = { bytesPerSecondMin: 1_000, windowMs: 200 };
+    expect(await messageOf({ slow })).toMatch(/sent less than 1 kB\/s over 0\.2 s, 3 times in a row\. .*is kept/);
+    const ranges = server.asked.filter(({ path }) => path === '/m/shard1.bin').map(({ range }) => range);
+    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=\d+-$/), expect.stringMatching(/^bytes=\d+-$/)]);
+    server.files['/m/shard1.bin'] = inTurn(slowly, (request, response) => sendFile(request, response, { bytes: shard, headers: { etag: '"one"' } }));
+    expect(await readModel(await downloads.download({ slow }))).toEqual(IN_PLACE);
   });
 
   it('does not wait for as long as a host may ask', async () => {
