@@ -86,7 +86,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     model: read('MODEL'),
     shard: readShard(read('SHARD'), invalid),
     mongodbUri: read('MONGODB_URI'),
-    amqpUrl: read('AMQP_URL'),
+    amqpUrl: readAmqpUrl(read('AMQP_URL'), invalid),
     bucket: read('BUCKET'),
     wrapperUrl: url('WRAPPER_URL'),
     modelMirror: readMirror(read('EIS_MODEL_MIRROR'), invalid),
@@ -112,6 +112,13 @@ function readMirror(text: string | undefined, invalid: (variable: string, detail
   if (/^[^/]*\/\/(?:[/?#]|$)/.test(text)) return invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} names no host, or no bucket. Write it whole: https://host/folder or gs://bucket/folder.`);
   if (!URL.canParse(text) || !/^(https?|gs):$/.test(new URL(text).protocol)) return invalid('EIS_MODEL_MIRROR', `${JSON.stringify(text)} is neither a folder nor an http://, https:// or gs:// URL.`);
   return text.replace(/^([^?#]*?)\/+(?=$|[?#])/, '$1');
+}
+
+/** What is wrong with it is said without it: it may hold a password. */
+function readAmqpUrl(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
+  if (text === undefined) return undefined;
+  const { protocol, hostname } = URL.canParse(text) ? new URL(text) : { protocol: '', hostname: '' };
+  return /^amqps?:$/.test(protocol) && hostname !== '' ? text : invalid('AMQP_URL', 'it is no amqp:// or amqps:// URL with a host, such as amqp://user:password@broker:5672/vhost (special characters of the password percent-encoded).');
 }
 
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */

@@ -36,6 +36,8 @@ export interface Limits {
   readonly workerEmbedsMax: number;
   /** Messages that the queue of one model holds; one more is refused. */
   readonly queueMessagesMax: number;
+  /** Time that the broker may take to confirm what is published, losses of the connection included. */
+  readonly publishTimeoutMs: number;
   /** Sources kept for one image in the store; the first ones stay. */
   readonly urlsPerImageMax: number;
   /** Characters of one source URL. */
@@ -66,6 +68,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   writeBatchWaitMs: 50,
   workerEmbedsMax: 4,
   queueMessagesMax: 1_000_000,
+  publishTimeoutMs: 10_000,
   urlsPerImageMax: 100,
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,

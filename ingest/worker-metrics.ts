@@ -28,14 +28,15 @@ export function createWorkerMetrics(metrics: Metrics, { model, queue }: { readon
   };
 }
 
+/** A queue that cannot be asked has no values; the other metrics stand. */
 function observeQueue(metrics: Metrics, { model, queue }: { readonly model: string; readonly queue: ImageQueue }): void {
   metrics.gauge('queue_depth', 'Messages in the queue, by state', ['state'], async function () {
-    const { ready, unacked, dead } = await queue.depth(model);
-    this.set({ state: 'ready' }, ready);
-    this.set({ state: 'unacked' }, unacked);
-    this.set({ state: 'dead' }, dead);
+    const depth = await queue.depth(model).catch(() => undefined);
+    this.reset();
+    for (const state of ['ready', 'unacked', 'dead'] as const) if (depth) this.set({ state }, depth[state]);
   });
   metrics.gauge('queue_oldest_age_seconds', 'Age of the foremost message that is not acknowledged', [], async function () {
-    this.set((await queue.depth(model)).oldestAgeMs / 1000);
+    const depth = await queue.depth(model).catch(() => undefined);
+    this.set(depth === undefined ? Number.NaN : depth.oldestAgeMs / 1000);
   });
 }

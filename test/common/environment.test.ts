@@ -40,6 +40,16 @@ describe('parseEnvironment()', () => {
     expect(() => parseEnvironment({ [variable]: value })).toThrow(expect.objectContaining({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining(variable) as string }));
   });
 
+  it.each(['broker:5672', 'http://eis:s3cret@broker', 'amqp://', 'amqp://eis:s3/cret@broker'])('refuses AMQP_URL=%s without saying the password', (url) => {
+    const refuse = (): unknown => parseEnvironment({ AMQP_URL: url });
+    expect(refuse).toThrow(/AMQP_URL: it is no amqp:\/\/ or amqps:\/\/ URL/);
+    expect(refuse).not.toThrow(/s3/);
+  });
+
+  it('takes an AMQP_URL as it is', () => {
+    expect(parseEnvironment({ AMQP_URL: 'amqps://eis:a%2Fb@broker/images?heartbeat=5' }).amqpUrl).toBe('amqps://eis:a%2Fb@broker/images?heartbeat=5');
+  });
+
   it('refuses index addresses that are none, and a shard without any', () => {
     expect(() => parseEnvironment({ INDEX_URLS_A: 'nonsense' }).indexUrls('a')).toThrow(/INDEX_URLS_A: "nonsense" is not an http/);
     expect(() => parseEnvironment({ INDEX_URLS_A: 'http://a;;http://b' }).indexUrls('a')).toThrow(/a shard has no address/);

@@ -7,8 +7,10 @@ import { EmbeddedQueue } from '../../../ingest/queue/embedded-queue.js';
 import { openQueue } from '../../../ingest/queue/open-queue.js';
 import { hasEnded, thisProcess } from '../../../common/process-identity.js';
 import { tempFolder } from '../../support/temp-folder.js';
+import { PublishError } from '../../../ingest/queue/queue.js';
 import { DELIVERY_MAX, MESSAGES_MAX, MODELS, describeQueue } from './queue-contract.js';
 
+const image = (i: number): { submission: string; source: string; acceptedAt: number } => ({ submission: 's', source: `https://example.com/${i}`, acceptedAt: 1 });
 const openEmbedded = (folder: string): EmbeddedQueue => new EmbeddedQueue({ folder, models: MODELS, deliveryMax: DELIVERY_MAX, messagesMax: MESSAGES_MAX, log: SILENT_LOG });
 
 describeQueue('embedded (LMDB)', () => {
@@ -16,16 +18,31 @@ describeQueue('embedded (LMDB)', () => {
   return { open: async () => openEmbedded(folder) };
 });
 
+describe('EmbeddedQueue', () => {
+  it('takes all messages of a call or none', async () => {
+    const queue = openEmbedded(tempFolder());
+    await queue.publish(Array.from({ length: MESSAGES_MAX - 1 }, (_, i) => image(i)));
+    const refused = await queue.publish([image(100), image(101)]).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(PublishError);
+    expect((refused as PublishError).confirmed).toEqual([]);
+    expect((await queue.depth('beta')).ready).toBe(MESSAGES_MAX - 1);
+    await queue.publish([image(100)]);
+    await queue.close();
+  });
+});
+
 describe('openQueue()', () => {
   it('opens the embedded queue where no AMQP_URL is set', async () => {
     const queue = await openQueue({ environment: parseEnvironment({ EIS_DATA_DIR: tempFolder() }), models: ['alpha'], log: SILENT_LOG });
-    expect(await queue.depth('alpha')).toMatchObject({ ready: 0 });
+    expect(queue).toBeInstanceOf(EmbeddedQueue);
     await queue.close();
   });
 
-  it('refuses an AMQP_URL, which this release cannot use', async () => {
-    const environment = parseEnvironment({ AMQP_URL: 'amqp://localhost' });
-    await expect(openQueue({ environment, models: [], log: SILENT_LOG })).rejects.toMatchObject({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining('AMQP_URL') as string });
+  it('says which broker did not answer in time, without its password', async () => {
+    const environment = parseEnvironment({ AMQP_URL: 'amqp://eis:s3cret@127.0.0.1:9/images' });
+    const failure = await openQueue({ environment, models: ['alpha'], log: SILENT_LOG, brokerWaitMs: 300 }).catch((error: unknown) => error as Error);
+    expect(failure).toMatchObject({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringMatching(/AMQP_URL: .*amqp:\/\/127\.0\.0\.1:9\/images .*ECONNREFUSED/) as string });
+    expect((failure as Error).message).not.toContain('s3cret');
   });
 });
 
@@ -59,7 +76,6 @@ describe('EmbeddedQueue and processes that are killed', () => {
     return { child, said, ended: new Promise((resolve) => child.once('exit', () => resolve())) };
   };
   const until = (condition: () => boolean): Promise<void> => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 15_000, interval: 10 });
-  const image = (i: number): { submission: string; source: string; acceptedAt: number } => ({ submission: 's', source: `https://example.com/${i}`, acceptedAt: 1 });
 
   it('delivers to others what a killed process held, uncounted', async () => {
     const folder = tempFolder();

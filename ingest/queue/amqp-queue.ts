@@ -1,0 +1,170 @@
+/**
+ * The queue over RabbitMQ, for many machines. How it is laid out and how attempts are counted stands in
+ * `amqp-topology.ts`. With several models, a message is published once, to the fan-out exchange; with one, straight
+ * into its queue, so that a backfill of one model reaches no other.
+ */
+import type { Channel } from 'amqplib';
+import { EisError, isEisError } from '../../common/errors.js';
+import type { Log } from '../../common/log.js';
+import type { ImageMessage } from '../../common/wire.js';
+import { AmqpConnection } from './amqp-connection.js';
+import { AmqpConsumer } from './amqp-consumer.js';
+import { AmqpDeadLetters } from './amqp-dead-letters.js';
+import { decodeMessage, encodeMessage } from './amqp-message.js';
+import { AmqpPublisher, type Fate } from './amqp-publisher.js';
+import { AmqpRejections } from './amqp-rejections.js';
+import { declareTopology, topologyNames, type TopologyNames } from './amqp-topology.js';
+import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadPage, type ImageQueue, type QueueDepth, type ReplayOptions } from './queue.js';
+
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Once a queue was full it takes messages again when a fifth of it is free. */
+const FULL_SHARE = 0.8;
+
+export interface AmqpQueueOptions {
+  readonly url: string;
+  /** The models whose queues get every message: one, or all that the system has. */
+  readonly models: readonly string[];
+  readonly deliveryMax: number;
+  /** Messages that wait in one model's queue at the most, give or take those that arrive at once. */
+  readonly messagesMax: number;
+  /** Time that the broker may take to confirm what is published, losses of the connection included. */
+  readonly publishTimeoutMs: number;
+  /** Begins the names of everything in the broker. */
+  readonly prefix?: string;
+  readonly log: Log;
+}
+
+export class AmqpQueue implements ImageQueue {
+  readonly #options: AmqpQueueOptions;
+  readonly #names: TopologyNames;
+  readonly #control: AmqpConnection;
+  readonly #publishing: AmqpConnection;
+  readonly #publisher: AmqpPublisher;
+  readonly #rejections: AmqpRejections;
+  readonly #consumers = new Set<AmqpConsumer>();
+
+  constructor(options: AmqpQueueOptions) {
+    const { url, log, deliveryMax, publishTimeoutMs } = options;
+    this.#options = options;
+    this.#names = topologyNames(options.prefix ?? 'eis');
+    this.#control = new AmqpConnection({ url, use: 'control', log });
+    this.#publishing = new AmqpConnection({ url, use: 'publishing', log });
+    this.#publisher = new AmqpPublisher({ connection: this.#publishing, declare: () => this.#declare(), timeoutMs: publishTimeoutMs });
+    this.#rejections = new AmqpRejections({ publisher: this.#publisher, names: this.#names, deliveryMax });
+  }
+
+  /**
+   * Waits for the broker and declares what is missing there.
+   *
+   * @throws EisError EIS_ENVIRONMENT_INVALID when none can be used within `timeoutMs`, and EIS_QUEUE_UNAVAILABLE when
+   *   it refuses what is declared
+   */
+  async ready(timeoutMs: number): Promise<void> {
+    await this.#control.ready(timeoutMs);
+    await this.#declare();
+  }
+
+  #declare(): Promise<void> {
+    const { prefix = 'eis', models, messagesMax, log } = this.#options;
+    return declareTopology({ prefix, models, messagesMax }, (work) => this.#control.withChannel(work), log);
+  }
+
+  async publish(messages: readonly ImageMessage[]): Promise<void> {
+    const { models } = this.#options;
+    const [only] = models;
+    const address = models.length === 1 && only !== undefined ? { exchange: '', routingKey: this.#names.workQueue(only) } : { exchange: this.#names.imagesExchange, routingKey: '' };
+    const fates = await this.#publisher.send(messages.map((message) => ({ ...address, content: encodeMessage(message) })));
+    if (fates.every((fate) => fate === 'confirmed')) return;
+    throw new PublishError(await this.#explain(fates), messages.filter((_, i) => fates[i] === 'confirmed'));
+  }
+
+  async #explain(fates: readonly Fate[]): Promise<EisError> {
+    if (fates.includes('refused')) return this.#explainRefusal().catch((error: unknown) => (isEisError(error) ? error : queueUnavailable(error)));
+    if (!fates.includes('unroutable')) return queueUnavailable(this.#publisher.difficulty);
+    await this.#declare().catch((error: unknown) => this.#options.log.error({ err: error }, 'the queues could not be declared'));
+    return queueUnavailable(new Error('The broker had no queue for them'));
+  }
+
+  /** The broker does not say which queue it was. */
+  async #explainRefusal(): Promise<EisError> {
+    const { models, messagesMax } = this.#options;
+    const counts = await this.#control.withChannel(async (channel) => {
+      const waiting: { model: string; messages: number }[] = [];
+      for (const model of models) waiting.push({ model, messages: (await channel.checkQueue(this.#names.workQueue(model))).messageCount });
+      return waiting.sort((a, b) => b.messages - a.messages);
+    });
+    const [fullest] = counts;
+    if (fullest && fullest.messages >= messagesMax * FULL_SHARE) return new EisError('EIS_QUEUE_FULL', { queue: fullest.model, messagesMax }, { retryAfterS: 5 });
+    const detail = `A queue that is bound to ${this.#names.imagesExchange} refused them, and it is none of ${models.join(', ')}: is it of a model that was removed? Then unbind it`;
+    return queueUnavailable(new Error(detail));
+  }
+
+  async consume(model: string, options: ConsumeOptions): Promise<Consumer> {
+    this.#requireModel(model);
+    const consumer = new AmqpConsumer({
+      ...options,
+      model,
+      queue: this.#names.workQueue(model),
+      connection: this.#control,
+      rejections: this.#rejections,
+      declare: () => this.#declare(),
+      log: this.#options.log,
+      onClose: (closed) => this.#consumers.delete(closed),
+    });
+    this.#consumers.add(consumer);
+    await consumer.start();
+    return consumer;
+  }
+
+  /** `unacked` are those of this process: the protocol does not tell of others'. So the foremost is this one's, or waits. */
+  async depth(model: string): Promise<QueueDepth> {
+    this.#requireModel(model);
+    const work = this.#names.workQueue(model);
+    return this.#control.withChannel(async (channel) => {
+      const { messageCount: ready } = await channel.checkQueue(work);
+      const { messageCount: dead } = await channel.checkQueue(this.#names.deadQueue(model));
+      const held = [...this.#consumers].filter((consumer) => consumer.model === model).flatMap((consumer) => consumer.held);
+      const bodies = held.length === 0 && ready > 0 ? await peek(channel, work) : held.map(({ content }) => content);
+      const accepted = bodies.flatMap((content) => decodeMessage(content)?.acceptedAt ?? []);
+      return { ready, unacked: held.length, dead, oldestAgeMs: accepted.length === 0 ? 0 : Math.max(0, Date.now() - Math.min(...accepted)) };
+    });
+  }
+
+  async dead(model: string, options: { readonly limit: number; readonly after?: string }): Promise<DeadPage> {
+    return this.#deadLetters(model).page(options);
+  }
+
+  async replay(model: string, options: ReplayOptions = {}): Promise<number> {
+    return this.#deadLetters(model).replay(options);
+  }
+
+  async drop(model: string): Promise<number> {
+    return this.#deadLetters(model).drop();
+  }
+
+  /** Returns what is held, waits for the confirms under way, and closes the connections; a broker that is gone is not waited for. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
+    await this.#publisher.close(CLOSE_TIMEOUT_MS);
+    await Promise.all([this.#control.close(), this.#publishing.close()]);
+  }
+
+  #deadLetters(model: string): AmqpDeadLetters {
+    this.#requireModel(model);
+    return new AmqpDeadLetters({ connection: this.#control, publisher: this.#publisher, deadQueue: this.#names.deadQueue(model), workQueue: this.#names.workQueue(model) });
+  }
+
+  #requireModel(model: string): void {
+    const { models } = this.#options;
+    if (!models.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
+  }
+}
+
+/** The body of the message at the head of a queue, which stays there. */
+async function peek(channel: Channel, queue: string): Promise<Buffer[]> {
+  const message = await channel.get(queue);
+  if (!message) return [];
+  channel.nack(message, false, true);
+  return [message.content];
+}
