@@ -57,12 +57,13 @@ export class AmqpQueue implements ImageQueue {
   /**
    * Waits for the broker and declares what is missing there.
    *
-   * @throws EisError EIS_ENVIRONMENT_INVALID when none can be used within `timeoutMs`, and EIS_QUEUE_UNAVAILABLE when
-   *   it refuses what is declared
+   * @throws EisError EIS_ENVIRONMENT_INVALID when none can be used within `timeoutMs`, or it refuses what is declared
    */
   async ready(timeoutMs: number): Promise<void> {
     await this.#control.ready(timeoutMs);
-    await this.#declare();
+    await this.#declare().catch(({ cause }: EisError) => {
+      throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'AMQP_URL', detail: `the broker does not take the queues that are declared: ${String(cause)}.` }, { cause });
+    });
   }
 
   #declare(): Promise<void> {

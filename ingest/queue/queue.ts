@@ -53,10 +53,11 @@ export interface Consumer {
   close(): Promise<void>;
 }
 
+/** A glimpse: what was given back an instant ago may not be counted yet. */
 export interface QueueDepth {
   /** Messages that wait. */
   readonly ready: number;
-  /** Messages in the hands of consumers. */
+  /** Messages in the hands of consumers; over RabbitMQ, which does not tell of others', in the hands of this process. */
   readonly unacked: number;
   /** Dead letters. */
   readonly dead: number;
@@ -90,6 +91,9 @@ export interface ImageQueue {
    * Puts messages into the queue of every model. Resolves when every queue holds them durably, so that they survive
    * whatever is killed.
    *
+   * A queue is full at its limit, or a few messages above it where many arrive at once. What is refused or unavailable may
+   * be in some of the queues all the same: to send it again is right, and harmless.
+   *
    * @throws PublishError naming the messages that every queue confirmed all the same
    */
   publish(messages: readonly ImageMessage[]): Promise<void>;
@@ -99,7 +103,10 @@ export interface ImageQueue {
 
   depth(model: string): Promise<QueueDepth>;
 
-  /** The dead letters of a model, the oldest first. */
+  /**
+   * The dead letters of a model, the oldest first. RabbitMQ lists the foremost 10,000, and shows none that somebody else
+   * lists or replays at the same moment.
+   */
   dead(model: string, options: { readonly limit: number; readonly after?: string }): Promise<DeadPage>;
 
   /** Puts the dead letters of a model back into its queue, as if they had never been delivered. Returns how many. */

@@ -27,7 +27,9 @@ const openAmqp = async (options: Partial<AmqpQueueOptions> = {}, waitMs = 10_000
 const onBroker = async <T>(work: (channel: Channel) => Promise<T>): Promise<T> => {
   const connection = await connect(broker.url);
   try {
-    return await work(await connection.createChannel());
+    const channel = await connection.createChannel();
+    channel.on('error', () => undefined);
+    return await work(channel);
   } finally {
     await connection.close();
   }
@@ -156,11 +158,13 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)('RabbitMQ', () => {
       await broker.ctl('eval', 'application:set_env(rabbit, consumer_timeout, 1800000), application:set_env(rabbit, channel_tick_interval, 60000).');
     });
 
-    it('goes on when its queue was deleted and nobody was left to hear it', async () => {
+    it('makes its queue again and goes on when that was deleted', async () => {
       const queue = await openAmqp();
       const { deliveries } = await collect(queue, 'alpha');
       await onBroker((channel) => channel.deleteQueue('eis.extract.alpha'));
-      await until(() => queue.publish([image(1)]).then(() => deliveries.length > 0, () => false));
+      await until(() => readyOf('alpha').then(() => true, () => false));
+      await queue.publish([image(1)]);
+      await until(() => deliveries.length === 1);
     });
 
     it('fails within its time when the broker takes no messages, goes on acknowledging, and publishes when it takes them again', async () => {
@@ -229,6 +233,12 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)('RabbitMQ', () => {
       const queue = await openAmqp({ messagesMax: MESSAGES_MAX + 1, log });
       expect(lines.join()).toContain('EIS_QUEUE_MESSAGES_MAX');
       await queue.publish([image(0)]);
+    });
+
+    it('says at the start what the broker does not take', async () => {
+      await expect(openAmqp({ url: `amqp://eis:s3cret@127.0.0.1:${broker.port}` }, 300)).rejects.toMatchObject({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringMatching(/^(?!.*s3cret).*ACCESS_REFUSED/) as string });
+      await onBroker((channel) => channel.assertQueue('eis.dead.gamma', { durable: false }));
+      await expect(openAmqp({ models: ['gamma'] })).rejects.toMatchObject({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining("inequivalent arg 'durable' for queue 'eis.dead.gamma'") as string });
     });
 
     it('puts what is no message of ours to the dead letters, and lists it', async () => {
