@@ -31,6 +31,7 @@ export class AmqpConnection {
   #model: Promise<RecoveringChannelModel> | undefined;
   #onUnblocked: () => void = () => undefined;
   #isBlocked = false;
+  #isClosed = false;
   #lastFailure: Error | undefined;
 
   constructor(options: AmqpConnectionOptions) {
@@ -92,11 +93,13 @@ export class AmqpConnection {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const model = await this.#model;
     if (model) await inTime(model.close(), CLOSE_TIMEOUT_MS).catch(() => undefined);
   }
 
-  #open(): Promise<RecoveringChannelModel> {
+  async #open(): Promise<RecoveringChannelModel> {
+    if (this.#isClosed) throw queueUnavailable(new Error('The queue is closed'));
     this.#model ??= this.#dial();
     return this.#model;
   }

@@ -84,7 +84,10 @@ export class AmqpConsumer implements Consumer {
 
   #attend(): void {
     this.#isCalled = true;
-    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+    this.#working ??= this.#work().finally(() => {
+      this.#working = undefined;
+      if (this.#isCalled) this.#attend(); // it was called after the last look
+    });
   }
 
   async #work(): Promise<void> {
@@ -94,12 +97,13 @@ export class AmqpConsumer implements Consumer {
         await this.#step().finally(() => this.#onAttempt());
         failures = 0;
       } catch (error) {
-        if (this.#wanted === 'closed') return;
+        if (this.#wanted === 'closed') break;
         this.#complain(error);
         this.#isCalled = true;
         await wait(backoffMs(AMQP_BACKOFF, ++failures), this.#closing.signal).catch(() => undefined);
       }
     }
+    if (this.#wanted === 'closed') this.#isCalled = false;
   }
 
   async #step(): Promise<void> {

@@ -37,6 +37,7 @@ export class AmqpPublisher {
   readonly #pending = new Map<string, Pending>();
   #channel: ConfirmChannel | undefined;
   #isOpening = false;
+  #isClosed = false;
   #lastFailure: unknown;
 
   constructor(options: AmqpPublisherOptions) {
@@ -47,6 +48,7 @@ export class AmqpPublisher {
   /** Why messages were not confirmed in time, as far as is known. */
   get difficulty(): Error {
     const { connection, timeoutMs } = this.#options;
+    if (this.#isClosed) return new Error('The queue is closed');
     if (connection.isBlocked) return new Error('The broker takes no messages, being short of disk or memory');
     const failure = connection.lastFailure ?? (this.#channel ? undefined : this.#lastFailure);
     return failure instanceof Error ? failure : new Error(`The broker did not confirm within ${timeoutMs} ms`);
@@ -54,6 +56,7 @@ export class AmqpPublisher {
 
   /** Sends messages in their order, and says what became of each. Never throws. */
   async send(messages: readonly Outgoing[]): Promise<Fate[]> {
+    if (this.#isClosed) return messages.map(() => 'unconfirmed');
     const ids = messages.map(() => randomUUID());
     const fates = messages.map((outgoing, i) => new Promise<Fate>((resolve) => {
       this.#pending.set(ids[i] as string, { outgoing, settle: resolve, isSent: false, isReturned: false });
@@ -63,8 +66,9 @@ export class AmqpPublisher {
     return Promise.all(fates).finally(() => clearTimeout(deadline));
   }
 
-  /** Waits for the messages under way, but not longer than this, and gives up the rest. */
+  /** Takes no more; waits for the messages under way, but not longer than this, and gives up the rest. */
   async close(timeoutMs: number): Promise<void> {
+    this.#isClosed = true;
     for (const end = Date.now() + timeoutMs; this.#pending.size > 0 && Date.now() < end; ) await sleep(10);
     for (const id of [...this.#pending.keys()]) this.#settle(id, 'unconfirmed');
   }

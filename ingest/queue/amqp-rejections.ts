@@ -76,12 +76,14 @@ export class AmqpRejections {
   }
 
   #remember(raw: Message, failures: number): void {
+    if (idOf(raw) === '') return;
     const [eldest] = this.#remembered.keys();
     if (this.#remembered.size >= REMEMBERED_MAX && eldest !== undefined) this.#remembered.delete(eldest);
     this.#remembered.set(idOf(raw), failures);
   }
 }
 
+/** '' for a message that something else published without an id. */
 function idOf({ properties }: Message): string {
-  return String(properties.messageId);
+  return String(properties.messageId ?? '');
 }

@@ -109,6 +109,15 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)('RabbitMQ', () => {
       expect(await queue.depth('alpha')).toMatchObject({ ready: 0, dead: 0 });
     });
 
+    it('finishes what it publishes before it closes', async () => {
+      const queue = await openAmqp();
+      const publishing = queue.publish(images(0, 49));
+      await queue.close();
+      await publishing;
+      expect(await readyOf('beta')).toBe(50);
+      await expect(queue.publish([image(50)])).rejects.toMatchObject({ failure: { code: 'EIS_QUEUE_UNAVAILABLE' } });
+    });
+
     it('stays paused over a cut', async () => {
       const queue = await openAmqp({ url: proxyUrl() });
       const { deliveries, consumer } = await collect(queue, 'alpha');
