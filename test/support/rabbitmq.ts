@@ -35,7 +35,10 @@ export class Broker {
     const broker = new Broker(await freePorts(3));
     broker.#prepareFolder();
     broker.#epmd = spawn('epmd', ['-address', '127.0.0.1', '-port', String(broker.#ports[1])], { stdio: 'ignore' });
-    await broker.restart();
+    await broker.restart().catch(async (error: unknown) => {
+      await broker.stop();
+      throw error;
+    });
     return broker;
   }
 
@@ -71,7 +74,7 @@ export class Broker {
   /** As a power cut would end it. */
   async kill(): Promise<void> {
     const node = this.#node;
-    if (!node || node.exitCode !== null || node.signalCode !== null) return;
+    if (node?.pid === undefined || node.exitCode !== null || node.signalCode !== null) return;
     const ended = once(node, 'exit');
     node.kill('SIGKILL');
     await ended;
