@@ -210,7 +210,7 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)('RabbitMQ', () => {
     });
 
     it('counts rejections of a full queue all the same', async () => {
-      const queue = await openAmqp();
+      const queue = await openAmqp({ models: ['alpha'] }); // the other's queue would be full first
       await queue.publish([image(0)]);
       const { deliveries, consumer } = await collect(queue, 'alpha', 1);
       await until(() => deliveries.length === 1);
