@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Whole systems, which take longest: begun first, so that none is left to run alone in the end. */
-const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/'];
+const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/', '/test/ingest/queue/amqp'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
