@@ -3,6 +3,7 @@
  * `amqp-topology.ts`. With several models, a message is published once, to the fan-out exchange; with one, straight
  * into its queue, so that a backfill of one model reaches no other.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from 'amqplib';
 import { EisError, isEisError } from '../../common/errors.js';
 import type { Log } from '../../common/log.js';
@@ -20,6 +21,10 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Once a queue was full it takes messages again when a fifth of it is free. */
 const FULL_SHARE = 0.8;
+
+/** A quorum queue that has no leader yet, after a broker's restart, refuses as a full one does. Sent again, it may come twice: outcomes are idempotent. */
+const REFUSAL_PATIENCE_MS = 3_000;
+const REFUSAL_WAIT_MS = 300;
 
 export interface AmqpQueueOptions {
   readonly url: string;
@@ -75,9 +80,17 @@ export class AmqpQueue implements ImageQueue {
     const { models } = this.#options;
     const [only] = models;
     const address = models.length === 1 && only !== undefined ? { exchange: '', routingKey: this.#names.workQueue(only) } : { exchange: this.#names.imagesExchange, routingKey: '' };
-    const fates = await this.#publisher.send(messages.map((message) => ({ ...address, content: encodeMessage(message) })));
-    if (fates.every((fate) => fate === 'confirmed')) return;
-    throw new PublishError(await this.#explain(fates), messages.filter((_, i) => fates[i] === 'confirmed'));
+    const confirmed: ImageMessage[] = [];
+    let left = messages;
+    for (const startedAt = Date.now(); left.length > 0; await sleep(REFUSAL_WAIT_MS)) {
+      const fates = await this.#publisher.send(left.map((message) => ({ ...address, content: encodeMessage(message) })));
+      confirmed.push(...left.filter((_, i) => fates[i] === 'confirmed'));
+      left = left.filter((_, i) => fates[i] !== 'confirmed');
+      if (left.length === 0) return;
+      const failure = await this.#explain(fates);
+      const mayPass = fates.includes('refused') && failure.code !== 'EIS_QUEUE_FULL' && Date.now() - startedAt < REFUSAL_PATIENCE_MS;
+      if (!mayPass) throw new PublishError(failure, confirmed);
+    }
   }
 
   async #explain(fates: readonly Fate[]): Promise<EisError> {

@@ -52,7 +52,7 @@ describe.skipIf(reason !== undefined)(`an ingest during which every process is k
   it('stores every image once and gives every source exactly one outcome', async () => {
     let isRunning = true;
     const ingesting = runCli(['ingest', images, '--gateway', stack.url, '--json']).finally(() => (isRunning = false));
-    await sleep(600);
+    await expect.poll(async () => ((await (await fetch(`${stack.url}/images?limit=1`)).json()) as LedgerAnswer).entries.length, { timeout: 20_000, interval: 25 }).toBe(1); // it has begun: the command has seen the gateway
     const killed: string[] = [];
     for (const victim of VICTIMS) {
       if (!isRunning) break;
