@@ -5,8 +5,7 @@ import { loadConfig, type EngineChoice, type Preprocess } from '../common/config
 import type { Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { suggest } from '../common/suggest.js';
-import { normalise } from '../common/vector.js';
-import { chooseEngine } from '../functions/engines/choose-engine.js';
+import { chooseEngine, probePixels } from '../functions/engines/choose-engine.js';
 import type { Engine } from '../functions/engines/engine.js';
 import { displayAddress } from '../functions/models/download-failure.js';
 import { KNOWN_NAMES } from '../functions/models/known-models.js';
@@ -103,12 +102,11 @@ interface Measured {
   readonly rssBytes: number;
 }
 
-/** Preprocessing and inference, one image at a time. @throws EisError EIS_VECTOR_INVALID when the output has no direction */
+/** Preprocessing and inference, one image at a time. */
 async function measure(engine: Engine, model: LoadedModel): Promise<Pick<Measured, 'runs' | 'imageMs'>> {
-  const { height, width } = model.input;
-  const pixels = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
+  const pixels = probePixels(model.input);
   const embed = async (): Promise<Float32Array> => engine.embed(toNumbers(pixels, model.input, model.preprocess));
-  for (let i = 0; i < WARM_UP_RUNS; i++) normalise(await embed());
+  for (let i = 0; i < WARM_UP_RUNS; i++) await embed();
   const times: number[] = [];
   const startedAt = performance.now();
   while (times.length < RUNS_MIN || (times.length < RUNS_MAX && performance.now() - startedAt < RUNS_MS)) {

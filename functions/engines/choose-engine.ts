@@ -1,7 +1,7 @@
 /** Picks the engine that runs a model: the one that was asked for, or the fastest that works here. */
 import type { EngineChoice } from '../../common/config.js';
 import { EisError, isEisError } from '../../common/errors.js';
-import { failModel, type LoadedModel } from '../models/model.js';
+import { failModel, type InputShape, type LoadedModel } from '../models/model.js';
 import { preprocess } from '../models/preprocess.js';
 import type { Engine, EngineFactory } from './engine.js';
 import { tfjsNode } from './tfjs-node.js';
@@ -52,11 +52,14 @@ async function create(factory: EngineFactory, model: LoadedModel): Promise<Engin
   }
 }
 
+/** Pixels of many colours, RGB, of the size of a model's input: what a model is tried with where there is no image. */
+export function probePixels({ height, width }: InputShape): Uint8Array {
+  return Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
+}
+
 /** Embeds an image of many colours. A network that gives no number for it, or nothing but zeros, gives none for photos. */
 async function probe(engine: Engine, model: LoadedModel): Promise<void> {
-  const { height, width } = model.input;
-  const pixels = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
-  const embedding = await engine.embed(preprocess(pixels, model.input, model.preprocess)).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
+  const embedding = await engine.embed(preprocess(probePixels(model.input), model.input, model.preprocess)).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
   const norm = Math.hypot(...embedding);
   if (!(Number.isFinite(norm) && norm > 0)) failModel(model.file, `its layer ${model.layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
 }

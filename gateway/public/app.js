@@ -3,31 +3,21 @@ import { createAdder } from './adder.js';
 import * as api from './api.js';
 import { createCropper } from './cropper.js';
 import { closeFromOutside } from './dialogs.js';
-import * as regions from './region.js';
+import { ofFile, ofPicture, ofUrl, readAddress, toInput, toParameters } from './query.js';
 import { createResults } from './results.js';
 import { filesOf, isAddress, linesOf, textOf } from './transfer.js';
 import { createViewer } from './viewer.js';
 import { addressOf, count, describeAnswer, describeMissing, describeTimings, nameOf } from './words.js';
 
 /** @typedef {import('./api.js').Picture} Picture */
-/**
- * What is searched for.
- *
- * @typedef {object} Query
- * @property {File} [file]
- * @property {string} [url]
- * @property {string} [id] of an image of the index; of a file too, once it is known to be in the index
- * @property {string | undefined} [image] where the image can be seen
- * @property {string} name
- */
-/** A search, whole. @typedef {{ query: Query, region: regions.Region | undefined, model: string, top: string }} Asked */
+/** @typedef {import('./query.js').Query} Query */
+/** @typedef {import('./query.js').Asked} Asked */
 /** What an entry of the history stands for. @typedef {Asked | { browsed: Picture[] }} Entry */
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
 const page = Object.fromEntries(['form', 'file', 'camera', 'url', 'model', 'model-choice', 'top', 'query', 'query-name', 'browse', 'add', 'invitation', 'index', 'asking', 'status', 'timings', 'warning', 'error', 'results-title'].map((id) => [id, byId(id)]));
 const NAME = document.title;
-const TOP = page.top.value;
 const BROWSED = 24;
 /** As in style.css: where the results would lie far below what else can be asked. */
 const NARROW = window.matchMedia('(max-width: 48rem)');
@@ -67,18 +57,7 @@ const adder = createAdder({
 
 // ── Searching ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** @param {File} file @returns {Query} */
-const ofFile = (file) => ({ file, image: URL.createObjectURL(file), name: file.name || 'the pasted image' });
-/** @param {Picture} picture @returns {Query} */
-const ofPicture = ({ id, url, urls }) => ({ id, image: url, name: nameOf(urls[0] ?? url, id) });
-
-/** An image by its address; one of our own, dragged from the results perhaps, by its id. @param {string} url @returns {Query} */
-function ofUrl(url) {
-  const [, id] = (url.startsWith(`${window.location.origin}/`) && /\/images\/([0-9a-f]{64})$/.exec(url)) || [];
-  return id ? { id, image: `images/${id}`, name: id.slice(0, 8) } : { url, image: addressOf(url), name: nameOf(url, 'the image at this address') };
-}
-
-/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: regions.Region | undefined, focuses?: boolean }} [options] */
+/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: import('./region.js').Region | undefined, focuses?: boolean }} [options] */
 function ask(query, { region, focuses = false } = {}) {
   return search({ query, region, model: page.model.value, top: page.top.value }, { focuses });
 }
@@ -106,12 +85,6 @@ async function search(next, { focuses = false, records = true } = {}) {
   } catch (error) {
     if (!signal.aborted) showError(/** @type {Error} */ (error).message);
   }
-}
-
-/** @param {Query} query */
-function toInput({ file, url, id }) {
-  if (file) return { blob: file };
-  return id ? { id } : { url: url ?? '' };
 }
 
 /** Takes over what an answer says about the image: where it can be seen, and under which id it is in the index. @param {Asked} of @param {api.Searched} searched @param {boolean} [isIndexed] */
@@ -269,28 +242,10 @@ function record(of, how) {
   window.history[how]({ entry }, '', text === '' ? window.location.pathname : `?${text}`);
 }
 
-/** @param {Asked} asked */
-function toParameters({ query: { id, url }, region, model, top }) {
-  return new URLSearchParams({
-    ...(id ? { id } : url ? { url } : {}),
-    ...(region && (id || url) ? { region: regions.format(region) } : {}),
-    ...(model && { model }),
-    ...(top !== TOP && { top }),
-  }).toString();
-}
-
-/** What the address says: how to search, and perhaps for what. */
-function readAddress() {
-  const parameters = new URLSearchParams(window.location.search);
-  const [id, url, model = '', top = ''] = ['id', 'url', 'model', 'top'].map((name) => parameters.get(name) ?? '');
-  const query = id ? { id, name: id.slice(0, 8) } : url ? ofUrl(url) : undefined;
-  return { query, region: regions.parse(parameters.get('region')), model, top: /^\d{1,4}$/.test(top) ? top : TOP };
-}
-
 /** Shows what the entry of the history that one has come to stands for. */
 function follow() {
   viewer.dismiss();
-  const entry = visited.get(window.history.state?.entry) ?? readAddress();
+  const entry = visited.get(window.history.state?.entry) ?? readAddress(window.location);
   if ('browsed' in entry) return showBrowsed(entry.browsed);
   const { query, ...rest } = entry;
   choose(page.top, rest.top);
