@@ -1,29 +1,18 @@
 #!/usr/bin/env node
-/** The `eis` command. */
+/** The `eis` command. What a command needs is loaded when it is called: TensorFlow alone takes longer than most of them. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { checkModelCommand, type CheckModelOptions } from './cli/check-model.js';
-import { ingestCommand, type IngestCommandOptions } from './cli/ingest-command.js';
-import { modelsCommand } from './cli/models-command.js';
-import { searchCommand, type SearchCommandOptions } from './cli/search-command.js';
+import type { CheckModelOptions } from './cli/check-model.js';
+import type { IngestCommandOptions } from './cli/ingest-command.js';
+import { addOperatingCommands } from './cli/operating-commands.js';
+import { parseSubmission, parseUrl } from './cli/parse-options.js';
+import type { SearchCommandOptions } from './cli/search-command.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
 import { loadConfig, readEnvironment } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { runMain } from './common/lifecycle.js';
 import { packageVersion } from './common/package-root.js';
 import { suggest } from './common/suggest.js';
-import { SUBMISSION_ID } from './common/wire.js';
-import { explainFailure, start } from './start.js';
-
-function parseUrl(text: string): string {
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) throw new InvalidArgumentError('It must be an http:// or https:// URL.');
-  return text.replace(/\/+$/, '');
-}
-
-function parseSubmission(text: string): string {
-  if (!SUBMISSION_ID.test(text)) throw new InvalidArgumentError('It must be 1 to 64 letters, digits, _ or -.');
-  return text;
-}
 
 function parseInputSize(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 8 || Number(text) > 2048) throw new InvalidArgumentError('It must be a whole number from 8 to 2048.');
@@ -46,6 +35,7 @@ function buildProgram(): Command {
     .description('start the whole system on this machine')
     .option('--images <dir>', 'ingest the images of a folder once it runs')
     .action(async (options: { images?: string }) => {
+      const { start, explainFailure } = await import('./start.js');
       await start(options).catch((error: unknown) => Promise.reject(explainFailure(error)));
     });
 
@@ -58,6 +48,7 @@ function buildProgram(): Command {
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (sources: string[], options: IngestCommandOptions) => {
+      const { ingestCommand } = await import('./cli/ingest-command.js');
       process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax });
     });
 
@@ -70,8 +61,10 @@ function buildProgram(): Command {
     .option('--model <name>', 'which model; default: chosen by the serving weights')
     .option('--json', 'print the answer as JSON', false)
     .action(async (image: string, options: SearchCommandOptions) => {
+      const { searchCommand } = await import('./cli/search-command.js');
       process.exitCode = await searchCommand(locate(image, workingDir), options);
     });
+  addOperatingCommands(program, gateway);
   addModelsCommand(program, environment);
   return program;
 }
@@ -87,6 +80,7 @@ function addModelsCommand(program: Command, environment: Environment): void {
     .action(async (options: { json: boolean }, command: Command) => {
       const [word] = command.args;
       if (word !== undefined) command.error(`error: unknown command '${word}'${suggest(word, ['check']) === undefined ? '' : '\n(Did you mean check?)'}`);
+      const { modelsCommand } = await import('./cli/models-command.js');
       await modelsCommand(loadConfig(environment.configFile), environment, options);
     });
   models
@@ -99,6 +93,7 @@ function addModelsCommand(program: Command, environment: Environment): void {
     .option('--input-size <pixels>', 'of its square input, where the model leaves it open', parseInputSize)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (model: string, options: CheckModelOptions) => {
+      const { checkModelCommand } = await import('./cli/check-model.js');
       process.exitCode = await checkModelCommand(model, environment, options);
     });
 }

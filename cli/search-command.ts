@@ -1,9 +1,9 @@
 /** `eis search`: the images most like one of a file or a URL, as a table. */
 import { readFile } from 'node:fs/promises';
-import { request } from 'undici';
-import { EisError, relayError } from '../common/errors.js';
-import { tryParseJson } from '../common/read-bounded.js';
+import { EisError } from '../common/errors.js';
 import type { SearchAnswer } from '../common/wire.js';
+import { askGateway } from './ask-gateway.js';
+import { displaySource } from './display.js';
 
 export interface SearchCommandOptions {
   readonly gateway: string;
@@ -14,16 +14,9 @@ export interface SearchCommandOptions {
 
 export async function searchCommand(image: string, { gateway, top, model, json }: SearchCommandOptions): Promise<number> {
   const query = new URLSearchParams({ top, ...(model === undefined ? {} : { model }) });
-  const isUrl = /^(https?|gs):\/\//.test(image);
-  const body = isUrl ? JSON.stringify({ url: image }) : await readImage(image);
-  const { statusCode, body: answer } = await request(`${gateway}/search?${query.toString()}`, {
-    method: 'POST', body, headers: { 'content-type': isUrl ? 'application/json' : 'application/octet-stream' },
-  }).catch((cause: unknown) => {
-    throw new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });
-  });
-  const text = await answer.text();
-  if (statusCode !== 200) throw toAnswerError(text, gateway);
-  process.stdout.write(json ? `${text}\n` : `${describeAnswer(JSON.parse(text) as SearchAnswer)}\n`);
+  const body = /^(https?|gs):\/\//.test(image) ? { type: 'application/json', content: JSON.stringify({ url: image }) } : { type: 'application/octet-stream', content: await readImage(image) };
+  const answer = await askGateway<SearchAnswer>({ gateway, path: `/search?${query.toString()}`, method: 'POST', body });
+  process.stdout.write(json ? `${JSON.stringify(answer)}\n` : `${describeAnswer(answer)}\n`);
   return 0;
 }
 
@@ -33,22 +26,12 @@ async function readImage(file: string): Promise<Buffer> {
   });
 }
 
-function toAnswerError(text: string, gateway: string): EisError {
-  return relayError(tryParseJson(text)) ?? new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }); // what answers there is not ours
-}
-
 function describeAnswer({ model, results, shards, index, timings_ms: timings }: SearchAnswer): string {
-  const rows = results.map(({ score, urls, url, id }, i) => `${String(i + 1).padStart(4)}  ${score.toFixed(4)}  ${displayName(urls[0] ?? url, id)}`);
+  const rows = results.map(({ score, urls, url, id }, i) => `${String(i + 1).padStart(4)}  ${score.toFixed(4)}  ${displaySource(urls[0] ?? url, id)}`);
   const missing = shards.failed.map(({ shard, code }) => `${shard} (${code})`).join(', ');
   return [
     ...(rows.length > 0 ? ['   #  score   image', ...rows] : ['Nothing is indexed yet.']),
     `${model}: ${index.vectors} images searched in ${Math.round(timings.total)} ms (embedding ${Math.round(timings.embed)} ms)`,
     ...(missing === '' ? [] : [`This is not all: shards missing from the answer: ${missing}`]),
   ].join('\n');
-}
-
-/** The name that a file was ingested under, or its URL. */
-function displayName(source: string, id: string): string {
-  const name = /^eis:\/\/[0-9a-f]{64}#(.+)$/.exec(source)?.[1];
-  return name === undefined ? (source.startsWith('eis://') ? id : source) : decodeURIComponent(name);
 }

@@ -231,3 +231,49 @@ export const LedgerQuery = Type.Object({
   after: Type.Optional(Type.String({ maxLength: 512 })),
 });
 export type LedgerQuery = Static<typeof LedgerQuery>;
+
+// ── Operating the queues ────────────────────────────────────────────────────────────────────────────────────────────
+
+export const QueueStatus = Type.Object({
+  model: Type.String(),
+  ready: Type.Integer({ description: 'messages that wait' }),
+  unacked: Type.Integer({ description: 'messages in the hands of workers; over RabbitMQ, which tells nobody of others\', always 0 here: the workers\' metrics have them' }),
+  dead: Type.Integer({ description: 'dead letters' }),
+  oldest_age_s: Type.Number({ description: 'time since the foremost message was accepted; 0 when there is none' }),
+});
+export type QueueStatus = Static<typeof QueueStatus>;
+
+export const QueuesAnswer = Type.Object({ queues: Type.Array(QueueStatus) }, { $id: 'QueuesAnswer' });
+export type QueuesAnswer = Static<typeof QueuesAnswer>;
+
+export const DeadLetterSchema = Type.Object({
+  submission: Type.String(),
+  source: Type.String(),
+  code: Type.String(),
+  message: Type.String(),
+  accepted_at: Type.String({ format: 'date-time' }),
+  dead_at: Type.String({ format: 'date-time' }),
+});
+export type DeadLetterWire = Static<typeof DeadLetterSchema>;
+
+export const DeadAnswer = Type.Object(
+  {
+    model: Type.String(),
+    letters: Type.Array(DeadLetterSchema, { description: 'the oldest first' }),
+    next: Type.Union([Type.String(), Type.Null()], { description: 'pass it as `after` for the next page; null on the last' }),
+  },
+  { $id: 'DeadAnswer' },
+);
+export type DeadAnswer = Static<typeof DeadAnswer>;
+
+export const ReplayAnswer = Type.Object({ model: Type.String(), replayed: Type.Integer({ description: 'dead letters that are back in the queue' }) }, { $id: 'ReplayAnswer' });
+export type ReplayAnswer = Static<typeof ReplayAnswer>;
+
+export const DropAnswer = Type.Object({ model: Type.String(), dropped: Type.Integer({ description: 'dead letters that were thrown away' }) }, { $id: 'DropAnswer' });
+export type DropAnswer = Static<typeof DropAnswer>;
+
+/** The query of `GET /queues/:model/dead`. */
+export const DeadQuery = Type.Object({
+  limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
+  after: Type.Optional(Type.String({ maxLength: 512 })),
+});

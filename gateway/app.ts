@@ -11,6 +11,7 @@ import { addOpenApi } from './openapi.js';
 import { addPage, addSafetyHeaders, refuseOtherSites } from './page.js';
 import { createSearchMetrics } from './search-metrics.js';
 import { JSON_BYTES_MAX } from './search-input.js';
+import { addQueuesRoutes } from './queues-route.js';
 import { addSearchRoute } from './search-route.js';
 import { createSearch } from './search.js';
 import type { ServedModels } from './served-models.js';
@@ -46,6 +47,7 @@ export async function createGateway({ models, wrapper, limits, log, metrics, ver
     limitInFlight(api, { inFlightMax: limits.inFlightMax, metrics });
     await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
     await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
+    await api.register(async (scope: App) => addQueuesRoutes(scope, { wrapper, limits }));
     addModelsRoutes(api, { models, statuses });
   });
   return app;

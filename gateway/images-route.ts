@@ -1,14 +1,10 @@
 /** /images: taking images in, what became of them, their bytes, removing them. All of it is the wrapper's work. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
-import type { Limits } from '../common/limits.js';
-import { readWithin } from '../common/request-body.js';
 import { DeleteAnswer, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
-import { clientSignal } from './client-signal.js';
+import { createForward, type ForwardParts } from './forward.js';
 import { Binary, documented, type Bodies } from './openapi.js';
-import type { WrapperAnswer, WrapperClient } from './wrapper-client.js';
 
 const tags = ['images'];
 const Params = Type.Object({ id: Type.String({ description: 'sha256 of the image bytes, 64 lowercase hexadecimal digits' }) });
@@ -39,14 +35,8 @@ const REMOVE = {
   config: documented({ response: { 200: DeleteAnswer } }),
 };
 
-export interface ImagesRouteParts {
-  readonly wrapper: WrapperClient;
-  readonly limits: Pick<Limits, 'bodyTimeoutMs'>;
-}
-
-export function addImagesRoutes(scope: App, { wrapper, limits: { bodyTimeoutMs } }: ImagesRouteParts): void {
-  const forward = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => forwardTo({ wrapper, bodyTimeoutMs }, request, reply);
-
+export function addImagesRoutes(scope: App, parts: ForwardParts): void {
+  const forward = createForward(parts);
   scope.post('/images', INGEST, forward);
   scope.get('/images', LEDGER, forward);
   scope.get('/images/:id', IMAGE, (request, reply) => {
@@ -57,17 +47,6 @@ export function addImagesRoutes(scope: App, { wrapper, limits: { bodyTimeoutMs }
     requireImageId(request.params.id);
     return forward(request, reply);
   });
-}
-
-/** The wrapper bounds what it does; here an upload may not stand still, so that it holds no place for nothing. */
-async function forwardTo({ wrapper, bodyTimeoutMs }: { readonly wrapper: WrapperClient; readonly bodyTimeoutMs: number }, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const method = request.method as 'GET' | 'POST' | 'DELETE';
-  const body = method === 'POST' && request.body !== undefined ? request.raw : undefined;
-  const left = clientSignal(reply);
-  const forward = (signal: AbortSignal): Promise<WrapperAnswer> => wrapper.forward({ method, path: request.url, headers: request.headers, body, requestId: request.id, signal });
-  const answer = await (body ? readWithin(body, { timeoutMs: bodyTimeoutMs, mode: 'arrival' }, (stalled) => forward(AbortSignal.any([left, stalled]))) : forward(left));
-  for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) void reply.header(name, value);
-  return reply.code(answer.statusCode).send(answer.body);
 }
 
 function requireImageId(id: string): void {

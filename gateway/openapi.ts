@@ -23,7 +23,7 @@ export async function addOpenApi(app: App, { version }: { readonly version: stri
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Elastic image search', version, description: DESCRIPTION },
-      tags: [{ name: 'search' }, { name: 'images' }, { name: 'models' }],
+      tags: [{ name: 'search' }, { name: 'images' }, { name: 'models' }, { name: 'queues' }],
     },
     transformObject: (document) => ('openapiObject' in document ? withOptionalDefaults(document.openapiObject) : document.swaggerObject),
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`) },

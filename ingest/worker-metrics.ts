@@ -1,12 +1,15 @@
 /** What a worker counts. */
 import type { Metrics } from '../common/metrics.js';
 import type { LedgerState } from '../common/wire.js';
+import { observeQueues } from './queue-metrics.js';
 import type { ImageQueue } from './queue/queue.js';
 
 export interface WorkerMetrics {
   countOutcome(outcome: LedgerState): void;
   /** @param kind what was repeated: `function`, `store`, or `message` for one that is delivered again */
   countRetry(kind: 'function' | 'store' | 'message'): void;
+  /** A message that was in the hands of a worker before: after a crash, a lost connection, or a failure. */
+  countRedelivery(): void;
   setInFlight(messages: number): void;
   observeEmbed(seconds: number): void;
   observeWrite(seconds: number): void;
@@ -15,28 +18,17 @@ export interface WorkerMetrics {
 export function createWorkerMetrics(metrics: Metrics, { model, queue }: { readonly model: string; readonly queue: ImageQueue }): WorkerMetrics {
   const outcomes = metrics.counter('ingest_outcomes_total', 'Messages worked off, by what became of them', ['model', 'outcome']);
   const retries = metrics.counter('ingest_retries_total', 'Attempts that were repeated, by what failed', ['kind']);
+  const redeliveries = metrics.counter('ingest_redeliveries_total', 'Messages that had been delivered before');
   const inFlight = metrics.gauge('ingest_in_flight', 'Messages in the hands of this worker');
   const embed = metrics.histogram('ingest_embed_seconds', 'Time to embed one image, waiting for the function included');
   const write = metrics.histogram('ingest_write_seconds', 'Time to write one batch to the store and the ledger');
-  observeQueue(metrics, { model, queue });
+  observeQueues(metrics, { models: [model], queue });
   return {
     countOutcome: (outcome) => outcomes.inc({ model, outcome }),
     countRetry: (kind) => retries.inc({ kind }),
+    countRedelivery: () => redeliveries.inc(),
     setInFlight: (messages) => inFlight.set(messages),
     observeEmbed: (seconds) => embed.observe(seconds),
     observeWrite: (seconds) => write.observe(seconds),
   };
-}
-
-/** A queue that cannot be asked has no values; the other metrics stand. */
-function observeQueue(metrics: Metrics, { model, queue }: { readonly model: string; readonly queue: ImageQueue }): void {
-  metrics.gauge('queue_depth', 'Messages in the queue, by state', ['state'], async function () {
-    const depth = await queue.depth(model).catch(() => undefined);
-    this.reset();
-    for (const state of ['ready', 'unacked', 'dead'] as const) if (depth) this.set({ state }, depth[state]);
-  });
-  metrics.gauge('queue_oldest_age_seconds', 'Age of the foremost message that is not acknowledged', [], async function () {
-    const depth = await queue.depth(model).catch(() => undefined);
-    this.set(depth === undefined ? Number.NaN : depth.oldestAgeMs / 1000);
-  });
 }

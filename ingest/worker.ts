@@ -120,6 +120,7 @@ export class Worker {
   // ── One message ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #begin(delivery: Delivery): void {
+    if (delivery.redelivered) this.#options.metrics.countRedelivery();
     const task = this.#work(delivery).finally(() => {
       this.#tasks.delete(task);
       this.#options.metrics.setInFlight(this.#tasks.size);

@@ -13,6 +13,8 @@ import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type 
 import { accept } from './accept.js';
 import { imageType } from './image-type.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
+import { observeQueues } from './queue-metrics.js';
+import { addQueuesRoutes } from './queues-route.js';
 import { receiveSources, urlBytesMax } from './receive.js';
 import { newSubmissionId } from './submission-id.js';
 
@@ -41,6 +43,8 @@ export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   addIngest(app, parts);
   addLedger(app, parts);
   addImages(app, parts);
+  observeQueues(metrics, { models: parts.ingestModels, queue: parts.queue });
+  addQueuesRoutes(app, { queue: parts.queue, ledger: parts.store.ledger, models: parts.ingestModels });
   return app;
 }
 

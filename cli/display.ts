@@ -1,0 +1,24 @@
+/** Values as a person reads them. */
+
+/** The name that a file was ingested under, or its URL; `fallback` for bytes that came without a name. */
+export function displaySource(source: string, fallback = source): string {
+  const [, scheme, name] = /^(eis|gs):\/\/(?:.*\/)?[0-9a-f]{64}(?:#(.+))?$/.exec(source) ?? [];
+  if (name !== undefined) return decodeName(name);
+  return scheme === 'eis' ? fallback : source;
+}
+
+function decodeName(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** `4 s`, `12 min`, `3.5 h`, `2 days`. */
+export function formatAge(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5_400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3_600) return `${+(seconds / 3_600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}

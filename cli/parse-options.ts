@@ -1,0 +1,13 @@
+/** Options of the command line that several commands take. */
+import { InvalidArgumentError } from 'commander';
+import { SUBMISSION_ID } from '../common/wire.js';
+
+export function parseUrl(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) throw new InvalidArgumentError('It must be an http:// or https:// URL.');
+  return text.replace(/\/+$/, '');
+}
+
+export function parseSubmission(text: string): string {
+  if (!SUBMISSION_ID.test(text)) throw new InvalidArgumentError('It must be 1 to 64 letters, digits, _ or -.');
+  return text;
+}

@@ -1,0 +1,37 @@
+/** /queues: what waits to be embedded, and what failed for good. All of it is the wrapper's work. */
+import { Type } from 'typebox';
+import type { App } from '../common/http.js';
+import { DeadAnswer, DeadQuery, DropAnswer, QueuesAnswer, ReplayAnswer } from '../common/wire.js';
+import { createForward, type ForwardParts } from './forward.js';
+import { documented } from './openapi.js';
+
+const tags = ['queues'];
+const params = Type.Object({ model: Type.String() });
+
+const QUEUES = {
+  schema: { tags, operationId: 'queues', summary: 'What waits, by model' },
+  config: documented({ response: { 200: QueuesAnswer } }),
+};
+
+const DEAD = {
+  schema: { tags, operationId: 'dead', summary: 'Dead letters', description: 'Messages that failed, for a reason of their own that nobody expected, as often as they may be delivered.', params, querystring: DeadQuery },
+  config: documented({ response: { 200: DeadAnswer } }),
+};
+
+const REPLAY = {
+  schema: { tags, operationId: 'replay', summary: 'Try dead letters again', description: 'All of a model go back into its queue, as if they had never been delivered.', params },
+  config: documented({ response: { 200: ReplayAnswer } }),
+};
+
+const DROP = {
+  schema: { tags, operationId: 'drop', summary: 'Throw dead letters away', description: 'All of a model. The ledger keeps what became of them.', params },
+  config: documented({ response: { 200: DropAnswer } }),
+};
+
+export function addQueuesRoutes(scope: App, parts: ForwardParts): void {
+  const forward = createForward(parts);
+  scope.get('/queues', QUEUES, forward);
+  scope.get('/queues/:model/dead', DEAD, forward);
+  scope.post('/queues/:model/dead/replay', REPLAY, forward);
+  scope.delete('/queues/:model/dead', DROP, forward);
+}

@@ -1,0 +1,7 @@
+/** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
+import { Command } from 'commander';
+import { addIngestBench } from './ingest.js';
+
+const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
+addIngestBench(program);
+await program.parseAsync();
