@@ -34,6 +34,11 @@ export interface Limits {
   readonly writeBatchWaitMs: number;
   /** Calls of the function that one worker holds at once, so that searches find the function free. */
   readonly workerEmbedsMax: number;
+  /**
+   * Time that a worker holds a message while what it needs is away; then the message goes back, uncounted. Shorter than
+   * a broker's own patience with consumers, which closes their channel (RabbitMQ: 30 minutes).
+   */
+  readonly deliveryHoldMs: number;
   /** Messages that the queue of one model holds; one more is refused. */
   readonly queueMessagesMax: number;
   /** Time that the broker may take to confirm what is published, losses of the connection included. */
@@ -67,6 +72,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   writeBatchMax: 64,
   writeBatchWaitMs: 50,
   workerEmbedsMax: 4,
+  deliveryHoldMs: 600_000,
   queueMessagesMax: 1_000_000,
   publishTimeoutMs: 10_000,
   urlsPerImageMax: 100,

@@ -49,15 +49,16 @@ export class FunctionGate {
    *
    * @param load the image; called when its turn has come, so that bytes do not wait in memory
    * @param attempt of its delivery, from 1
+   * @param options.signal aborted: the caller does not want it any more, unless its call is under way
    * @throws EisError what is the image's own fault; the signals' reason when they are aborted
    */
-  async embed(load: () => Promise<EmbedInput>, attempt: number): Promise<Embedding> {
+  async embed(load: () => Promise<EmbedInput>, { attempt, signal }: { readonly attempt: number; readonly signal: AbortSignal }): Promise<Embedding> {
     const breaksMax = attempt > 1 ? 0 : BREAKS_MAX;
     let isSuspect = attempt > 1;
     let breaks = 0;
     for (;;) {
       const permits = isSuspect ? this.#permits.total : 1;
-      const answer = await this.#permits.with(permits, () => this.#call(load));
+      const answer = await this.#permits.with(permits, () => this.#call(load, signal));
       if ('embedding' in answer) return answer.embedding;
       const kind = failureKind(answer.error);
       if (kind !== 'world' && kind !== 'function') throw answer.error;
@@ -67,10 +68,11 @@ export class FunctionGate {
   }
 
   /** One call, once the function is there; a failure of the world closes the gate before the next caller has its turn. */
-  async #call(load: () => Promise<EmbedInput>): Promise<{ embedding: Embedding } | { error: EisError }> {
+  async #call(load: () => Promise<EmbedInput>, signal: AbortSignal): Promise<{ embedding: Embedding } | { error: EisError }> {
     const { client, stopping, abort } = this.#options;
     while (this.#reopening) await this.#reopening;
     stopping.throwIfAborted();
+    signal.throwIfAborted();
     try {
       const embedding = await client.embed(await load(), { signal: abort });
       this.#failures = 0;

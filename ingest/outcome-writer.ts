@@ -24,11 +24,15 @@ export interface OutcomeWriterOptions {
   readonly backoff: Backoff;
   /** Aborted: nothing is tried again. */
   readonly abort: AbortSignal;
+  /** Called when the store goes away and when it is back. */
+  readonly onChange: (isOpen: boolean, error?: EisError) => void;
 }
 
 export class OutcomeWriter {
   readonly #options: OutcomeWriterOptions;
   readonly #collections: Collections;
+  /** Operations that wait for the store. */
+  #waiting = 0;
   readonly #batches = new Map<string, WriteBatch<PlacedWrite, LedgerEntry>>();
 
   constructor(options: OutcomeWriterOptions) {
@@ -91,13 +95,20 @@ export class OutcomeWriter {
     return entries;
   }
 
-  #persist<T>(operation: () => Promise<T>): Promise<T> {
-    const { abort, backoff, log, metrics } = this.#options;
+  async #persist<T>(operation: () => Promise<T>): Promise<T> {
+    const { abort, backoff, metrics, onChange } = this.#options;
+    let isWaiting = false;
     const onRetry = (error: EisError): void => {
       metrics.countRetry('store');
-      log.warn({ code: error.code, err: error.cause }, 'the store cannot serve; trying again');
+      if (isWaiting) return;
+      isWaiting = true;
+      if (++this.#waiting === 1) onChange(false, error);
     };
-    return persist(operation, { signal: abort, backoff, onRetry });
+    try {
+      return await persist(operation, { signal: abort, backoff, onRetry });
+    } finally {
+      if (isWaiting && --this.#waiting === 0) onChange(true);
+    }
   }
 
   #keyOf({ submission, source }: ImageMessage): LedgerKey {

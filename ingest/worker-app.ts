@@ -7,8 +7,8 @@ import type { Worker } from './worker.js';
 /** It takes no requests with a body. */
 const BODY_BYTES_MAX = 1024;
 
-export function createWorkerApp({ worker, metrics, log }: { readonly worker: Pick<Worker, 'isConsuming'>; readonly metrics: Metrics; readonly log: Log }): App {
-  // A worker that waits for the function does what it should: restarting it, or holding back others, would mend nothing.
-  const readiness = (): { ready: boolean; detail: string } => ({ ready: true, detail: worker.isConsuming ? 'consuming' : 'waiting for the function' });
+export function createWorkerApp({ worker, metrics, log }: { readonly worker: Pick<Worker, 'awaited'>; readonly metrics: Metrics; readonly log: Log }): App {
+  // A worker that waits does what it should: restarting it, or holding back others, would mend nothing.
+  const readiness = (): { ready: boolean; detail: string } => ({ ready: true, detail: worker.awaited.length === 0 ? 'consuming' : `waiting for the ${worker.awaited.join(' and the ')}` });
   return createService({ log, metrics, readiness, bodyBytesMax: BODY_BYTES_MAX });
 }

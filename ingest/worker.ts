@@ -3,6 +3,7 @@
  * acknowledge, in this order, so that a worker killed at any moment leaves nothing behind but work to do again.
  * What becomes of failures stands in `failure-policy.ts`.
  */
+import { setMaxListeners } from 'node:events';
 import type { Bucket } from '../common/bucket/bucket.js';
 import type { EmbedClient } from '../common/embed-client.js';
 import { EisError, toEisError } from '../common/errors.js';
@@ -28,7 +29,7 @@ export interface WorkerOptions {
   readonly isFunctionReady: () => Promise<boolean>;
   /** The version that the function embeds with now; undefined while it does not say. Never throws. */
   readonly functionVersion: () => Promise<LiveVersion | undefined>;
-  readonly limits: Pick<Limits, 'workerEmbedsMax' | 'writeBatchMax' | 'writeBatchWaitMs' | 'deliveryMax'>;
+  readonly limits: Pick<Limits, 'workerEmbedsMax' | 'writeBatchMax' | 'writeBatchWaitMs' | 'deliveryMax' | 'deliveryHoldMs'>;
   readonly metrics: WorkerMetrics;
   readonly log: Log;
   /** Waits between attempts; the default suits a service that restarts in seconds. */
@@ -47,6 +48,12 @@ const ABORT_GRACE_MS = 500;
 /** Why work is given up that is not finished when the worker closes. */
 const CLOSING = new Error('The worker is closing.');
 
+/** Why work is given up that what it needs was away for too long. */
+const HELD_TOO_LONG = new Error('The message was held for as long as it may be.');
+
+/** What a worker waits for, consuming nothing. */
+export type Awaited = 'function' | 'store';
+
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #backoff: Backoff;
@@ -55,12 +62,14 @@ export class Worker {
   readonly #stopping = new AbortController();
   readonly #abort = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  readonly #awaited = new Set<Awaited>();
   #consumer: Consumer | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    setMaxListeners(0, this.#stopping.signal, this.#abort.signal); // one for each message in hand
     this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
-    this.#writer = new OutcomeWriter({ ...options, backoff: this.#backoff, abort: this.#abort.signal });
+    this.#writer = new OutcomeWriter({ ...options, backoff: this.#backoff, abort: this.#abort.signal, onChange: (isOpen, error) => this.#onChange('store', isOpen, error) });
     this.#gate = new FunctionGate({
       client: options.client,
       isReady: options.isFunctionReady,
@@ -68,7 +77,10 @@ export class Worker {
       backoff: this.#backoff,
       stopping: this.#stopping.signal,
       abort: this.#abort.signal,
-      onChange: (isOpen, error) => this.#onFunctionChange(isOpen, error),
+      onChange: (isOpen, error) => {
+        if (!isOpen) options.metrics.countRetry('function');
+        this.#onChange('function', isOpen, error);
+      },
     });
   }
 
@@ -81,9 +93,9 @@ export class Worker {
     });
   }
 
-  /** Whether messages are taken; false while it waits for the function. */
-  get isConsuming(): boolean {
-    return this.#consumer !== undefined && this.#gate.isOpen && !this.#stopping.signal.aborted;
+  /** What it waits for; while there is something, no message is taken. */
+  get awaited(): readonly Awaited[] {
+    return [...this.#awaited];
   }
 
   /** Takes no more messages, finishes what the function has in hand, and gives back the rest. */
@@ -105,14 +117,15 @@ export class Worker {
     over.abort();
   }
 
-  #onFunctionChange(isOpen: boolean, error: EisError | undefined): void {
-    const { log, metrics } = this.#options;
+  #onChange(part: Awaited, isOpen: boolean, error: EisError | undefined): void {
+    const { log } = this.#options;
     if (isOpen) {
-      log.info('the function is back');
-      this.#consumer?.resume();
+      log.info(`the ${part} is back`);
+      this.#awaited.delete(part);
+      if (this.#awaited.size === 0 && !this.#stopping.signal.aborted) this.#consumer?.resume();
     } else {
-      log.warn({ code: error?.code, err: error?.cause }, 'the function cannot serve; waiting for it');
-      metrics.countRetry('function');
+      log.warn({ code: error?.code, err: error?.cause }, `the ${part} cannot serve; waiting for it`);
+      this.#awaited.add(part);
       this.#consumer?.pause();
     }
   }
@@ -133,19 +146,38 @@ export class Worker {
   async #work(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
     try {
-      await this.#extract(delivery).catch((thrown: unknown) => this.#fail(delivery, thrown));
+      await this.#withinHold((held) => this.#extract(delivery, held).catch((thrown: unknown) => this.#fail(delivery, thrown)));
     } catch (thrown) {
-      if (thrown !== CLOSING) log.error({ err: thrown, source: delivery.message.source }, 'a message could not be settled; it goes back to the queue');
+      if (thrown === HELD_TOO_LONG) log.warn({ source: delivery.message.source }, 'a message was held for as long as it may be; it goes back to the queue');
+      else if (thrown !== CLOSING) log.error({ err: thrown, source: delivery.message.source }, 'a message could not be settled; it goes back to the queue');
       await this.#pauseUnlessClosing();
       await delivery.release().catch((error: unknown) => log.error({ err: error, source: delivery.message.source }, 'a message could not be released; its lease will end'));
     }
+  }
+
+  /**
+   * Runs work, but not for longer than a message may be held. What is being written then may still be: its next delivery
+   * finds the outcome.
+   *
+   * @throws HELD_TOO_LONG
+   */
+  async #withinHold(work: (held: AbortSignal) => Promise<void>): Promise<void> {
+    const held = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        held.abort(HELD_TOO_LONG);
+        reject(HELD_TOO_LONG);
+      }, this.#options.limits.deliveryHoldMs);
+    });
+    await Promise.race([work(held.signal), late]).finally(() => clearTimeout(timer));
   }
 
   async #pauseUnlessClosing(): Promise<void> {
     await wait(backoffMs(this.#backoff, 1, this.#backoff.baseMs / 1000), this.#stopping.signal).catch(() => undefined);
   }
 
-  async #extract(delivery: Delivery): Promise<void> {
+  async #extract(delivery: Delivery, held: AbortSignal): Promise<void> {
     const { bucket, metrics } = this.#options;
     const standing = await this.#writer.standing(delivery.message);
     if (standing && standing.state !== 'accepted') return this.#dismiss(delivery, standing);
@@ -154,7 +186,7 @@ export class Worker {
       findStored: (sha256) => this.#findStored(sha256),
       embed: async (load) => {
         const started = performance.now();
-        const embedding = await this.#gate.embed(load, delivery.attempt);
+        const embedding = await this.#gate.embed(load, { attempt: delivery.attempt, signal: held });
         metrics.observeEmbed((performance.now() - started) / 1000);
         return embedding;
       },
@@ -178,7 +210,7 @@ export class Worker {
   // ── Failures ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #fail(delivery: Delivery, thrown: unknown): Promise<void> {
-    if (thrown === CLOSING) throw CLOSING;
+    if (thrown instanceof Error && [CLOSING, HELD_TOO_LONG].includes(thrown)) throw thrown;
     const error = toEisError(thrown);
     const kind = failureKind(error);
     const isLast = delivery.attempt >= this.#options.limits.deliveryMax;

@@ -5,16 +5,17 @@ import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
 import { probeFunction } from '../../ingest/function-probe.js';
 import { createWorkerApp } from '../../ingest/worker-app.js';
+import type { Awaited } from '../../ingest/worker.js';
 import { parsePrometheus } from '../support/prometheus.js';
 
 describe('createWorkerApp()', () => {
-  it('says what the worker does, and stays ready while it waits for the function', async () => {
-    const worker = { isConsuming: true };
+  it('says what the worker does, and stays ready while it waits for others', async () => {
+    const worker: { awaited: readonly Awaited[] } = { awaited: [] };
     const app = createWorkerApp({ worker, metrics: new Metrics('worker', { model: 'alpha' }).collectProcess(), log: SILENT_LOG });
     onTestFinished(() => app.close());
     expect((await app.inject('/readyz')).json()).toEqual({ status: 'ready', detail: 'consuming' });
-    worker.isConsuming = false;
-    expect((await app.inject('/readyz')).json()).toEqual({ status: 'ready', detail: 'waiting for the function' });
+    worker.awaited = ['function', 'store'];
+    expect((await app.inject('/readyz')).json()).toEqual({ status: 'ready', detail: 'waiting for the function and the store' });
     expect((await app.inject('/healthz')).statusCode).toBe(200);
     expect(parsePrometheus((await app.inject('/metrics')).body).length).toBeGreaterThan(0);
   });

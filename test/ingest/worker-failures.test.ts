@@ -93,7 +93,7 @@ describe('Worker, when something fails', () => {
     };
     await queue.publish(Array.from({ length: 120 }, (_, i) => message(url(i))));
     const { worker, metrics } = await startWorker({ queue, store, client });
-    await until(() => client.calls.length > 0 && !worker.isConsuming);
+    await until(() => client.calls.length > 0 && worker.awaited.includes('function'));
     const before = client.calls.length;
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(client.calls.length).toBeLessThanOrEqual(before + LIMITS.workerEmbedsMax);
@@ -102,7 +102,7 @@ describe('Worker, when something fails', () => {
     await settled(store, 120);
     expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
     expect(await queue.depth(MODEL)).toMatchObject({ dead: 0 });
-    expect(worker.isConsuming).toBe(true);
+    expect(worker.awaited).toEqual([]);
     expect(sumOf(parsePrometheus(await metrics.text()), 'eis_ingest_retries_total', { kind: 'message' })).toBe(0);
   });
 
@@ -162,6 +162,44 @@ describe('Worker, when something fails', () => {
     await settled(store, 3);
     expect(client.calls).toHaveLength(3);
     expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
+  });
+
+  it('takes no more messages while the store is away', async () => {
+    const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
+    let isAway = true;
+    store.fault = () => {
+      if (isAway) throw new EisError('EIS_STORE_UNAVAILABLE', { detail: 'away.' });
+    };
+    await queue.publish([message(url(0))]);
+    const { worker } = await startWorker({ queue, store, client });
+    await until(() => worker.awaited.includes('store'));
+    await queue.publish(Array.from({ length: 20 }, (_, i) => message(url(i + 1))));
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(await queue.depth(MODEL)).toMatchObject({ ready: 20, unacked: 1 });
+    isAway = false;
+    await settled(store, 21);
+    expect(worker.awaited).toEqual([]);
+  });
+
+  it('gives back, uncounted, what it has held for too long, and nothing is lost or embedded twice', async () => {
+    const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
+    client.isReady = false;
+    client.behave = () => {
+      if (!client.isReady) throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model: MODEL });
+      return undefined;
+    };
+    await queue.publish(Array.from({ length: 30 }, (_, i) => message(url(i))));
+    const { metrics } = await startWorker({ queue, store, client, limits: { deliveryHoldMs: 150 } });
+    await until(async () => (await queue.depth(MODEL)).unacked === 30);
+    await until(async () => (await queue.depth(MODEL)).ready === 30);
+    const before = client.calls.length;
+    client.isReady = true;
+    await settled(store, 30);
+    expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
+    expect(client.calls.length - before).toBe(30);
+    const samples = parsePrometheus(await metrics.text());
+    expect(sumOf(samples, 'eis_ingest_redeliveries_total')).toBe(30);
+    expect(sumOf(samples, 'eis_ingest_retries_total', { kind: 'message' })).toBe(0);
   });
 
   it('still says stored after a crash between the write and the ledger', async () => {
