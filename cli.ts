@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `eis` command. What a command needs is loaded when it is called: TensorFlow alone takes longer than most of them. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
@@ -13,6 +13,7 @@ import type { Environment } from './common/environment.js';
 import { runMain } from './common/lifecycle.js';
 import { packageVersion } from './common/package-root.js';
 import { suggest } from './common/suggest.js';
+import { isPath } from './ingest/upload-walk.js';
 
 function parseInputSize(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 8 || Number(text) > 2048) throw new InvalidArgumentError('It must be a whole number from 8 to 2048.');
@@ -21,12 +22,12 @@ function parseInputSize(text: string): number {
 
 /** A path from the folder that the user is in, although npm runs scripts in the package's own; URLs and - as they are. */
 function locate(source: string, workingDir: string): string {
-  return source === '-' || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || workingDir === process.cwd() ? source : resolve(workingDir, source);
+  return isPath(source) && workingDir !== process.cwd() ? resolve(workingDir, source) : source;
 }
 
 function buildProgram(): Command {
   const environment = readEnvironment();
-  const { port, basePort, workingDir, limits } = environment;
+  const { port, basePort, workingDir, limits, dataDir } = environment;
   const gateway = `http://127.0.0.1:${port ?? basePort}`;
   const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(packageVersion()).enablePositionalOptions().showHelpAfterError('(--help shows what is possible)');
 
@@ -49,7 +50,7 @@ function buildProgram(): Command {
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (sources: string[], options: IngestCommandOptions) => {
       const { ingestCommand } = await import('./cli/ingest-command.js');
-      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax });
+      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax, journalFolder: join(dataDir, 'ingest') });
     });
 
   program

@@ -10,12 +10,14 @@ export interface IngestCommandOptions {
   /** A larger file is rejected without being sent. */
   readonly imageBytesMax: number;
   readonly submission?: string;
+  /** Where it is kept what was sent, for the same command after an interruption. */
+  readonly journalFolder: string;
 }
 
 const REJECTED_SHOWN = 20;
 
 /** @returns the exit code: 0 only when nothing was rejected */
-export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax }: IngestCommandOptions): Promise<number> {
+export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax, journalFolder }: IngestCommandOptions): Promise<number> {
   const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr, discardStdin: false }).start();
   const interrupted = new AbortController();
   process.once('SIGINT', () => {
@@ -24,8 +26,13 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
   });
   try {
     const summary = await ingest({
-      sources, gatewayUrl: gateway, wait, imageBytesMax, signal: interrupted.signal,
+      sources, gatewayUrl: gateway, wait, imageBytesMax, journalFolder, signal: interrupted.signal,
       ...(submission === undefined ? {} : { submission }),
+      onResume: ({ submission: resumed, sent }) => {
+        spinner.stop();
+        process.stderr.write(`Going on with submission ${resumed}: ${sent} images were sent before.\n`);
+        spinner.start();
+      },
       onProgress: (progress) => {
         spinner.text = describeProgress(progress);
       },
@@ -36,7 +43,7 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
   } catch (error) {
     spinner.stop();
     if (!interrupted.signal.aborted) throw error;
-    process.stderr.write('Interrupted. What was sent stays accepted; run the same command again for the rest.\n');
+    process.stderr.write('Interrupted. What was sent stays accepted; the same command again goes on from here.\n');
     return 130;
   }
 }

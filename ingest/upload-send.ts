@@ -1,9 +1,11 @@
 /** Sends what was found, in batches, two at a time, so that memory stays flat however much there is. */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { FormData } from 'undici';
 import { EisError, isEisError } from '../common/errors.js';
 import type { IngestAnswer } from '../common/wire.js';
 import type { GatewayClient } from './gateway-client.js';
+import type { UploadJournal } from './upload-journal.js';
 import { unreadable, type Found } from './upload-walk.js';
 
 const FILES_PER_REQUEST = 16;
@@ -22,12 +24,14 @@ export interface RejectedSource {
   readonly message: string;
 }
 
-type File = { readonly kind: 'file'; readonly given: string; readonly name: string; readonly bytes: Buffer };
-type Url = { readonly kind: 'url'; readonly given: string };
+type File = { readonly kind: 'file'; readonly given: string; readonly identity: string; readonly name: string; readonly bytes: Buffer };
+type Url = { readonly kind: 'url'; readonly given: string; readonly identity: string };
 type Item = File | Url;
 
 export interface SenderOptions {
   readonly client: GatewayClient;
+  /** Knows what was sent; what it has is not sent again. */
+  readonly journal: UploadJournal;
   readonly imageBytesMax: number;
   readonly onProgress: () => void;
 }
@@ -35,8 +39,6 @@ export interface SenderOptions {
 export class Sender {
   readonly rejected: RejectedSource[] = [];
   skipped = 0;
-  /** Of what was accepted: the source as the ledger names it → as the user gave it. */
-  readonly given = new Map<string, string>();
   readonly #options: SenderOptions;
   readonly #sending = new Set<Promise<void>>();
   #files: File[] = [];
@@ -66,11 +68,12 @@ export class Sender {
   async #take(found: Found): Promise<void> {
     if (found.kind === 'skipped') this.skipped++;
     else if (found.kind === 'unreadable') this.#reject(found.path, found.error);
-    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', given: found.url });
+    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', given: found.url, identity: found.url });
     else await this.#addFile(found);
   }
 
   async #addUrl(url: Url): Promise<void> {
+    if (this.#options.journal.has(url.identity)) return;
     if (this.#urls.some(({ given }) => given === url.given)) return; // once in a request, as with names
     this.#urls.push(url);
     if (this.#urls.length < URLS_PER_REQUEST) return;
@@ -80,8 +83,10 @@ export class Sender {
   }
 
   /** A name stands once in a request, so that the answer's sources can be told apart. */
-  async #addFile({ path, name, bytes: size }: Extract<Found, { kind: 'file' }>): Promise<void> {
-    const { imageBytesMax } = this.#options;
+  async #addFile({ path, name, bytes: size, modifiedAt }: Extract<Found, { kind: 'file' }>): Promise<void> {
+    const { imageBytesMax, journal } = this.#options;
+    const identity = JSON.stringify([resolve(path), name, size, modifiedAt]);
+    if (journal.has(identity)) return;
     if (size > imageBytesMax) return this.#reject(path, new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax }));
     const bytes = await readFile(path).catch((cause: unknown) => unreadable(path, cause));
     if (isEisError(bytes)) return this.#reject(path, bytes);
@@ -92,7 +97,7 @@ export class Sender {
       this.#files = [];
       await this.#dispatch(full);
     }
-    this.#files.push({ kind: 'file', given: path, name, bytes });
+    this.#files.push({ kind: 'file', given: path, identity, name, bytes });
   }
 
   /** Begins to send a batch once there is room for another request. */
@@ -115,7 +120,7 @@ export class Sender {
   async #send(batch: readonly Item[]): Promise<void> {
     try {
       const { sources } = await this.#post(batch);
-      sources.forEach((source, i) => this.given.set(source, batch[i]?.given ?? source));
+      await this.#options.journal.confirm(batch.map(({ identity, given }, i) => ({ identity, given, source: sources[i] ?? given })));
     } catch (error) {
       if (!isEisError(error) || !isFaultOfImage(error)) throw error;
       const [only] = batch;

@@ -11,7 +11,7 @@ const LINE_CHARACTERS_MAX = 64 * 1024;
 
 /** As the user wrote it, or found under what the user wrote. */
 export type Found =
-  | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number }
+  | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number; readonly modifiedAt: number }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'skipped'; readonly path: string }
   | { readonly kind: 'unreadable'; readonly path: string; readonly error: EisError };
@@ -22,9 +22,14 @@ export type Found =
 export async function* findSources(sources: readonly string[], stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
   for (const source of sources) {
     if (source === '-') yield* readUrls(stdin);
-    else if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) yield { kind: 'url', url: source };
-    else yield* findFiles(source);
+    else if (isPath(source)) yield* findFiles(source);
+    else yield { kind: 'url', url: source };
   }
+}
+
+/** Whether what a user gave names a file or folder, rather than a URL or standard input. */
+export function isPath(source: string): boolean {
+  return source !== '-' && !/^[a-z][a-z0-9+.-]*:\/\//i.test(source);
 }
 
 async function* readUrls(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
@@ -35,7 +40,7 @@ async function* findFiles(path: string): AsyncGenerator<Found> {
   const entry = await statOrError(path);
   if (entry instanceof EisError) yield { kind: 'unreadable', path, error: entry };
   else if (entry.isDirectory()) yield* walk(path, '', new Set([identityOf(entry)]));
-  else if (entry.isFile()) yield { kind: 'file', path, name: basename(path), bytes: entry.size };
+  else if (entry.isFile()) yield { kind: 'file', path, name: basename(path), bytes: entry.size, modifiedAt: entry.mtimeMs };
   else yield { kind: 'unreadable', path, error: new EisError('EIS_SOURCE_UNREADABLE', { source: path, detail: 'it is neither a file nor a folder, but a device, a pipe or a socket.' }) };
 }
 
@@ -57,7 +62,7 @@ async function* visit(path: string, name: string, visited: Set<string>): AsyncGe
     if (visited.has(identity)) return;
     visited.add(identity);
     yield* walk(path, `${name}/`, visited);
-  } else yield isImage && entry.isFile() ? { kind: 'file', path, name, bytes: entry.size } : { kind: 'skipped', path };
+  } else yield isImage && entry.isFile() ? { kind: 'file', path, name, bytes: entry.size, modifiedAt: entry.mtimeMs } : { kind: 'skipped', path };
 }
 
 function identityOf({ dev, ino }: Stats): string {

@@ -1,4 +1,5 @@
 /** What `eis ingest` does: sends images to the gateway, and waits until each has an outcome. It talks HTTP only. */
+import { resolve } from 'node:path';
 import { EisError } from '../common/errors.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { SUBMISSION_ID, type LedgerAnswer, type LedgerState } from '../common/wire.js';
@@ -6,7 +7,8 @@ import { wait } from './backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
 import { Sender, type RejectedSource } from './upload-send.js';
-import { findSources } from './upload-walk.js';
+import { UploadJournal } from './upload-journal.js';
+import { findSources, isPath } from './upload-walk.js';
 
 const POLL_MIN_MS = 100;
 const POLL_MAX_MS = 1_000;
@@ -38,8 +40,12 @@ export interface IngestOptions {
   readonly gatewayUrl: string;
   /** Whether to wait for the outcomes. */
   readonly wait: boolean;
-  /** Continues a submission; by default a new one. */
+  /** Continues a submission; by default a new one, or that of the same command when it was interrupted. */
   readonly submission?: string;
+  /** Where it is kept what was sent, so that the same command goes on after an interruption; default: nowhere. */
+  readonly journalFolder?: string;
+  /** Called when it goes on with what was interrupted. */
+  readonly onResume?: (resumed: { readonly submission: string; readonly sent: number }) => void;
   readonly onProgress?: (progress: IngestProgress) => void;
   readonly signal?: AbortSignal;
   readonly stdin?: AsyncIterable<Uint8Array>;
@@ -54,42 +60,85 @@ export interface IngestOptions {
  *   first: 5 s); the signal's reason. What was accepted by then stays accepted.
  */
 export async function ingest(options: IngestOptions): Promise<IngestSummary> {
-  const { sources, gatewayUrl, submission = newSubmissionId(), onProgress, signal = new AbortController().signal } = options;
-  if (!SUBMISSION_ID.test(submission)) throw new EisError('EIS_BAD_REQUEST', { detail: 'A submission has 1 to 64 letters, digits, "-" or "_".' });
-  const client = new GatewayClient({ gatewayUrl, submission, signal, patience: options.patience ?? DEFAULT_PATIENCE });
+  const { submission } = options;
+  if (submission !== undefined && !SUBMISSION_ID.test(submission)) throw new EisError('EIS_BAD_REQUEST', { detail: 'A submission has 1 to 64 letters, digits, "-" or "_".' });
+  const journal = await openJournal(options);
+  try {
+    const summary = await send(options, journal);
+    await journal.finish();
+    return summary;
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+}
+
+/** The journal of this command. One whose images the gateway does not know, because its store was made anew, is not gone on with. */
+async function openJournal(options: IngestOptions): Promise<UploadJournal> {
+  const { sources, gatewayUrl, submission, journalFolder } = options;
+  const command = [gatewayUrl, submission ?? '', ...sources.map((source) => (isPath(source) ? resolve(source) : source))];
+  const open = (): Promise<UploadJournal> => UploadJournal.open({ folder: journalFolder, command, submission: submission ?? newSubmissionId() });
+  const journal = await open();
+  if (journal.size === 0) return journal;
+  try {
+    const { counts } = await createClient(options, journal).ledger({ limit: '1' });
+    if (sum(counts) >= journal.size) {
+      options.onResume?.({ submission: journal.submission, sent: journal.size });
+      return journal;
+    }
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+  await journal.finish();
+  return open();
+}
+
+function createClient({ gatewayUrl, signal = new AbortController().signal, patience = DEFAULT_PATIENCE }: IngestOptions, { submission }: UploadJournal): GatewayClient {
+  return new GatewayClient({ gatewayUrl, submission, signal, patience });
+}
+
+async function send(options: IngestOptions, journal: UploadJournal): Promise<IngestSummary> {
+  const { sources, onProgress, signal = new AbortController().signal } = options;
+  const client = createClient(options, journal);
   const sender = new Sender({
     client,
+    journal,
     imageBytesMax: options.imageBytesMax ?? DEFAULT_LIMITS.imageBytesMax,
-    onProgress: () => onProgress?.({ sent: sender.given.size, settled: 0, expected: sender.given.size }),
+    onProgress: () => onProgress?.({ sent: journal.size, settled: 0, expected: journal.size }),
   });
   await sender.sendAll(findSources(sources, options.stdin ?? process.stdin));
-  const { given, rejected, skipped } = sender;
-  const summary = { submission, sent: given.size, skipped };
-  if (!options.wait || given.size === 0) return { ...summary, stored: 0, duplicates: 0, rejected };
-  const counts = await waitForOutcomes(client, signal, (progress) => onProgress?.({ sent: given.size, ...progress }));
-  const refused = [...rejected, ...(await listRefused(client, given))];
+  const { rejected, skipped } = sender;
+  const summary = { submission: journal.submission, sent: journal.size, skipped };
+  if (!options.wait || journal.size === 0) return { ...summary, stored: 0, duplicates: 0, rejected };
+  const counts = await waitForOutcomes(client, signal, (progress) => onProgress?.({ sent: journal.size, ...progress }));
+  const refused = [...rejected, ...(await listRefused(client, journal))];
   return { ...summary, stored: counts.stored, duplicates: counts.duplicate, rejected: refused };
 }
 
 async function waitForOutcomes(client: GatewayClient, signal: AbortSignal, onProgress: (progress: Omit<IngestProgress, 'sent'>) => void): Promise<Record<LedgerState, number>> {
   for (let pollMs = POLL_MIN_MS; ; pollMs = Math.min(POLL_MAX_MS, pollMs * 1.5)) {
     const { counts } = await client.ledger({ limit: '1' });
-    const expected = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const expected = sum(counts);
     onProgress({ settled: expected - counts.accepted, expected });
     if (counts.accepted === 0) return counts;
     await wait(pollMs, signal);
   }
 }
 
-async function listRefused(client: GatewayClient, given: ReadonlyMap<string, string>): Promise<RejectedSource[]> {
+async function listRefused(client: GatewayClient, journal: UploadJournal): Promise<RejectedSource[]> {
   const refused: RejectedSource[] = [];
   for (const state of ['rejected', 'dead']) {
     let after: string | null = null;
     do {
       const page: LedgerAnswer = await client.ledger({ state, limit: LEDGER_PAGE, ...(after === null ? {} : { after }) });
-      for (const { source, model, code = '', message = '' } of page.entries) refused.push({ source: given.get(source) ?? source, model, code, message });
+      for (const { source, model, code = '', message = '' } of page.entries) refused.push({ source: journal.givenOf(source) ?? source, model, code, message });
       after = page.next;
     } while (after !== null);
   }
   return refused;
+}
+
+function sum(counts: Record<LedgerState, number>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
 }

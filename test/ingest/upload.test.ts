@@ -1,61 +1,26 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { SILENT_LOG } from '../../common/log.js';
-import { Metrics } from '../../common/metrics.js';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { EisError } from '../../common/errors.js';
 import type { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
-import { ingest, type IngestOptions, type IngestProgress, type IngestSummary } from '../../ingest/upload.js';
-import { createWrapperApp } from '../../ingest/wrapper-app.js';
-import { MemoryStore } from '../support/memory-store.js';
-import { tempFolder } from '../support/temp-folder.js';
-import { LIMITS, MODEL, MemoryBucket, StubFunction, openQueue, startWorker, until, url } from './support.js';
-
-const PATIENCE = { firstMs: 500, laterMs: 10_000, backoff: { baseMs: 5, capMs: 20 } };
-
-interface Proxy {
-  readonly url: string;
-  /** Answers a request instead of the wrapper when it returns true. */
-  intercept: (request: IncomingMessage, response: Parameters<RequestListener>[1]) => boolean;
-  requests: number;
-}
+import type { IngestProgress } from '../../ingest/upload.js';
+import type { MemoryStore } from '../support/memory-store.js';
+import { LIMITS, MODEL, type StubFunction, until, url } from './support.js';
+import { PATIENCE, prepareUpload, type Proxy, type UploadFixture } from './upload-support.js';
 
 let queue: EmbeddedQueue;
 let store: MemoryStore;
 let client: StubFunction;
 let gateway: Proxy;
 let folder: string;
+let run: UploadFixture['run'];
+let write: UploadFixture['write'];
 
 beforeEach(async () => {
-  folder = tempFolder();
-  queue = openQueue();
-  store = new MemoryStore();
-  client = new StubFunction();
-  const bucket = new MemoryBucket();
-  const app = await createWrapperApp({ queue, store, bucket, ingestModels: [MODEL], models: [MODEL], limits: LIMITS, metrics: new Metrics('wrapper'), log: SILENT_LOG });
-  onTestFinished(() => app.close());
-  await app.ready();
-  gateway = { url: '', intercept: () => false, requests: 0 };
-  const server = createServer((request, response) => {
-    gateway.requests++;
-    if (!gateway.intercept(request, response)) app.routing(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => { server.closeAllConnections(); server.close(); });
-  gateway = Object.assign(gateway, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
-  await startWorker({ queue, store, client, bucket });
+  ({ queue, store, client, gateway, folder, run, write } = await prepareUpload());
 });
-
-const run = (sources: string[], options: Partial<IngestOptions> = {}): Promise<IngestSummary> => ingest({ sources, gatewayUrl: gateway.url, wait: true, patience: PATIENCE, ...options });
-const write = (name: string, content = name): string => {
-  mkdirSync(join(folder, name, '..'), { recursive: true });
-  writeFileSync(join(folder, name), content);
-  return join(folder, name);
-};
 
 describe('ingest()', () => {
   it('sends the images of a folder and waits for their outcomes', async () => {
