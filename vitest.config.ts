@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Whole systems, which take longest: begun first, so that none is left to run alone in the end. */
@@ -14,6 +14,8 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Those that break things take minutes, and have a command of their own: npm run test:faults.
+    exclude: [...configDefaults.exclude, ...(process.env['EIS_TEST_FAULTS'] === undefined ? ['test/faults/**'] : [])],
     // Worker threads and child processes run compiled code, so the sources are compiled once before the tests.
     globalSetup: ['test/support/build.ts'],
     testTimeout: 30_000,

@@ -28,6 +28,11 @@ export class TcpProxy {
     for (const { target } of this.#pairs) target.pause().unpipe();
   }
 
+  /** From now on the connections that stand carry nothing on to the target. */
+  muteRequests(): void {
+    for (const { client } of this.#pairs) client.pause().unpipe();
+  }
+
   /** Resets every connection; new ones are taken. */
   cut(): void {
     for (const { client, target } of this.#pairs) {

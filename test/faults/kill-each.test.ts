@@ -1,6 +1,6 @@
 /**
  * `kill -9` of each process in turn, the supervisor included, during an ingest: nothing that was accepted is lost and
- * nothing has two outcomes. Here with drawn pictures; `npm run test:faults` does it with the 240 photos.
+ * nothing has two outcomes. With the 240 photos; in the short run with drawn pictures.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
