@@ -102,13 +102,15 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)(`an ingest of ${IMAGES} images w
 
   it('has the poison, and nothing else, among the dead letters', async () => {
     const { letters } = await ask<DeadAnswer>(`/queues/${MODEL}/dead`);
-    expect(letters.map(({ source, code }) => ({ name: source.split('#')[1], code }))).toEqual([{ name: poison.name, code: 'EIS_INTERNAL' }]);
-    await expect.poll(async () => (await ask<QueuesAnswer>('/queues')).queues, { timeout: 10_000 }).toMatchObject([{ model: MODEL, ready: 0, dead: 1 }]);
+    // Cut off between the ledger and the queue of dead letters, it arrives there with the ledger's word for it; between that queue and the acknowledgement, twice.
+    expect(new Set(letters.map(({ source }) => source.split('#')[1]))).toEqual(new Set([poison.name]));
+    expect(['EIS_INTERNAL', 'EIS_DELIVERY_LIMIT']).toContain(letters[0]?.code);
+    await expect.poll(async () => (await ask<QueuesAnswer>('/queues')).queues, { timeout: 10_000 }).toMatchObject([{ model: MODEL, ready: 0, dead: letters.length }]);
   }, 20_000);
 
   it('stores the poison, too, when its cause is mended and it is replayed', async () => {
     system.functionProxy.poisons.clear();
-    expect(await ask<ReplayAnswer>(`/queues/${MODEL}/dead/replay`, 'POST')).toEqual({ model: MODEL, replayed: 1 });
+    expect((await ask<ReplayAnswer>(`/queues/${MODEL}/dead/replay`, 'POST')).replayed).toBeGreaterThan(0);
     await expect.poll(counts, { timeout: 30_000 }).toEqual({ accepted: 0, stored: IMAGES, duplicate: 0, rejected: 0, dead: 0 });
     expect(await countStored()).toBe(IMAGES);
     await expect.poll(async () => (await ask<QueuesAnswer>('/queues')).queues, { timeout: 10_000 }).toMatchObject([{ ready: 0, dead: 0 }]);
