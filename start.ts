@@ -107,7 +107,13 @@ async function catchUpAll({ config, environment, specs, signal }: Start): Promis
       signal,
       backfill: async (options) => {
         const queue = await openQueue({ environment, models: [options.model], log: SILENT_LOG });
-        return backfill({ store, queue, ...options }).finally(() => queue.close());
+        let published = 0;
+        try {
+          for await (const progress of backfill({ store, queue, signal, ...options })) ({ published } = progress);
+        } finally {
+          await queue.close();
+        }
+        return published;
       },
     });
   } finally {

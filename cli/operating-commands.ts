@@ -1,6 +1,8 @@
-/** The commands of who operates the system: `eis status` and `eis dead`. */
+/** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis delete`. */
 import { InvalidArgumentError, type Command } from 'commander';
+import type { BackfillCommandOptions } from './backfill-command.js';
 import type { DeadDropOptions, DeadListOptions, DeadReplayOptions } from './dead-command.js';
+import type { DeleteCommandOptions } from './delete-command.js';
 import { parseSubmission, parseUrl } from './parse-options.js';
 import type { StatusCommandOptions } from './status-command.js';
 
@@ -22,6 +24,29 @@ export function addOperatingCommands(program: Command, gateway: string): void {
     .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (options: StatusCommandOptions) => (await import('./status-command.js')).statusCommand(options));
+
+  program
+    .command('backfill')
+    .description('fill a model with every stored image that it has not embedded, such as one that was added to config.json')
+    .argument('<model>', 'a name of config.json')
+    .option('--no-wait', 'do not wait until they are embedded')
+    .option('--submission <id>', 'name of this backfill; default: the last one of the model that is not done, or a new one', parseSubmission)
+    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (model: string, options: BackfillCommandOptions) => {
+      process.exitCode = await (await import('./backfill-command.js')).backfillCommand(model, options);
+    });
+
+  program
+    .command('delete')
+    .description('remove images from every model')
+    .argument('<ids...>', 'ids of images, as a search answers them')
+    .option('--object', 'also remove their bytes from the bucket', false)
+    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (ids: string[], options: DeleteCommandOptions) => {
+      process.exitCode = await (await import('./delete-command.js')).deleteCommand(ids, options);
+    });
 
   const dead = program.command('dead').description('messages that failed for good: list them, try them again, or throw them away');
   const add = (name: string, description: string): Command =>

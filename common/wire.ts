@@ -277,3 +277,17 @@ export const DeadQuery = Type.Object({
   limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
   after: Type.Optional(Type.String({ maxLength: 512 })),
 });
+
+/** A line of the answer of `POST /queues/:model/backfill`. */
+export const BackfillLine = Type.Object(
+  {
+    submission: Type.String({ description: 'whose ledger says what became of the images' }),
+    published: Type.Integer({ description: 'images that were put into the queue so far' }),
+    known: Type.Integer({ description: 'images that had been put there before, under this submission' }),
+    share: Type.Number({ description: 'of the stored images that were gone through, from 0 to 1' }),
+    done: Type.Boolean(),
+    error: Type.Optional(ErrorBodySchema),
+  },
+  { $id: 'BackfillLine' },
+);
+export type BackfillLine = Static<typeof BackfillLine>;

@@ -116,7 +116,8 @@ async function send(options: IngestOptions, journal: UploadJournal): Promise<Ing
   return { ...summary, stored: counts.stored, duplicates: counts.duplicate, rejected: refused };
 }
 
-async function waitForOutcomes(client: GatewayClient, signal: AbortSignal, onProgress: (progress: Omit<IngestProgress, 'sent'>) => void): Promise<Record<LedgerState, number>> {
+/** Resolves when every image of the submission has an outcome, with how many have which. */
+export async function waitForOutcomes(client: GatewayClient, signal: AbortSignal, onProgress: (progress: Omit<IngestProgress, 'sent'>) => void): Promise<Record<LedgerState, number>> {
   for (let pollMs = POLL_MIN_MS; ; pollMs = Math.min(POLL_MAX_MS, pollMs * 1.5)) {
     const { counts } = await client.ledger({ limit: '1' });
     const expected = sum(counts);

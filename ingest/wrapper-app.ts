@@ -8,9 +8,10 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import type { LedgerEntry, Store } from '../common/store/store.js';
+import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
 import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
 import { accept } from './accept.js';
+import { addBackfillRoute } from './backfill-route.js';
 import { imageType } from './image-type.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
 import { observeQueues } from './queue-metrics.js';
@@ -26,6 +27,8 @@ export interface WrapperParts {
   readonly ingestModels: readonly string[];
   /** Every model: an image is removed from all. */
   readonly models: readonly string[];
+  /** The version that a model's function embeds with; undefined where nobody says. */
+  readonly functionVersion?: (model: string) => Promise<LiveVersion | undefined>;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -45,6 +48,7 @@ export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   addImages(app, parts);
   observeQueues(metrics, { models: parts.ingestModels, queue: parts.queue });
   addQueuesRoutes(app, { queue: parts.queue, ledger: parts.store.ledger, models: parts.ingestModels });
+  addBackfillRoute(app, parts);
   return app;
 }
 

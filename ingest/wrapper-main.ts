@@ -5,7 +5,9 @@ import { EisError } from '../common/errors.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
+import { askFunctionVersion } from '../common/function-version.js';
 import { openStore } from '../common/store/open-store.js';
+import type { LiveVersion } from '../common/store/store.js';
 import { openQueue } from './queue/open-queue.js';
 import { createWrapperApp } from './wrapper-app.js';
 
@@ -21,7 +23,11 @@ async function main(): Promise<void> {
   const queue = await openQueue({ environment, models: ingestModels, log });
   const [store, bucket] = await Promise.all([openStore(environment), openBucket(environment)]);
   const models = config.models.map(({ name }) => name);
-  const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, limits: environment.limits, metrics, log });
+  const functionVersion = async (model: string): Promise<LiveVersion | undefined> => {
+    const url = environment.functionUrl(model);
+    return url === undefined ? undefined : askFunctionVersion(url).catch(() => undefined);
+  };
+  const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, functionVersion, limits: environment.limits, metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });
   closeOnSignal([app, queue, store, bucket], log);
 }

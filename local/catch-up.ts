@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askFunctionVersion } from '../common/function-version.js';
+import { knownCollections } from '../common/store/known-collections.js';
 import type { LiveVersion, Store, VectorCollection } from '../common/store/store.js';
 
 export interface CatchUpParts {
@@ -32,7 +33,7 @@ async function catchUpModel(model: string, target: LiveVersion, parts: CatchUpPa
   const live = await store.liveVersion(model);
   const hasChanged = live !== undefined && live.version !== target.version;
   const submission = parts.newSubmissionId();
-  const count = await parts.backfill({ model, target: store.collection(model, target), from: await knownFrom(parts, model, target), submission });
+  const count = await parts.backfill({ model, target: store.collection(model, target), from: await knownCollections(store, parts.models.map(({ name }) => name), { model, live: target }), submission });
   if (count > 0) {
     onNotice(`Model ${model} ${hasChanged ? 'was changed' : 'is new to some images'}: embedding ${count} of them${hasChanged ? '; it is searched again when that is done' : ''}.`);
     if (!(await waitForOutcomes(submission, parts))) return;
@@ -40,12 +41,6 @@ async function catchUpModel(model: string, target: LiveVersion, parts: CatchUpPa
     onNotice(`Model ${model}: ${stored + duplicate} of ${count} images embedded.`);
   }
   if (hasChanged && !signal.aborted) await store.setLiveVersion(model, target);
-}
-
-/** The live collections of all models but the target itself, the model's own former one among them. */
-async function knownFrom({ store, models }: CatchUpParts, model: string, target: LiveVersion): Promise<VectorCollection[]> {
-  const lives = await Promise.all(models.map(async ({ name }) => ({ name, live: await store.liveVersion(name) })));
-  return lives.flatMap(({ name, live }) => (live && !(name === model && live.version === target.version) ? [store.collection(name, live)] : []));
 }
 
 /** False when it was interrupted. */

@@ -1,6 +1,6 @@
 /**
  * The queue over RabbitMQ, for many machines. How it is laid out and how attempts are counted stands in
- * `amqp-topology.ts`. With several models, a message is published once, to the fan-out exchange; with one, straight
+ * `amqp-topology.ts`. With several models, a message is published once, to the fan-out exchange; for one alone, straight
  * into its queue, so that a backfill of one model reaches no other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import { decodeMessage, encodeMessage } from './amqp-message.js';
 import { AmqpPublisher, type Fate } from './amqp-publisher.js';
 import { AmqpRejections } from './amqp-rejections.js';
 import { declareTopology, topologyNames, type TopologyNames } from './amqp-topology.js';
-import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadPage, type ImageQueue, type QueueDepth, type ReplayOptions } from './queue.js';
+import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadPage, type ImageQueue, type PublishOptions, type QueueDepth, type ReplayOptions } from './queue.js';
 
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -76,8 +76,9 @@ export class AmqpQueue implements ImageQueue {
     return declareTopology({ prefix, models, messagesMax }, (work) => this.#control.withChannel(work), log);
   }
 
-  async publish(messages: readonly ImageMessage[]): Promise<void> {
-    const { models } = this.#options;
+  async publish(messages: readonly ImageMessage[], { model }: PublishOptions = {}): Promise<void> {
+    if (model !== undefined) this.#requireModel(model);
+    const models = model === undefined ? this.#options.models : [model];
     const [only] = models;
     const address = models.length === 1 && only !== undefined ? { exchange: '', routingKey: this.#names.workQueue(only) } : { exchange: this.#names.imagesExchange, routingKey: '' };
     const confirmed: ImageMessage[] = [];
@@ -87,22 +88,22 @@ export class AmqpQueue implements ImageQueue {
       confirmed.push(...left.filter((_, i) => fates[i] === 'confirmed'));
       left = left.filter((_, i) => fates[i] !== 'confirmed');
       if (left.length === 0) return;
-      const failure = await this.#explain(fates);
+      const failure = await this.#explain(fates, models);
       const mayPass = fates.includes('refused') && failure.code !== 'EIS_QUEUE_FULL' && Date.now() - startedAt < REFUSAL_PATIENCE_MS;
       if (!mayPass) throw new PublishError(failure, confirmed);
     }
   }
 
-  async #explain(fates: readonly Fate[]): Promise<EisError> {
-    if (fates.includes('refused')) return this.#explainRefusal().catch((error: unknown) => (isEisError(error) ? error : queueUnavailable(error)));
+  async #explain(fates: readonly Fate[], models: readonly string[]): Promise<EisError> {
+    if (fates.includes('refused')) return this.#explainRefusal(models).catch((error: unknown) => (isEisError(error) ? error : queueUnavailable(error)));
     if (!fates.includes('unroutable')) return queueUnavailable(this.#publisher.difficulty);
     await this.#declare().catch((error: unknown) => this.#options.log.error({ err: error }, 'the queues could not be declared'));
     return queueUnavailable(new Error('The broker had no queue for them'));
   }
 
   /** The broker does not say which queue it was. */
-  async #explainRefusal(): Promise<EisError> {
-    const { models, messagesMax } = this.#options;
+  async #explainRefusal(models: readonly string[]): Promise<EisError> {
+    const { messagesMax } = this.#options;
     const counts = await this.#control.withChannel(async (channel) => {
       const waiting: { model: string; messages: number }[] = [];
       for (const model of models) waiting.push({ model, messages: (await channel.checkQueue(this.#names.workQueue(model))).messageCount });

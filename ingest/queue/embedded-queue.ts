@@ -12,7 +12,7 @@ import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { EmbeddedConsumer } from './embedded-consumer.js';
 import { ModelTables } from './embedded-tables.js';
-import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadLetter, type DeadPage, type ImageQueue, type QueueDepth, type ReplayOptions } from './queue.js';
+import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadLetter, type DeadPage, type ImageQueue, type PublishOptions, type QueueDepth, type ReplayOptions } from './queue.js';
 
 /** Named databases of one model, and those that all models share. */
 const DATABASES_PER_MODEL = 4;
@@ -43,12 +43,13 @@ export class EmbeddedQueue implements ImageQueue {
   }
 
   /** One transaction for all messages and models: all are confirmed, or none. */
-  async publish(messages: readonly ImageMessage[]): Promise<void> {
+  async publish(messages: readonly ImageMessage[], { model: only }: PublishOptions = {}): Promise<void> {
+    const tablesByModel = only === undefined ? this.#tables : new Map([[only, this.#tablesOf(only)]]);
     if (messages.length === 0) return;
     try {
       await this.#transact(() => {
-        for (const [model, tables] of this.#tables) this.#requireRoom(model, tables, messages.length);
-        for (const tables of this.#tables.values()) tables.append(messages);
+        for (const [model, tables] of tablesByModel) this.#requireRoom(model, tables, messages.length);
+        for (const tables of tablesByModel.values()) tables.append(messages);
       });
       await inTime(Promise.resolve(this.#root.flushed));
     } catch (error) {

@@ -78,6 +78,11 @@ export interface DeadPage {
   readonly next: string | undefined;
 }
 
+export interface PublishOptions {
+  /** The only model whose queue gets them. */
+  readonly model?: string;
+}
+
 export interface ReplayOptions {
   /**
    * Called with each batch of messages before they go back, which they do only once it has resolved: the place to
@@ -88,7 +93,7 @@ export interface ReplayOptions {
 
 export interface ImageQueue {
   /**
-   * Puts messages into the queue of every model. Resolves when every queue holds them durably, so that they survive
+   * Puts messages into the queue of every model, or of one alone. Resolves when every queue holds them durably, so that they survive
    * whatever is killed.
    *
    * A queue is full at its limit, or a few messages above it where many arrive at once. What is refused or unavailable may
@@ -96,7 +101,7 @@ export interface ImageQueue {
    *
    * @throws PublishError naming the messages that every queue confirmed all the same
    */
-  publish(messages: readonly ImageMessage[]): Promise<void>;
+  publish(messages: readonly ImageMessage[], options?: PublishOptions): Promise<void>;
 
   /** Starts to deliver the messages of a model; several consumers share them. */
   consume(model: string, options: ConsumeOptions): Promise<Consumer>;

@@ -13,6 +13,8 @@ import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
 import { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { createWrapperApp } from '../../ingest/wrapper-app.js';
+import type { LedgerOutcome } from '../../common/store/store.js';
+import { imageWrite } from '../common/store/store-contract.js';
 import { LIMITS, MemoryBucket, sha256 } from '../ingest/support.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { runCli } from '../support/run-cli.js';
@@ -128,5 +130,57 @@ describe('eis dead', () => {
     expect((await eis('dead', 'drop', '--model', 'nobody')).error).toContain('Choose one of: alpha, beta');
     expect(await json('dead', 'drop', '--all')).toEqual({ models: [{ model: 'alpha', dropped: 1 }, { model: 'beta', dropped: 0 }] });
     expect((await queue.depth('alpha')).dead).toBe(0);
+  });
+});
+
+const LIVE = { version: 'a'.repeat(64), dim: 4 };
+
+describe('eis backfill', () => {
+  beforeEach(async () => {
+    await store.setLiveVersion('alpha', LIVE);
+    await store.collection('alpha', LIVE).write(['one', 'two', 'three'].map((text) => imageWrite(text)));
+  });
+
+  it('puts every stored image that the model lacks into its queue alone, and goes on when it is given again', async () => {
+    const before = { alpha: await queue.depth('alpha'), beta: await queue.depth('beta') };
+    const first = await json<{ submission: string }>('backfill', 'beta', '--no-wait');
+    expect(first).toEqual({ model: 'beta', submission: 'backfill-beta-new-1', published: 3, known: 0 });
+    expect((await queue.depth('beta')).ready).toBe(before.beta.ready + 3);
+    expect((await queue.depth('alpha')).ready).toBe(before.alpha.ready);
+    expect(await json('backfill', 'beta', '--no-wait')).toEqual({ ...first, published: 0, known: 3 });
+  });
+
+  it('waits until they are embedded, and says which were not', async () => {
+    const running = eis('backfill', 'beta');
+    const submission = 'backfill-beta-new-1';
+    await vi.waitFor(async () => expect((await store.ledger.counts(submission)).accepted).toBe(3));
+    const sources = (await store.ledger.list({ submission, limit: 10 })).entries;
+    await store.ledger.settle(sources.map((entry, i) => ({ ...entry, ...(i === 0 ? { state: 'rejected', code: 'EIS_URL_REJECTED', message: 'gone' } : { state: 'stored', id: sha256(entry.source) }) })));
+    expect((await running).stdout).toBe(`beta: 2 images embedded, 1 not: "eis status --rejected --submission ${submission}" says why. (submission ${submission})\n`);
+    process.exitCode = undefined;
+  });
+
+  it('has nothing to do where nothing is missing, and knows which models there are', async () => {
+    await store.setLiveVersion('alpha', LIVE);
+    expect((await eis('backfill', 'alpha')).stdout).toBe('alpha has every stored image.\n');
+    expect((await eis('backfill', 'gamma')).error).toContain('Choose one of: alpha, beta');
+  });
+});
+
+describe('eis delete', () => {
+  afterEach(() => {
+    process.exitCode = undefined;
+  });
+
+  it('removes images from every model, and says which it does not know', async () => {
+    await store.setLiveVersion('alpha', LIVE);
+    const [one, two] = [imageWrite('one'), imageWrite('two')];
+    await store.collection('alpha', LIVE).write([one, two]);
+    const { stdout } = await eis('delete', one.id.toUpperCase(), 'nonsense', 'f'.repeat(64));
+    expect(stdout).toContain('removed from alpha.\nnonsense: An image id is 64');
+    expect(stdout).toContain(`ffffffffffff…: No image ${'f'.repeat(64)} is known here.`);
+    expect(process.exitCode).toBe(1);
+    expect(await store.collection('alpha', LIVE).count()).toBe(1);
+    expect(await json('delete', two.id)).toEqual({ images: [{ id: two.id, models: ['alpha'] }] });
   });
 });

@@ -66,6 +66,14 @@ export function describeQueue(name: string, createFixture: () => QueueFixture): 
       await until(() => deliveries.length === 3);
     });
 
+    it('delivers to one model alone what is published for it', async () => {
+      await queue.publish(messages(3), { model: 'beta' });
+      const { deliveries } = await collect(queue, 'beta');
+      await until(() => deliveries.length === 3);
+      expect(await queue.depth('alpha')).toMatchObject({ ready: 0 });
+      await expect(queue.publish(messages(1), { model: 'gamma' })).rejects.toThrow('alpha, beta');
+    });
+
     it('holds no more than the prefetch in hand, and goes on as they are settled', async () => {
       await queue.publish(messages(6));
       const { deliveries } = await collect(queue, 'alpha', 2);

@@ -1,0 +1,63 @@
+/** POST /queues/:model/backfill: fills the queue of a model with every stored image that it has not embedded, and says how far it is. */
+import { Readable } from 'node:stream';
+import { Type } from 'typebox';
+import { EisError, toEisError } from '../common/errors.js';
+import type { App } from '../common/http.js';
+import type { Log } from '../common/log.js';
+import { knownCollections } from '../common/store/known-collections.js';
+import type { LiveVersion, Store } from '../common/store/store.js';
+import { SUBMISSION_ID, type BackfillLine } from '../common/wire.js';
+import { backfill, backfillSubmission } from './backfill.js';
+import type { ImageQueue } from './queue/queue.js';
+
+export interface BackfillRouteParts {
+  readonly store: Store;
+  readonly queue: Pick<ImageQueue, 'publish'>;
+  /** The version that a model's function embeds with; undefined where nobody says. */
+  readonly functionVersion?: (model: string) => Promise<LiveVersion | undefined>;
+  /** The models whose workers get images. */
+  readonly ingestModels: readonly string[];
+  /** Every model: where images are known from. */
+  readonly models: readonly string[];
+  readonly log: Log;
+}
+
+const Params = Type.Object({ model: Type.String() });
+const Query = Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source })) });
+
+/** The answer is NDJSON, a line for each step; when its client leaves, it ends, and goes on where it stopped when asked again. */
+export function addBackfillRoute(app: App, parts: BackfillRouteParts): void {
+  app.post('/queues/:model/backfill', { schema: { params: Params, querystring: Query } }, async (request, reply) => {
+    const { model } = request.params;
+    if (!parts.ingestModels.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...parts.ingestModels] });
+    const live = (await parts.functionVersion?.(model)) ?? (await parts.store.liveVersion(model));
+    const submission = request.query.submission ?? (await backfillSubmission(parts.store.ledger, { model, live }));
+    const lines = Readable.from(describe(parts, { model, live, submission }), { objectMode: true, highWaterMark: 1 });
+    return reply.type('application/x-ndjson').send(lines);
+  });
+}
+
+interface Job {
+  readonly model: string;
+  readonly live: LiveVersion | undefined;
+  readonly submission: string;
+}
+
+async function* describe({ store, queue, models, log }: BackfillRouteParts, { model, live, submission }: Job): AsyncGenerator<string> {
+  const toLine = (line: BackfillLine): string => `${JSON.stringify(line)}\n`;
+  let last = { published: 0, known: 0, share: 0 };
+  try {
+    const target = live && store.collection(model, live);
+    const from = await knownCollections(store, models, { model, live });
+    for await (const progress of backfill({ store, queue, model, target, from, submission })) {
+      last = progress;
+      yield toLine({ submission, ...progress, done: false });
+    }
+    yield toLine({ submission, ...last, done: true });
+  } catch (thrown) {
+    const error = toEisError(thrown);
+    log.error({ err: error.cause ?? error, code: error.code }, error.message);
+    yield toLine({ submission, ...last, done: false, error: error.toBody() });
+  }
+}
+
