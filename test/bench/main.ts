@@ -1,7 +1,9 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
 import { addIngestBench } from './ingest.js';
+import { addLoadBench } from './load.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
 addIngestBench(program);
+addLoadBench(program);
 await program.parseAsync();

@@ -13,7 +13,6 @@ import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
 import { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { createWrapperApp } from '../../ingest/wrapper-app.js';
-import type { LedgerOutcome } from '../../common/store/store.js';
 import { imageWrite } from '../common/store/store-contract.js';
 import { LIMITS, MemoryBucket, sha256 } from '../ingest/support.js';
 import { MemoryStore } from '../support/memory-store.js';

@@ -65,3 +65,47 @@ describe('Follower under any interleaving', () => {
     );
   });
 });
+
+/** Furthest that a writer's clock is from the true time: between two of them it is the overlap. */
+const SKEW_MAX_MS = 5_000;
+
+const skews = fc.array(fc.integer({ min: -SKEW_MAX_MS, max: SKEW_MAX_MS }), { minLength: 4, maxLength: 4 });
+const write = fc.record({ do: fc.constantFrom('write' as const, 'write' as const, 'delete' as const), image: names, writer: fc.integer({ min: 0, max: 3 }) });
+const moment = fc.oneof({ weight: 6, arbitrary: write }, { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(0, 1, 250, 4_999, 60_000) }) }, { weight: 3, arbitrary: fc.record({ do: fc.constant('poll' as const), failAt: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined }) }) });
+
+describe('Follower of four writers whose clocks differ', () => {
+  it('knows every change after the next poll that succeeds: within 2 s of it, polling every half second', async () => {
+    await fc.assert(
+      fc.asyncProperty(skews, fc.array(write, { maxLength: 12 }), fc.array(moment, { maxLength: 60 }), async (skew, before, moments) => {
+        const parts = setUp({ pageSize: 2 });
+        const { clock, collection, follower, store, pass } = parts;
+        store.fault = () => undefined;
+        let time = START;
+        const apply = async ({ do: what, image: name, writer }: { do: 'write' | 'delete'; image: number; writer: number }): Promise<void> => {
+          clock.store = time + skew[writer]!;
+          if (what === 'write') await collection.write([image(name, { url: `https://writer-${writer}/${name}`, origin: String(writer) })]);
+          else await collection.delete(idOf(name));
+        };
+        for (const each of before) await apply(each);
+        await follower.load();
+        for (const each of moments) {
+          if (each.do === 'pass') {
+            time += each.ms;
+            pass(each.ms);
+          } else if (each.do === 'poll') {
+            let operations = 0;
+            store.fault = () => {
+              if (++operations === each.failAt) throw new Error('the store is down');
+            };
+            const failed = await follower.poll().then(() => false, () => true);
+            store.fault = () => undefined;
+            if (!failed) await expectEqual(parts);
+          } else await apply(each);
+        }
+        await follower.poll();
+        await expectEqual(parts);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

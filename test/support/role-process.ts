@@ -14,6 +14,8 @@ export interface RoleProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly logFile: string;
   readonly readyPath?: string;
+  /** Called with the pid as soon as there is one. */
+  readonly onSpawn?: (pid: number) => void;
 }
 
 const START_TIMEOUT_MS = 30_000;
@@ -68,6 +70,7 @@ export class RoleProcess {
     const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, NODE_ENV: 'production', ...env, HOST: '127.0.0.1', PORT: String(this.port) }, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#child = child;
+    if (child.pid !== undefined) this.#options.onSpawn?.(child.pid);
     for (const end = Date.now() + START_TIMEOUT_MS; ; await sleep(READY_POLL_MS)) {
       if (child.exitCode !== null || Date.now() > end) throw new Error(`${entry} did not start:\n${this.log.slice(-3_000)}`);
       if (child.signalCode !== null) return; // killed while it started

@@ -1,0 +1,122 @@
+/**
+ * Loading an index pod from the store: from the start of its process until it is ready, and the most anonymous memory
+ * that it ever had, over the size of the vectors as raw float32. Anonymous, because what is mapped from the store's files
+ * is the system's to take back. The vectors are drawn from a seed, normalised, and written once for all runs.
+ */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { LmdbStore } from '../../common/store/lmdb-store.js';
+import type { ImageWrite, Store } from '../../common/store/store.js';
+import { normalise } from '../../common/vector.js';
+import { RoleProcess } from '../support/role-process.js';
+import { SeededRandom } from '../support/seeded-random.js';
+import { median, printReport } from './report.js';
+
+const MODEL = 'builtin';
+const VERSION = 'b'.repeat(64);
+const BATCH = 1_000;
+const SAMPLE_MS = 10;
+
+interface LoadBenchOptions {
+  readonly vectors: number;
+  readonly dim: number;
+  readonly runs: number;
+  readonly json: boolean;
+}
+
+interface Run {
+  readonly readyS: number;
+  readonly peakAnonymousMb: number;
+  readonly emptyAnonymousMb: number;
+}
+
+export function addLoadBench(program: Command): void {
+  program
+    .command('load')
+    .description('an index pod loads its vectors from the embedded store')
+    .option('--vectors <n>', 'vectors', Number, 100_000)
+    .option('--dim <n>', 'numbers of a vector', Number, 1_280)
+    .option('--runs <n>', 'runs, of which the median counts', Number, 3)
+    .option('--json', 'end with one line of JSON', false)
+    .action(benchLoad);
+}
+
+async function benchLoad(options: LoadBenchOptions): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
+  try {
+    const configFile = join(folder, 'config.json');
+    writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }], services: [{ name: 'indexing', models: [{ name: MODEL, num_indexes: 1 }] }] }));
+    const place = (name: string): Record<string, string> => ({ EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, name), MODEL, SHARD: '0/1', LOG_LEVEL: 'warn' });
+    const store = new LmdbStore({ folder: join(folder, 'full', 'store'), urlsPerImageMax: 100 });
+    await fillStore(store, options);
+    await store.close();
+    const runs: Run[] = [];
+    for (let i = 0; i < options.runs; i++) {
+      const loaded = await measure(place('full'), join(folder, 'index.log'));
+      const base = await measure(place('empty'), join(folder, 'index.log'));
+      runs.push({ readyS: loaded.readyS, peakAnonymousMb: loaded.peakAnonymousMb, emptyAnonymousMb: base.peakAnonymousMb });
+      console.log(`run ${i + 1}: ready after ${loaded.readyS.toFixed(2)} s, ${loaded.peakAnonymousMb.toFixed(0)} MB at the most; empty ${base.readyS.toFixed(2)} s, ${base.peakAnonymousMb.toFixed(0)} MB`);
+    }
+    report(options, runs);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function report({ json, ...options }: LoadBenchOptions, runs: readonly Run[]): void {
+  const rawMb = (options.vectors * options.dim * 4) / 1024 / 1024;
+  const middle = (of: (run: Run) => number): number => median(runs.map(of));
+  const grownMb = middle(({ peakAnonymousMb, emptyAnonymousMb }) => peakAnonymousMb - emptyAnonymousMb);
+  printReport({
+    name: 'load',
+    options,
+    figures: { load_s: middle(({ readyS }) => readyS), raw_mb: rawMb, peak_anonymous_mb: middle(({ peakAnonymousMb }) => peakAnonymousMb), empty_anonymous_mb: middle(({ emptyAnonymousMb }) => emptyAnonymousMb) },
+    ratios: { peak_over_raw: grownMb / rawMb, whole_peak_over_raw: middle(({ peakAnonymousMb }) => peakAnonymousMb) / rawMb },
+  }, { json });
+}
+
+async function fillStore(store: Store, { vectors, dim }: LoadBenchOptions): Promise<void> {
+  const random = new SeededRandom(1);
+  const live = await store.setLiveVersion(MODEL, { version: VERSION, dim });
+  const collection = store.collection(MODEL, live);
+  for (let i = 0; i < vectors; i += BATCH) {
+    const count = Math.min(BATCH, vectors - i);
+    await collection.write(Array.from({ length: count }, (_, j) => drawImage(i + j, dim, random)));
+  }
+}
+
+function drawImage(i: number, dim: number, random: SeededRandom): ImageWrite {
+  const id = createHash('sha256').update(String(i)).digest('hex');
+  const url = `https://images.example.com/${i}.jpg`;
+  const vector = normalise(Array.from({ length: dim }, () => random.next() + random.next() + random.next() - 1.5));
+  return { id, vector, url, origin: url, phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg' };
+}
+
+/** From the start of the process, which includes Node's own. */
+async function measure(env: Record<string, string>, logFile: string): Promise<{ readonly readyS: number; readonly peakAnonymousMb: number }> {
+  const startedAt = performance.now();
+  let peakAnonymousMb = 0;
+  let isStarting = true;
+  const starting = RoleProcess.start({ entry: 'indexer/main.ts', env, logFile, onSpawn: (pid) => void watch(pid) }).finally(() => (isStarting = false));
+  const watch = async (pid: number): Promise<void> => {
+    for (; isStarting; await sleep(SAMPLE_MS)) peakAnonymousMb = Math.max(peakAnonymousMb, readAnonymousMb(pid));
+  };
+  const pod = await starting;
+  const readyS = (performance.now() - startedAt) / 1000;
+  await pod.stop();
+  return { readyS, peakAnonymousMb };
+}
+
+function readAnonymousMb(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const kilobytes = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
+    return (kilobytes('RssAnon') + kilobytes('RssShmem')) / 1024; // the vectors lie in memory that threads share
+  } catch {
+    return 0;
+  }
+}
