@@ -105,8 +105,8 @@ export class LmdbCollection implements VectorCollection {
   }
 
   #toRecords(id: string, { urls, phash, width, height, format, createdAt, updatedAt, deletedAt }: ImageDocument): StoredRecord[] {
-    const bytes = this.#vectors.get(id);
-    return bytes ? [{ id, vector: decodeVector(bytes), urls, phash, width, height, format, createdAt, updatedAt, deletedAt }] : [];
+    const bytes = this.#vectors.getBinaryFast(id); // LMDB's own, larger than it says, and good until it reads again
+    return bytes ? [{ id, vector: decodeVector(bytes.subarray(0, bytes.length)), urls, phash, width, height, format, createdAt, updatedAt, deletedAt }] : [];
   }
 
   async *scan(slots: SlotRange): AsyncIterable<StoredRecord[]> {
