@@ -26,5 +26,12 @@ export interface Bucket {
   /** The URI under which an object is ingested: `eis://<sha256>` or `gs://bucket/…`. */
   uri(sha256: string): string;
 
+  /**
+   * The sha256 of the object that a URI names, with or without the name of its file behind "#"; undefined for what is no
+   * object of this bucket. `eis://<sha256>` names one of every bucket, so that images keep their sources when a folder's
+   * objects move to Cloud Storage.
+   */
+  sha256Of(uri: string): string | undefined;
+
   close(): Promise<void>;
 }
