@@ -64,7 +64,7 @@ export function describeFailure(thrown: unknown, { bucket, permission }: Failure
   const { message = '', code } = (thrown ?? {}) as ClientFailure;
   const login = 'Run "gcloud auth application-default login", or name the key file of a service account in GOOGLE_APPLICATION_CREDENTIALS.';
   if (/invalid_grant|invalid_rapt/.test(message)) return `the credentials of this machine for Google Cloud have expired. ${login}`;
-  if (status === 401 || /default credentials/i.test(message)) return `gs://${bucket} asks for credentials, and none that hold were found. ${login}`;
+  if (status === 401 || /default credentials/i.test(message)) return `the bucket gs://${bucket} asks for credentials, and none that hold were found. ${login}`;
   if (status === 403) return `the account that this runs as lacks the permission ${permission} in gs://${bucket}. Grant it a role that holds it: Storage Object User (roles/storage.objectUser).`;
   if (status === 404) return `there is no bucket gs://${bucket}.`;
   if (status !== undefined) return `Cloud Storage answered ${status}${isTransient(thrown) ? ', also when it was asked again' : ''}.`;
