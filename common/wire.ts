@@ -220,7 +220,17 @@ export const LedgerAnswer = Type.Object(
 );
 export type LedgerAnswer = Static<typeof LedgerAnswer>;
 
-export const DeleteAnswer = Type.Object({ id: ImageId, models: Type.Array(Type.String(), { description: 'the models it was removed from' }) });
+/** The query of `DELETE /images/:id`; the gateway passes it on to the wrapper. */
+export const DeleteQuery = Type.Object({
+  object: Type.Optional(Type.Boolean({ description: 'true: its bytes are removed from the bucket, too; by default they stay' })),
+});
+export type DeleteQuery = Static<typeof DeleteQuery>;
+
+export const DeleteAnswer = Type.Object({
+  id: ImageId,
+  models: Type.Array(Type.String(), { description: 'the models it was removed from' }),
+  object: Type.Optional(Type.Boolean({ description: 'where it was asked for: whether the bucket had its bytes, which are removed now' })),
+});
 export type DeleteAnswer = Static<typeof DeleteAnswer>;
 
 /** The query of `GET /images`; the gateway passes it on to the wrapper. */

@@ -5,7 +5,7 @@ import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import { readWithin } from '../common/request-body.js';
-import { DeleteAnswer, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
+import { DeleteAnswer, DeleteQuery, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
 import { clientSignal } from './client-signal.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { WrapperAnswer, WrapperClient } from './wrapper-client.js';
@@ -35,7 +35,7 @@ const IMAGE = {
 };
 
 const REMOVE = {
-  schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it.', params: Params },
+  schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it; with `object=true` its bytes from the bucket, too. Taking it in again brings it back.', params: Params, querystring: DeleteQuery },
   config: documented({ response: { 200: DeleteAnswer } }),
 };
 
