@@ -1,6 +1,7 @@
 /** `eis search`: the images most like one of a file or a URL, as a table. */
 import { readFile } from 'node:fs/promises';
 import { request } from 'undici';
+import { contentOf } from '../common/cloud-storage.js';
 import { EisError, relayError } from '../common/errors.js';
 import { tryParseJson } from '../common/read-bounded.js';
 import type { SearchAnswer } from '../common/wire.js';
@@ -49,6 +50,7 @@ function describeAnswer({ model, results, shards, index, timings_ms: timings }: 
 
 /** The name that a file was ingested under, or its URL. */
 function displayName(source: string, id: string): string {
-  const name = /^eis:\/\/[0-9a-f]{64}#(.+)$/.exec(source)?.[1];
-  return name === undefined ? (source.startsWith('eis://') ? id : source) : decodeURIComponent(name);
+  const content = contentOf(source);
+  if (!content) return source;
+  return content.name === undefined || content.name === '' ? id : decodeURIComponent(content.name);
 }
