@@ -23,7 +23,7 @@ export interface RejectedSource {
 }
 
 type File = { readonly kind: 'file'; readonly given: string; readonly name: string; readonly bytes: Buffer };
-type Url = { readonly kind: 'url'; readonly given: string };
+type Url = { readonly kind: 'url'; readonly given: string; readonly url: string };
 type Item = File | Url;
 
 export interface SenderOptions {
@@ -66,12 +66,12 @@ export class Sender {
   async #take(found: Found): Promise<void> {
     if (found.kind === 'skipped') this.skipped++;
     else if (found.kind === 'unreadable') this.#reject(found.path, found.error);
-    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', given: found.url });
+    else if (found.kind === 'url') await this.#addUrl({ given: found.url, ...found });
     else await this.#addFile(found);
   }
 
   async #addUrl(url: Url): Promise<void> {
-    if (this.#urls.some(({ given }) => given === url.given)) return; // once in a request, as with names
+    if (this.#urls.some((other) => other.url === url.url)) return; // once in a request, as with names
     this.#urls.push(url);
     if (this.#urls.length < URLS_PER_REQUEST) return;
     const full = this.#urls;
@@ -126,7 +126,7 @@ export class Sender {
 
   #post(batch: readonly Item[]): Promise<IngestAnswer> {
     const files = batch.filter((item) => item.kind === 'file');
-    if (files.length === 0) return this.#options.client.send({ urls: batch.map(({ given }) => given) });
+    if (files.length === 0) return this.#options.client.send({ urls: batch.flatMap((item) => (item.kind === 'url' ? [item.url] : [])) });
     return this.#options.client.send({
       form: () => {
         const form = new FormData();

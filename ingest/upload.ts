@@ -1,10 +1,15 @@
-/** What `eis ingest` does: sends images to the gateway, and waits until each has an outcome. It talks HTTP only. */
+/**
+ * What `eis ingest` does: sends images to the gateway, or puts them into the bucket and sends their URLs, and waits until
+ * each has an outcome.
+ */
+import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { SUBMISSION_ID, type LedgerAnswer, type LedgerState } from '../common/wire.js';
 import { wait } from './backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
+import { uploadFound } from './upload-bucket.js';
 import { Sender, type RejectedSource } from './upload-send.js';
 import { findSources } from './upload-walk.js';
 
@@ -18,6 +23,8 @@ export interface IngestProgress {
   /** Outcomes that are known, and that there will be: one for each image and model. */
   readonly settled: number;
   readonly expected: number;
+  /** Files that were put into the bucket from here, while that goes on. */
+  readonly uploaded?: number;
 }
 
 export interface IngestSummary {
@@ -33,9 +40,11 @@ export interface IngestSummary {
 }
 
 export interface IngestOptions {
-  /** Paths of files and folders, URLs, and "-" for URLs from stdin, one a line. */
+  /** Paths of files and folders, URLs, gs:// prefixes, and "-" for URLs from stdin, one a line. */
   readonly sources: readonly string[];
   readonly gatewayUrl: string;
+  /** Of the deployment, where files are put from here. By default their bytes are sent to the gateway. */
+  readonly bucket?: Pick<Bucket, 'put' | 'uri'>;
   /** Whether to wait for the outcomes. */
   readonly wait: boolean;
   /** Continues a submission; by default a new one. */
@@ -51,18 +60,21 @@ export interface IngestOptions {
  * Ingests images: see `IngestOptions.sources`. What cannot be read or is refused is in `rejected`; the rest goes on.
  *
  * @throws EisError EIS_GATEWAY_UNREACHABLE, or what the gateway answered last, when it cannot serve for a minute (at
- *   first: 5 s); the signal's reason. What was accepted by then stays accepted.
+ *   first: 5 s); EIS_BUCKET_UNAVAILABLE; the signal's reason. What was accepted by then stays accepted.
  */
 export async function ingest(options: IngestOptions): Promise<IngestSummary> {
   const { sources, gatewayUrl, submission = newSubmissionId(), onProgress, signal = new AbortController().signal } = options;
   if (!SUBMISSION_ID.test(submission)) throw new EisError('EIS_BAD_REQUEST', { detail: 'A submission has 1 to 64 letters, digits, "-" or "_".' });
   const client = new GatewayClient({ gatewayUrl, submission, signal, patience: options.patience ?? DEFAULT_PATIENCE });
+  const { bucket, imageBytesMax = DEFAULT_LIMITS.imageBytesMax } = options;
   const sender = new Sender({
     client,
-    imageBytesMax: options.imageBytesMax ?? DEFAULT_LIMITS.imageBytesMax,
+    imageBytesMax,
     onProgress: () => onProgress?.({ sent: sender.given.size, settled: 0, expected: sender.given.size }),
   });
-  await sender.sendAll(findSources(sources, options.stdin ?? process.stdin));
+  const found = findSources(sources, options.stdin ?? process.stdin);
+  const onUploaded = (uploaded: number): void => onProgress?.({ sent: sender.given.size, settled: 0, expected: sender.given.size, uploaded });
+  await sender.sendAll(bucket ? uploadFound(found, { bucket, imageBytesMax, signal, onUploaded }) : found);
   const { given, rejected, skipped } = sender;
   const summary = { submission, sent: given.size, skipped };
   if (!options.wait || given.size === 0) return { ...summary, stored: 0, duplicates: 0, rejected };
