@@ -174,8 +174,8 @@ export const SUBMISSION_ID = /^[A-Za-z0-9_-]{1,64}$/;
 export interface ImageMessage {
   readonly submission: string;
   /**
-   * The image's URI: `http(s)://…`, `gs://…`, or `eis://<sha256>#<name>` for one in the folder bucket, where the
-   * fragment is the file's name as its sender gave it. With the submission and the model it keys the ledger.
+   * The image's URI: `http(s)://…`, `gs://…`, or for one that was sent as bytes `eis://<sha256>#<name>` (the
+   * folder bucket) or `gs://<bucket>/…/<first 2 digits>/<sha256>#<name>`, where the fragment is the file's name as its sender gave it. With the submission and the model it keys the ledger.
    */
   readonly source: string;
   /** When the wrapper took it, ms since the epoch. */

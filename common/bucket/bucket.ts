@@ -13,7 +13,8 @@ export interface Bucket {
   /**
    * Stores the bytes of a stream under their sha256; never half an object, whatever is interrupted.
    *
-   * @throws EisError EIS_IMAGE_TOO_LARGE beyond `imageBytesMax`, EIS_IMAGE_MISSING when the stream is empty
+   * @throws EisError EIS_IMAGE_TOO_LARGE beyond `imageBytesMax`, EIS_IMAGE_MISSING when the stream is empty;
+   *   EIS_BUCKET_UNAVAILABLE; EIS_OVERLOADED
    */
   put(bytes: Readable): Promise<BucketObject>;
 

@@ -3,16 +3,19 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Bucket as StorageBucket, File } from '@google-cloud/storage';
 import { contentObjectName, contentOf, parseObjectUri, type BucketUri } from '../cloud-storage.js';
-import { EisError } from '../errors.js';
-import { readBounded } from '../read-bounded.js';
+import type { EisError } from '../errors.js';
 import { IMAGE_ID } from '../wire.js';
 import type { Bucket, BucketObject } from './bucket.js';
 import { createStorageClient, type StorageClientOptions, type StorageTiming } from './gcs-client.js';
 import { OutOfTime, isObjectMissing, statusOf, toBucketError, withinTime } from './gcs-failure.js';
 import { readObject } from './gcs-read.js';
+import { ImageMemory } from './image-memory.js';
 
 /** Larger images are sent in chunks, so that a connection that breaks off costs one of them. A multiple of 256 KiB. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
+
+/** Of the images that are being put; one more is answered 429. */
+const HELD_BYTES_MAX = 128 * 1024 * 1024;
 
 export interface GcsBucketOptions extends BucketUri, StorageClientOptions {
   readonly imageBytesMax: number;
@@ -23,6 +26,7 @@ export class GcsBucket implements Bucket {
   readonly #timing: StorageTiming;
   readonly #prefix: string;
   readonly #imageBytesMax: number;
+  readonly #memory: ImageMemory;
 
   constructor({ name, prefix, imageBytesMax, ...client }: GcsBucketOptions) {
     const { storage, timing } = createStorageClient(client);
@@ -30,23 +34,20 @@ export class GcsBucket implements Bucket {
     this.#timing = timing;
     this.#prefix = prefix;
     this.#imageBytesMax = imageBytesMax;
+    this.#memory = new ImageMemory({ imageBytesMax, heldBytesMax: Math.max(HELD_BYTES_MAX, imageBytesMax) });
   }
 
   /**
-   * The name is the hash of the content, so the image is held in memory until it is known: at most `imageBytesMax`. An
-   * object under a temporary name would save that, for a second write and a deletion per image, the right to delete,
-   * and leftovers of every crash. The checksum goes with the bytes: Cloud Storage takes all of them or nothing.
+   * The name is the hash of the content, so the image is held in memory until it is known. An object under a temporary
+   * name would save that, for a second write and a deletion per image, the right to delete, and leftovers of every crash.
+   * The checksum goes with the bytes: Cloud Storage takes all of them or nothing.
    */
-  async put(bytes: Readable): Promise<BucketObject> {
-    const image = await readBounded(bytes, this.#imageBytesMax);
-    if (!image) {
-      bytes.destroy();
-      throw new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax: this.#imageBytesMax });
-    }
-    if (image.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
-    const sha256 = createHash('sha256').update(image).digest('hex');
-    await this.#upload(sha256, image);
-    return { sha256, bytes: image.length };
+  put(bytes: Readable): Promise<BucketObject> {
+    return this.#memory.hold(bytes, async (image) => {
+      const sha256 = createHash('sha256').update(image).digest('hex');
+      await this.#upload(sha256, image);
+      return { sha256, bytes: image.length };
+    });
   }
 
   async #upload(sha256: string, image: Buffer): Promise<void> {

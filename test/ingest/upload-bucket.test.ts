@@ -121,6 +121,23 @@ describe('ingest(), with a bucket of Cloud Storage', () => {
   });
 });
 
+describe('POST /images, with a bucket of Cloud Storage', () => {
+  it('stores images of a form and of a body, and refuses one over the limit either way', async () => {
+    const large = Buffer.alloc(LIMITS.imageBytesMax + 1, 'x');
+    const form = (bytes: Buffer): FormData => {
+      const data = new FormData();
+      data.append('image', new Blob([new Uint8Array(bytes)]), 'a.jpg');
+      return data;
+    };
+    const post = (body: FormData | Buffer): Promise<Response> => fetch(`${gatewayUrl}/images`, { method: 'POST', body, ...(Buffer.isBuffer(body) ? { headers: { 'content-type': 'image/jpeg' } } : {}) });
+    for (const body of [form(large), large]) expect((await post(body)).status).toBe(413);
+    expect(wire.objects.byName.size).toBe(0);
+    const answer = (await (await post(form(Buffer.from('in a form')))).json()) as { sources: string[] };
+    expect(answer.sources).toEqual([`gs://bucket/${objectName('in a form')}#a.jpg`]);
+    expect((await post(Buffer.from('a body'))).status).toBe(202);
+  });
+});
+
 describe('uploadFound()', () => {
   const uploadAll = async (sizes: readonly number[], put: (held: () => number) => Promise<void>): Promise<number> => {
     let [running, most] = [0, 0];
