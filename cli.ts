@@ -7,6 +7,8 @@ import type { IngestCommandOptions } from './cli/ingest-command.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
 import { parseSubmission, parseUrl } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
+import { openBucket } from './common/bucket/open-bucket.js';
+import { parseBucketUri } from './common/cloud-storage.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
 import { loadConfig, readEnvironment } from './common/config.js';
 import type { Environment } from './common/environment.js';
@@ -42,15 +44,16 @@ function buildProgram(): Command {
 
   program
     .command('ingest')
-    .description('add images: files, folders, http(s):// or gs:// URLs, or - for URLs on standard input, one a line')
+    .description('add images: files, folders, http(s):// URLs, gs:// objects or prefixes, or - for URLs on standard input, one a line. With BUCKET=gs://… files are put into the bucket from here')
     .argument('<sources...>', 'PATH | URL | gs://… | -')
     .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
     .option('--no-wait', 'do not wait for what becomes of them')
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
     .option('--json', 'print one JSON object on standard output', false)
-    .action(async (sources: string[], options: IngestCommandOptions) => {
+    .action(async (sources: string[], options: Omit<IngestCommandOptions, 'bucket' | 'imageBytesMax' | 'journalFolder'>) => {
+      const bucket = parseBucketUri(environment.bucket) && (await openBucket(environment));
       const { ingestCommand } = await import('./cli/ingest-command.js');
-      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax, journalFolder: join(dataDir, 'ingest') });
+      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax, bucket, journalFolder: join(dataDir, 'ingest') });
     });
 
   program

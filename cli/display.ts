@@ -1,10 +1,11 @@
 /** Values as a person reads them. */
+import { contentOf } from '../common/cloud-storage.js';
 
 /** The name that a file was ingested under, or its URL; `fallback` for bytes that came without a name. */
 export function displaySource(source: string, fallback = source): string {
-  const [, scheme, name] = /^(eis|gs):\/\/(?:.*\/)?[0-9a-f]{64}(?:#(.+))?$/.exec(source) ?? [];
-  if (name !== undefined) return decodeName(name);
-  return scheme === 'eis' ? fallback : source;
+  const content = contentOf(source);
+  if (content?.name !== undefined && content.name !== '') return decodeName(content.name);
+  return content && source.startsWith('eis://') ? fallback : source;
 }
 
 function decodeName(name: string): string {

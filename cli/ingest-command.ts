@@ -1,5 +1,6 @@
 /** `eis ingest`: sends images, shows how far it is, says what became of them. */
 import ora from 'ora';
+import type { Bucket } from '../common/bucket/bucket.js';
 import { ingest, type IngestProgress, type IngestSummary } from '../ingest/upload.js';
 import { drawBar } from './layout.js';
 
@@ -9,6 +10,8 @@ export interface IngestCommandOptions {
   readonly json: boolean;
   /** A larger file is rejected without being sent. */
   readonly imageBytesMax: number;
+  /** Of the deployment, where it is one that files can be put into from here. */
+  readonly bucket: Bucket | undefined;
   readonly submission?: string;
   /** Where it is kept what was sent, for the same command after an interruption. */
   readonly journalFolder: string;
@@ -17,7 +20,7 @@ export interface IngestCommandOptions {
 const REJECTED_SHOWN = 20;
 
 /** @returns the exit code: 0 only when nothing was rejected */
-export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax, journalFolder }: IngestCommandOptions): Promise<number> {
+export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax, bucket, journalFolder }: IngestCommandOptions): Promise<number> {
   const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr, discardStdin: false }).start();
   const interrupted = new AbortController();
   process.once('SIGINT', () => {
@@ -28,6 +31,7 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
     const summary = await ingest({
       sources, gatewayUrl: gateway, wait, imageBytesMax, journalFolder, signal: interrupted.signal,
       ...(submission === undefined ? {} : { submission }),
+      ...(bucket === undefined ? {} : { bucket }),
       onResume: ({ submission: resumed, sent }) => {
         spinner.stop();
         process.stderr.write(`Going on with submission ${resumed}: ${sent} images were sent before.\n`);
@@ -48,7 +52,8 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
   }
 }
 
-function describeProgress({ sent, settled, expected }: IngestProgress): string {
+function describeProgress({ sent, settled, expected, uploaded }: IngestProgress): string {
+  if (uploaded !== undefined) return `${uploaded} uploaded to the bucket, ${sent} sent`;
   return `${drawBar(expected === 0 ? 0 : settled / expected)} ${sent} sent, ${settled} of ${expected} done`;
 }
 

@@ -48,7 +48,7 @@ export const ERRORS = {
   // URLs of images
   EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),
   EIS_URL_FORBIDDEN: template<Detail>(403, ({ detail }) => `This URL may not be fetched: ${detail}`),
-  EIS_URL_REJECTED: template<{ status: number }>(422, ({ status }) => `The URL's host answered ${status}. Check that it can be opened without logging in.`),
+  EIS_URL_REJECTED: template<{ status: number; detail?: string }>(422, ({ status, detail = 'Check that it can be opened without logging in.' }) => `The URL's host answered ${status}. ${detail.charAt(0).toUpperCase()}${detail.slice(1)}`),
   EIS_URL_FAILED: template<Detail>(502, ({ detail }) => `The URL could not be fetched: ${detail}`),
   EIS_URL_TIMEOUT: template<{ timeoutMs: number }>(504, ({ timeoutMs }) => `The URL's host did not deliver the image within ${timeoutMs} ms.`),
 

@@ -174,8 +174,8 @@ export const SUBMISSION_ID = /^[A-Za-z0-9_-]{1,64}$/;
 export interface ImageMessage {
   readonly submission: string;
   /**
-   * The image's URI: `http(s)://…`, `gs://…`, or `eis://<sha256>#<name>` for one in the folder bucket, where the
-   * fragment is the file's name as its sender gave it. With the submission and the model it keys the ledger.
+   * The image's URI: `http(s)://…`, `gs://…`, or for one that was sent as bytes `eis://<sha256>#<name>` (the
+   * folder bucket) or `gs://<bucket>/…/<first 2 digits>/<sha256>#<name>`, where the fragment is the file's name as its sender gave it. With the submission and the model it keys the ledger.
    */
   readonly source: string;
   /** When the wrapper took it, ms since the epoch. */
@@ -220,7 +220,17 @@ export const LedgerAnswer = Type.Object(
 );
 export type LedgerAnswer = Static<typeof LedgerAnswer>;
 
-export const DeleteAnswer = Type.Object({ id: ImageId, models: Type.Array(Type.String(), { description: 'the models it was removed from' }) });
+/** The query of `DELETE /images/:id`; the gateway passes it on to the wrapper. */
+export const DeleteQuery = Type.Object({
+  object: Type.Optional(Type.Boolean({ description: 'true: its bytes are removed from the bucket, too; by default they stay' })),
+});
+export type DeleteQuery = Static<typeof DeleteQuery>;
+
+export const DeleteAnswer = Type.Object({
+  id: ImageId,
+  models: Type.Array(Type.String(), { description: 'the models it was removed from' }),
+  object: Type.Optional(Type.Boolean({ description: 'where it was asked for: whether the bucket had its bytes, which are removed now' })),
+});
 export type DeleteAnswer = Static<typeof DeleteAnswer>;
 
 /** The query of `GET /images`; the gateway passes it on to the wrapper. */

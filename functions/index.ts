@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http';
 import { http } from '@google-cloud/functions-framework';
+import { openObjectReader } from '../common/bucket/object-reader.js';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
 import { EisError } from '../common/errors.js';
 import type { Environment } from '../common/environment.js';
@@ -45,7 +46,7 @@ runMain(async () => {
   const state: { embedder?: Embedder } = {};
 
   http('embed', createEmbedHandler({
-    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits), source: { safeFetch, bucket: environment.bucket }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
+    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits), source: { safeFetch, objects: openObjectReader(environment), urlLengthMax: limits.urlLengthMax }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
   }));
   guardFramework({
     admit: (request) => admit(request, limits),

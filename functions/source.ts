@@ -1,13 +1,15 @@
 /** Gets the image that a request means: the bytes that it sends, or those at the URL that it names. */
-import { publicObjectUrl } from '../common/cloud-storage.js';
+import type { ObjectReader } from '../common/bucket/object-reader.js';
+import { parseObjectUri } from '../common/cloud-storage.js';
 import { EisError } from '../common/errors.js';
 import type { SafeFetch } from '../common/safe-fetch.js';
 import type { BodyKind } from './admission.js';
 
 export interface ImageSourceOptions {
   readonly safeFetch: Pick<SafeFetch, 'fetch'>;
-  /** The bucket of this deployment, `gs://name`: the only one whose objects are fetched. */
-  readonly bucket: string | undefined;
+  /** Reads the bucket of this deployment, the only one whose gs:// objects are read; undefined: it has none. */
+  readonly objects: ObjectReader | undefined;
+  readonly urlLengthMax: number;
 }
 
 /** What a request holds. */
@@ -19,8 +21,11 @@ export interface ImageRequest {
 }
 
 /** @throws EisError EIS_BAD_REQUEST, EIS_URL_…, EIS_IMAGE_TOO_LARGE */
-export function readImage({ kind, body, signal }: ImageRequest, { safeFetch, bucket }: ImageSourceOptions): Promise<Buffer> | Buffer {
-  return kind === 'image' ? body : safeFetch.fetch(toHttpUrl(readUrl(body), bucket), { signal });
+export function readImage({ kind, body, signal }: ImageRequest, { safeFetch, objects, urlLengthMax }: ImageSourceOptions): Promise<Buffer> | Buffer {
+  if (kind === 'image') return body;
+  const url = readUrl(body);
+  if (!/^gs:/i.test(url) || url.length > urlLengthMax) return safeFetch.fetch(url, { signal }); // which says what is wrong with it
+  return readObject(url, objects, signal);
 }
 
 function readUrl(body: Buffer): string {
@@ -35,11 +40,11 @@ function readUrl(body: Buffer): string {
   return url;
 }
 
-/** An object of the configured bucket by its public address; every other URL as it is, for `safeFetch` to judge. */
-function toHttpUrl(url: string, bucket: string | undefined): string {
-  const [, name, object] = /^gs:\/\/([^/]*)\/?(.*)$/is.exec(url) ?? [];
-  if (name === undefined || object === undefined) return url;
-  if (bucket?.replace(/\/+$/, '') !== `gs://${name}`) throw new EisError('EIS_URL_FORBIDDEN', { detail: 'gs:// objects are fetched from the bucket of this deployment only.' });
-  if (object === '') throw new EisError('EIS_URL_INVALID', { detail: 'That gs:// URL names no object.' });
-  return publicObjectUrl(name, object);
+/** An object of the configured bucket, public or not. */
+function readObject(url: string, objects: ObjectReader | undefined, signal: AbortSignal): Promise<Buffer> {
+  const named = parseObjectUri(url);
+  if (!objects) throw new EisError('EIS_URL_FORBIDDEN', { detail: 'gs:// objects are read from the bucket of this deployment only, and it has none in Cloud Storage (BUCKET).' });
+  if (named?.bucket !== objects.bucket) throw new EisError('EIS_URL_FORBIDDEN', { detail: `gs:// objects are read from the bucket of this deployment only, gs://${objects.bucket}.` });
+  if (named.object === '') throw new EisError('EIS_URL_INVALID', { detail: 'That gs:// URL names no object.' });
+  return objects.read(named.object, { signal });
 }

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
-import { DeleteAnswer, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
+import { DeleteAnswer, DeleteQuery, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
 import { createForward, type ForwardParts } from './forward.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 
@@ -31,7 +31,7 @@ const IMAGE = {
 };
 
 const REMOVE = {
-  schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it.', params: Params },
+  schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it; with `object=true` its bytes from the bucket, too. Taking it in again brings it back.', params: Params, querystring: DeleteQuery },
   config: documented({ response: { 200: DeleteAnswer } }),
 };
 

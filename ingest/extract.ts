@@ -5,7 +5,7 @@
 import type { EmbedInput } from '../common/embed-client.js';
 import { EisError } from '../common/errors.js';
 import type { ImageRecord, ImageWrite, LiveVersion } from '../common/store/store.js';
-import { IMAGE_ID, type Embedding, type ImageMessage, type LedgerState } from '../common/wire.js';
+import type { Embedding, ImageMessage, LedgerState } from '../common/wire.js';
 
 /** An image with where it goes. */
 export interface PlacedWrite {
@@ -21,6 +21,8 @@ export interface StoredImage {
 }
 
 export interface ExtractParts {
+  /** Which object of the bucket a source names; undefined: none. */
+  readonly sha256Of: (source: string) => string | undefined;
   readonly readObject: (sha256: string) => Promise<Uint8Array | undefined>;
   /** What the store holds of an image under the version that the function runs now; undefined: it has to be embedded. */
   readonly findStored: (sha256: string) => Promise<StoredImage | undefined>;
@@ -32,29 +34,19 @@ export interface ExtractParts {
 
 /**
  * Works off one message. An object of the bucket is named by its content: one that is stored already is not embedded
- * again.
+ * again. The bytes of others are read through the bucket, whose failures are waited for, and sent to the function.
  *
  * @returns the state that stands in the ledger for it now
  * @throws EisError why the image could not be embedded or written; nothing stands in the ledger then
  */
-export async function extract(message: ImageMessage, { readObject, findStored, embed, write }: ExtractParts): Promise<LedgerState> {
-  const object = objectOf(message.source);
+export async function extract(message: ImageMessage, { sha256Of, readObject, findStored, embed, write }: ExtractParts): Promise<LedgerState> {
+  const object = sha256Of(message.source);
   const stored = object === undefined ? undefined : await findStored(object);
   const placed = stored
     ? place(message, stored.live, stored.image)
     : embedded(message, await embed(async () => (object === undefined ? { url: message.source } : { bytes: await requireObject(object, readObject) })));
   const { state } = await write(placed);
   return state;
-}
-
-const OBJECT_SCHEME = 'eis://';
-
-/** The sha256 that an `eis://<sha256>#<name>` names; undefined for other sources. */
-export function objectOf(source: string): string | undefined {
-  if (!source.startsWith(OBJECT_SCHEME)) return undefined;
-  const sha256 = source.slice(OBJECT_SCHEME.length).split('#', 1)[0] as string;
-  if (!IMAGE_ID.test(sha256)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-  return sha256;
 }
 
 async function requireObject(sha256: string, readObject: ExtractParts['readObject']): Promise<Uint8Array> {

@@ -1,12 +1,11 @@
 /** Sends what was found, in batches, two at a time, so that memory stays flat however much there is. */
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { FormData } from 'undici';
 import { EisError, isEisError } from '../common/errors.js';
 import type { IngestAnswer } from '../common/wire.js';
 import type { GatewayClient } from './gateway-client.js';
 import type { UploadJournal } from './upload-journal.js';
-import { unreadable, type Found } from './upload-walk.js';
+import { imageIdentity, unreadable, type Found, type FoundFile } from './upload-walk.js';
 
 const FILES_PER_REQUEST = 16;
 const BYTES_PER_REQUEST = 32 * 1024 * 1024;
@@ -25,13 +24,13 @@ export interface RejectedSource {
 }
 
 type File = { readonly kind: 'file'; readonly given: string; readonly identity: string; readonly name: string; readonly bytes: Buffer };
-type Url = { readonly kind: 'url'; readonly given: string; readonly identity: string };
+type Url = { readonly kind: 'url'; readonly given: string; readonly identity: string; readonly url: string };
 type Item = File | Url;
 
 export interface SenderOptions {
   readonly client: GatewayClient;
-  /** Knows what was sent; what it has is not sent again. */
-  readonly journal: UploadJournal;
+  /** Told what was confirmed. */
+  readonly journal: Pick<UploadJournal, 'confirm'>;
   readonly imageBytesMax: number;
   readonly onProgress: () => void;
 }
@@ -68,13 +67,12 @@ export class Sender {
   async #take(found: Found): Promise<void> {
     if (found.kind === 'skipped') this.skipped++;
     else if (found.kind === 'unreadable') this.#reject(found.path, found.error);
-    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', given: found.url, identity: found.url });
+    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', url: found.url, given: found.given ?? found.url, identity: imageIdentity(found) });
     else await this.#addFile(found);
   }
 
   async #addUrl(url: Url): Promise<void> {
-    if (this.#options.journal.has(url.identity)) return;
-    if (this.#urls.some(({ given }) => given === url.given)) return; // once in a request, as with names
+    if (this.#urls.some((other) => other.url === url.url)) return; // once in a request, as with names
     this.#urls.push(url);
     if (this.#urls.length < URLS_PER_REQUEST) return;
     const full = this.#urls;
@@ -83,21 +81,20 @@ export class Sender {
   }
 
   /** A name stands once in a request, so that the answer's sources can be told apart. */
-  async #addFile({ path, name, bytes: size, modifiedAt }: Extract<Found, { kind: 'file' }>): Promise<void> {
-    const { imageBytesMax, journal } = this.#options;
-    const identity = JSON.stringify([resolve(path), name, size, modifiedAt]);
-    if (journal.has(identity)) return;
+  async #addFile(file: FoundFile): Promise<void> {
+    const { path, name, bytes: size } = file;
+    const { imageBytesMax } = this.#options;
     if (size > imageBytesMax) return this.#reject(path, new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax }));
     const bytes = await readFile(path).catch((cause: unknown) => unreadable(path, cause));
     if (isEisError(bytes)) return this.#reject(path, bytes);
     if (bytes.length === 0) return this.#reject(path, new EisError('EIS_IMAGE_MISSING', {}));
-    const held = this.#files.reduce((sum, file) => sum + file.bytes.length, 0);
-    if (this.#files.length === FILES_PER_REQUEST || (held > 0 && held + bytes.length > BYTES_PER_REQUEST) || this.#files.some((file) => file.name === name)) {
+    const held = this.#files.reduce((sum, other) => sum + other.bytes.length, 0);
+    if (this.#files.length === FILES_PER_REQUEST || (held > 0 && held + bytes.length > BYTES_PER_REQUEST) || this.#files.some((other) => other.name === name)) {
       const full = this.#files;
       this.#files = [];
       await this.#dispatch(full);
     }
-    this.#files.push({ kind: 'file', given: path, identity, name, bytes });
+    this.#files.push({ kind: 'file', given: path, identity: imageIdentity(file), name, bytes });
   }
 
   /** Begins to send a batch once there is room for another request. */
@@ -131,7 +128,7 @@ export class Sender {
 
   #post(batch: readonly Item[]): Promise<IngestAnswer> {
     const files = batch.filter((item) => item.kind === 'file');
-    if (files.length === 0) return this.#options.client.send({ urls: batch.map(({ given }) => given) });
+    if (files.length === 0) return this.#options.client.send({ urls: batch.flatMap((item) => (item.kind === 'url' ? [item.url] : [])) });
     return this.#options.client.send({
       form: () => {
         const form = new FormData();

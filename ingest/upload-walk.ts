@@ -1,30 +1,42 @@
-/** Finds what `eis ingest` is to send, one after the other: folders of any size are walked without being listed first. */
+/**
+ * Finds what `eis ingest` is to send, one after the other: folders and buckets of any size are walked without being
+ * listed first.
+ */
 import type { Stats } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { EisError } from '../common/errors.js';
+import { findObjects } from './bucket-listing.js';
+import { isImageName } from './image-name.js';
 import { readLines } from './read-lines.js';
 
-/** Files that are taken for images in a folder. A file that is named itself is sent whatever its name. */
-const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif']);
 const LINE_CHARACTERS_MAX = 64 * 1024;
 
 /** As the user wrote it, or found under what the user wrote. */
 export type Found =
   | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number; readonly modifiedAt: number }
-  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'url'; readonly url: string; /** Where it is not the URL itself. */ readonly given?: string; /** Of the file that was put there. */ readonly identity?: string }
   | { readonly kind: 'skipped'; readonly path: string }
   | { readonly kind: 'unreadable'; readonly path: string; readonly error: EisError };
 
 /**
- * @param sources paths of files and folders, URLs, and "-" for URLs from `stdin`, one a line
+ * @param sources paths of files and folders, URLs, gs:// prefixes, and "-" for URLs from `stdin`, one a line
  */
 export async function* findSources(sources: readonly string[], stdin: AsyncIterable<Uint8Array>): AsyncGenerator<Found> {
   for (const source of sources) {
     if (source === '-') yield* readUrls(stdin);
+    else if (/^gs:\/\//i.test(source)) yield* findObjects(source);
     else if (isPath(source)) yield* findFiles(source);
     else yield { kind: 'url', url: source };
   }
+}
+
+export type FoundFile = Extract<Found, { kind: 'file' }>;
+
+/** Tells an image from others, and from an earlier state of its file. */
+export function imageIdentity(found: FoundFile | Extract<Found, { kind: 'url' }>): string {
+  if (found.kind === 'url') return found.identity ?? found.url;
+  return JSON.stringify([resolve(found.path), found.name, found.bytes, found.modifiedAt]);
 }
 
 /** Whether what a user gave names a file or folder, rather than a URL or standard input. */
@@ -54,7 +66,7 @@ async function* walk(folder: string, prefix: string, visited: Set<string>): Asyn
 }
 
 async function* visit(path: string, name: string, visited: Set<string>): AsyncGenerator<Found> {
-  const isImage = EXTENSIONS.has(extname(name).toLowerCase());
+  const isImage = isImageName(name);
   const entry = await statOrError(path);
   if (entry instanceof EisError) yield isImage ? { kind: 'unreadable', path, error: entry } : { kind: 'skipped', path };
   else if (entry.isDirectory()) {

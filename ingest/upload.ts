@@ -1,14 +1,19 @@
-/** What `eis ingest` does: sends images to the gateway, and waits until each has an outcome. It talks HTTP only. */
+/**
+ * What `eis ingest` does: sends images to the gateway, or puts them into the bucket and sends their URLs, and waits until
+ * each has an outcome.
+ */
 import { resolve } from 'node:path';
+import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { SUBMISSION_ID, type LedgerAnswer, type LedgerState } from '../common/wire.js';
 import { wait } from './backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
+import { uploadFound } from './upload-bucket.js';
 import { Sender, type RejectedSource } from './upload-send.js';
 import { UploadJournal } from './upload-journal.js';
-import { findSources, isPath } from './upload-walk.js';
+import { findSources, imageIdentity, isPath, type Found } from './upload-walk.js';
 
 const POLL_MIN_MS = 100;
 const POLL_MAX_MS = 1_000;
@@ -20,6 +25,8 @@ export interface IngestProgress {
   /** Outcomes that are known, and that there will be: one for each image and model. */
   readonly settled: number;
   readonly expected: number;
+  /** Files that were put into the bucket from here, while that goes on. */
+  readonly uploaded?: number;
 }
 
 export interface IngestSummary {
@@ -35,9 +42,11 @@ export interface IngestSummary {
 }
 
 export interface IngestOptions {
-  /** Paths of files and folders, URLs, and "-" for URLs from stdin, one a line. */
+  /** Paths of files and folders, URLs, gs:// prefixes, and "-" for URLs from stdin, one a line. */
   readonly sources: readonly string[];
   readonly gatewayUrl: string;
+  /** Of the deployment, where files are put from here. By default their bytes are sent to the gateway. */
+  readonly bucket?: Pick<Bucket, 'put' | 'uri'>;
   /** Whether to wait for the outcomes. */
   readonly wait: boolean;
   /** Continues a submission; by default a new one, or that of the same command when it was interrupted. */
@@ -57,7 +66,7 @@ export interface IngestOptions {
  * Ingests images: see `IngestOptions.sources`. What cannot be read or is refused is in `rejected`; the rest goes on.
  *
  * @throws EisError EIS_GATEWAY_UNREACHABLE, or what the gateway answered last, when it cannot serve for a minute (at
- *   first: 5 s); the signal's reason. What was accepted by then stays accepted.
+ *   first: 5 s); EIS_BUCKET_UNAVAILABLE; the signal's reason. What was accepted by then stays accepted.
  */
 export async function ingest(options: IngestOptions): Promise<IngestSummary> {
   const { submission } = options;
@@ -98,16 +107,21 @@ function createClient({ gatewayUrl, signal = new AbortController().signal, patie
   return new GatewayClient({ gatewayUrl, submission, signal, patience });
 }
 
+/** What was found, but for the images that were confirmed before. */
+async function* unsent(found: AsyncIterable<Found>, journal: UploadJournal): AsyncGenerator<Found> {
+  for await (const one of found) {
+    const isImage = one.kind === 'file' || one.kind === 'url';
+    if (!isImage || !journal.has(imageIdentity(one))) yield one;
+  }
+}
+
 async function send(options: IngestOptions, journal: UploadJournal): Promise<IngestSummary> {
-  const { sources, onProgress, signal = new AbortController().signal } = options;
+  const { sources, onProgress, bucket, imageBytesMax = DEFAULT_LIMITS.imageBytesMax, signal = new AbortController().signal } = options;
+  const report = (uploaded?: number): void => onProgress?.({ sent: journal.size, settled: 0, expected: journal.size, ...(uploaded === undefined ? {} : { uploaded }) });
   const client = createClient(options, journal);
-  const sender = new Sender({
-    client,
-    journal,
-    imageBytesMax: options.imageBytesMax ?? DEFAULT_LIMITS.imageBytesMax,
-    onProgress: () => onProgress?.({ sent: journal.size, settled: 0, expected: journal.size }),
-  });
-  await sender.sendAll(findSources(sources, options.stdin ?? process.stdin));
+  const sender = new Sender({ client, journal, imageBytesMax, onProgress: () => report() });
+  const found = unsent(findSources(sources, options.stdin ?? process.stdin), journal);
+  await sender.sendAll(bucket ? uploadFound(found, { bucket, imageBytesMax, signal, onUploaded: report }) : found);
   const { rejected, skipped } = sender;
   const summary = { submission: journal.submission, sent: journal.size, skipped };
   if (!options.wait || journal.size === 0) return { ...summary, stored: 0, duplicates: 0, rejected };

@@ -23,7 +23,7 @@ export interface WorkerOptions {
   readonly model: string;
   readonly queue: ImageQueue;
   readonly store: Store;
-  readonly bucket: Pick<Bucket, 'get'>;
+  readonly bucket: Pick<Bucket, 'get' | 'sha256Of'>;
   readonly client: Pick<EmbedClient, 'embed'>;
   /** Whether the function says that it is ready. Never throws. */
   readonly isFunctionReady: () => Promise<boolean>;
@@ -182,6 +182,7 @@ export class Worker {
     const standing = await this.#writer.standing(delivery.message);
     if (standing && standing.state !== 'accepted') return this.#dismiss(delivery, standing);
     const state = await extract(delivery.message, {
+      sha256Of: (source) => bucket.sha256Of(source),
       readObject: (sha256) => bucket.get(sha256),
       findStored: (sha256) => this.#findStored(sha256),
       embed: async (load) => {

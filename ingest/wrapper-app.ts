@@ -9,7 +9,7 @@ import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
 import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
-import { HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
+import { DeleteQuery, HEADERS, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
 import { accept } from './accept.js';
 import { addBackfillRoute } from './backfill-route.js';
 import { imageType } from './image-type.js';
@@ -115,14 +115,16 @@ function addImages(app: App, { store, bucket, models }: WrapperParts): void {
     return sendImage(bytes, id, { request, reply });
   });
 
-  app.delete('/images/:id', { schema: { params: Params } }, async (request): Promise<DeleteAnswer> => {
+  app.delete('/images/:id', { schema: { params: Params, querystring: DeleteQuery } }, async (request): Promise<DeleteAnswer> => {
     const id = requireId(request.params.id);
     const removed = await Promise.all(models.map(async (model) => {
       const live = await store.liveVersion(model);
       return live !== undefined && store.collection(model, live).delete(id);
     }));
-    if (!removed.includes(true)) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
-    return { id, models: models.filter((_, i) => removed[i]) };
+    // After the models: an image that is found has its bytes. An object that outlived its image can still be removed.
+    const object = request.query.object === true ? await bucket.delete(id) : undefined;
+    if (!removed.includes(true) && object !== true) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { id, models: models.filter((_, i) => removed[i]), ...(object === undefined ? {} : { object }) };
   });
 }
 

@@ -13,7 +13,8 @@ export interface Bucket {
   /**
    * Stores the bytes of a stream under their sha256; never half an object, whatever is interrupted.
    *
-   * @throws EisError EIS_IMAGE_TOO_LARGE beyond `imageBytesMax`, EIS_IMAGE_MISSING when the stream is empty
+   * @throws EisError EIS_IMAGE_TOO_LARGE beyond `imageBytesMax`, EIS_IMAGE_MISSING when the stream is empty;
+   *   EIS_BUCKET_UNAVAILABLE; EIS_OVERLOADED
    */
   put(bytes: Readable): Promise<BucketObject>;
 
@@ -25,6 +26,13 @@ export interface Bucket {
 
   /** The URI under which an object is ingested: `eis://<sha256>` or `gs://bucket/…`. */
   uri(sha256: string): string;
+
+  /**
+   * The sha256 of the object that a URI names, with or without the name of its file behind "#"; undefined for what is no
+   * object of this bucket. `eis://<sha256>` names one of every bucket, so that images keep their sources when a folder's
+   * objects move to Cloud Storage.
+   */
+  sha256Of(uri: string): string | undefined;
 
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { contentOf } from '../cloud-storage.js';
 import { EisError } from '../errors.js';
 import { IMAGE_ID } from '../wire.js';
 import type { Bucket, BucketObject } from './bucket.js';
@@ -80,6 +81,10 @@ export class FolderBucket implements Bucket {
 
   uri(sha256: string): string {
     return `eis://${sha256}`;
+  }
+
+  sha256Of(uri: string): string | undefined {
+    return uri.startsWith('eis://') ? contentOf(uri)?.sha256 : undefined;
   }
 
   async close(): Promise<void> {}

@@ -7,10 +7,21 @@ export function count(number, noun) {
   return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 }
 
+/**
+ * The hash of an image that was sent as bytes, and the name that its file had, encoded: `eis://<sha256>#<name>`, or
+ * `gs://…/ab/<sha256>#<name>`. Undefined for other sources.
+ * @param {string} source
+ */
+function contentOf(source) {
+  const [, , sha256, name = ''] = /^(?:eis:\/\/|gs:\/\/[^/]+\/(?:.*\/)?([0-9a-f]{2})\/(?=\1))([0-9a-f]{64})(?:#(.*))?$/.exec(source) ?? [];
+  return sha256 === undefined ? undefined : { sha256, name };
+}
+
 /** The name that a file was ingested under, or the last part of an address. @param {string} source @param {string} id */
 export function nameOf(source, id) {
-  const [address = '', fragment] = source.split('#');
-  const name = source.startsWith('eis://') ? fragment : address.split('?')[0]?.split('/').filter(Boolean).at(-1);
+  const [address = ''] = source.split('#');
+  const content = contentOf(source);
+  const name = content ? content.name : address.split('?')[0]?.split('/').filter(Boolean).at(-1);
   try {
     return decodeURIComponent(name ?? '').split('/').at(-1) || id.slice(0, 8);
   } catch {
@@ -20,20 +31,20 @@ export function nameOf(source, id) {
 
 /** A source as a person reads it: the address, or the file's name with the folders it was sent with. @param {string} source @param {string} id */
 export function describeSource(source, id) {
-  if (!source.startsWith('eis://')) return source;
-  const [, fragment = ''] = source.split('#');
+  const content = contentOf(source);
+  if (!content) return source;
   try {
-    return decodeURIComponent(fragment) || `a file without a name (${id.slice(0, 8)}…)`;
+    return decodeURIComponent(content.name) || `a file without a name (${id.slice(0, 8)}…)`;
   } catch {
-    return fragment;
+    return content.name;
   }
 }
 
 /** Where a browser can open a source; undefined: nowhere. @param {string} source */
 export function addressOf(source) {
   if (/^https?:\/\//i.test(source)) return source;
-  const [, sha256] = /^eis:\/\/([0-9a-f]{64})(?:#|$)/.exec(source) ?? [];
-  return sha256 && `images/${sha256}`;
+  const content = contentOf(source);
+  return content && `images/${content.sha256}`;
 }
 
 /** @param {number} score */

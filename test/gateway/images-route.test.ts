@@ -93,6 +93,10 @@ describe('/images', () => {
   it('hands a removal on', async () => {
     expect((await call(`/images/${ID}`, { method: 'DELETE' })).status).toBe(200);
     expect(seen()).toMatchObject({ method: 'DELETE', url: `/images/${ID}` });
+    await call(`/images/${ID}?object=true`, { method: 'DELETE' });
+    expect(system.wrapper.seen[1]).toMatchObject({ method: 'DELETE', url: `/images/${ID}?object=true` });
+    expect((await call(`/images/${ID}?object=maybe`, { method: 'DELETE' })).status).toBe(400);
+    expect(system.wrapper.seen).toHaveLength(2);
   });
 
   it.each(['GET', 'DELETE'])('refuses %s of an id that is none', async (method) => {

@@ -79,6 +79,10 @@ export class MemoryBucket implements Bucket {
     return `eis://${id}`;
   }
 
+  sha256Of(uri: string): string | undefined {
+    return /^eis:\/\/([0-9a-f]{64})/.exec(uri)?.[1];
+  }
+
   async close(): Promise<void> {}
 }
 
@@ -88,7 +92,7 @@ export interface WorkerFixture {
 }
 
 /** A worker that runs until the test ends. */
-export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; client: StubFunction; bucket?: Pick<Bucket, 'get'>; limits?: Partial<Limits> }): Promise<WorkerFixture> {
+export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; client: StubFunction; bucket?: Pick<Bucket, 'get' | 'sha256Of'>; limits?: Partial<Limits> }): Promise<WorkerFixture> {
   const { queue, store, client, bucket = new MemoryBucket(), limits } = parts;
   const metrics = new Metrics('worker');
   const worker = new Worker({

@@ -2,7 +2,7 @@ import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { UploadJournal } from '../../ingest/upload-journal.js';
-import type { IngestSummary } from '../../ingest/upload.js';
+import type { IngestOptions, IngestSummary } from '../../ingest/upload.js';
 import { settled, until } from './support.js';
 import { prepareUpload, type UploadFixture } from './upload-support.js';
 
@@ -69,6 +69,22 @@ describe('an ingest that was interrupted', () => {
     const { summary, sentAgain } = await resume();
     expect(sentAgain).toBe(0);
     expect(summary).toMatchObject({ sent: FILES, stored: FILES, duplicates: 0 });
+  });
+
+  it('puts no file into the bucket again that was confirmed', async () => {
+    const put = fixture.bucket.put.bind(fixture.bucket);
+    const bucket = { put, uri: (sha256: string) => `gs://bucket/${sha256.slice(0, 2)}/${sha256}` };
+    const run = (options: Partial<IngestOptions>): Promise<IngestSummary> => fixture.run([images()], { journalFolder, bucket, ...options });
+    expect(await run({ signal: AbortSignal.abort(INTERRUPTED) }).catch((error: unknown) => error)).toBe(INTERRUPTED);
+    const interrupted = new AbortController();
+    fixture.client.behave = async () => {
+      await until(() => interrupted.signal.aborted);
+      return undefined;
+    };
+    await expect(run({ signal: interrupted.signal, onProgress: ({ sent }) => void (sent === FILES && interrupted.abort(INTERRUPTED)) })).rejects.toBe(INTERRUPTED);
+    received = 0;
+    expect(await run({})).toMatchObject({ sent: FILES, stored: FILES, duplicates: 0, rejected: [] });
+    expect(received).toBe(0);
   });
 
   it('sends a file again that was changed meanwhile', async () => {

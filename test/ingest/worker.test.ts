@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { GcsBucket } from '../../common/bucket/gcs-bucket.js';
+import { WIRE_BUCKET, WireServer } from '../support/gcs-wire/wire-server.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import { LIMITS, LIVE, MODEL, MemoryBucket, StubFunction, embeddingOf, entriesOf, message, openQueue, settled, sha256, startWorker, until, url } from './support.js';
@@ -68,6 +71,23 @@ describe('Worker', () => {
     expect((await entriesOf(store)).map(({ state }) => state).sort()).toEqual(['duplicate', 'duplicate', 'stored']);
     const [record] = await store.collection(MODEL, LIVE).getMany([sha256('bytes')]);
     expect(record?.urls).toHaveLength(3);
+  });
+
+  it('does the same for the objects of a bucket of Cloud Storage, and sends the URIs of all others on', async () => {
+    const wire = await WireServer.start();
+    const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
+    const bucket = new GcsBucket({ name: WIRE_BUCKET, prefix: 'images', imageBytesMax: 1_000, apiEndpoint: wire.url });
+    await bucket.put(Readable.from([Buffer.from('bytes')]));
+    client.version = LIVE;
+    await startWorker({ queue, store, client, bucket });
+    const sources = [`${bucket.uri(sha256('bytes'))}#a.jpg`, bucket.uri(sha256('bytes')), 'gs://bucket/photos/other.jpg', `gs://other/${sha256('bytes')}`];
+    for (const [i, source] of sources.entries()) {
+      await queue.publish([message(source)]);
+      await settled(store, i + 1);
+    }
+    expect(client.calls).toEqual(['bytes', ...sources.slice(2)]);
+    expect((await store.collection(MODEL, LIVE).getMany([sha256('bytes')]))[0]?.urls).toEqual(sources.slice(0, 2));
+    await wire.close();
   });
 
   it('embeds it again after it was removed, and for another version', async () => {

@@ -286,6 +286,20 @@ describe('DELETE /images/:id', () => {
     expect(await errorOf(await fetch(`${address}/images/${id}`, { method: 'DELETE' }))).toMatchObject({ status: 404, code: 'EIS_IMAGE_UNKNOWN' });
   });
 
+  it('removes its bytes where that is asked for, also those of an image that was removed before, and takes it in again', async () => {
+    const id = sha256(JPEG);
+    const remove = (query: string): Promise<Response> => fetch(`${address}/images/${id}${query}`, { method: 'DELETE' });
+    await answerOf(await post(JPEG, { 'content-type': 'image/jpeg' }));
+    expect(await errorOf(await remove('?object=false'))).toMatchObject({ status: 404, code: 'EIS_IMAGE_UNKNOWN' });
+    expect(await bucket.get(id)).toEqual(JPEG);
+    expect(await (await remove('?object=true')).json()).toEqual({ id, models: [], object: true });
+    expect(await bucket.get(id)).toBeUndefined();
+    expect(await errorOf(await remove('?object=true'))).toMatchObject({ status: 404, code: 'EIS_IMAGE_UNKNOWN' });
+    expect((await answerOf(await post(JPEG, { 'content-type': 'image/jpeg' }))).sources).toEqual([bucket.uri(id)]);
+    expect(await (await fetch(`${address}/images/${id}`)).arrayBuffer()).toEqual(new Uint8Array(JPEG).buffer);
+    expect((await remove('?object=maybe')).status).toBe(400);
+  });
+
   it('refuses what is no id', async () => {
     expect(await errorOf(await fetch(`${address}/images/x`, { method: 'DELETE' }))).toMatchObject({ status: 400, code: 'EIS_IMAGE_ID_INVALID' });
   });

@@ -13,6 +13,8 @@ describe('nameOf()', () => {
     [`eis://${ID}#100%25.jpg`, '100%.jpg'],
     [`eis://${ID}#broken%.jpg`, 'broken%.jpg'],
     [`eis://${ID}`, 'ab12cd34'],
+    [`gs://bucket/images/ab/${ID}#holiday/my%20dog.jpg`, 'my dog.jpg'],
+    [`gs://bucket/ab/${ID}`, 'ab12cd34'],
     ['https://example.com/a/b.png?size=2#top', 'b.png'],
     ['https://example.com/', 'example.com'],
     ['gs://bucket/folder/c.jpg', 'c.jpg'],
@@ -26,6 +28,8 @@ describe('addressOf()', () => {
   it.each([
     ['https://example.com/a.jpg', 'https://example.com/a.jpg'],
     [`eis://${ID}#a.jpg`, `images/${ID}`],
+    [`gs://bucket/ab/${ID}#a.jpg`, `images/${ID}`],
+    [`gs://bucket/cd/${ID}#a.jpg`, undefined],
     ['gs://bucket/a.jpg', undefined],
     ['javascript:alert(1)', undefined],
     [`eis://../../x`, undefined],
