@@ -8,7 +8,10 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseEnvironment } from '../../common/environment.js';
 import { compiledUrl } from '../../common/package-root.js';
+import { openStore } from '../../common/store/open-store.js';
+import type { Store } from '../../common/store/store.js';
 import { FunctionProxy } from '../support/function-proxy.js';
 import { Broker } from '../support/rabbitmq.js';
 import { RoleProcess } from '../support/role-process.js';
@@ -27,15 +30,20 @@ export interface IngestSystem {
   readonly functionProxy: FunctionProxy;
   readonly wrapper: Connected;
   readonly workers: readonly Connected[];
-  /** Where the embedded store lies. */
-  readonly storeFolder: string;
+  /** Opens the store that the system has. */
+  readonly openStore: () => Promise<Store>;
   close(): Promise<void>;
 }
 
 const FRAMEWORK = join(dirname(createRequire(import.meta.url).resolve('@google-cloud/functions-framework')), 'main.js');
 
-/** @param env for every process, beside what joins them */
-export async function startIngestSystem({ workers, env = {} }: { readonly workers: number; readonly env?: Readonly<Record<string, string>> }): Promise<IngestSystem> {
+export interface IngestSystemOptions {
+  readonly workers: number;
+  /** For every process, beside what joins them. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function startIngestSystem({ workers, env = {} }: IngestSystemOptions): Promise<IngestSystem> {
   const folder = mkdtempSync(join(tmpdir(), 'eis-faults-'));
   const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {
@@ -61,7 +69,7 @@ export async function startIngestSystem({ workers, env = {} }: { readonly worker
     const wrapper = await connect('ingest/wrapper-main.ts', 'wrapper');
     const connected: Connected[] = [];
     for (let i = 0; i < workers; i++) connected.push(await connect('ingest/worker-main.ts', `worker-${i}`));
-    return { broker, functionProxy, wrapper, workers: connected, storeFolder: join(folder, 'data', 'store'), close };
+    return { broker, functionProxy, wrapper, workers: connected, openStore: () => openStore(parseEnvironment(shared)), close };
   } catch (error) {
     await close();
     throw error;

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LedgerAnswer } from '../../common/wire.js';
-import { LmdbStore } from '../../common/store/lmdb-store.js';
 import { startFileServer, type FileServer } from '../support/file-server.js';
 import { RABBITMQ_MISSING } from '../support/rabbitmq.js';
 import { SeededRandom } from '../support/seeded-random.js';
@@ -30,7 +29,7 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)(`two workers and one image under
     await Promise.all(urls.map((each) => fetch(`${url}/images?submission=same`, { method: 'POST', body: JSON.stringify({ urls: [each] }), headers: { 'content-type': 'application/json' } })));
     const counts = async (): Promise<LedgerAnswer['counts']> => ((await (await fetch(`${url}/images?submission=same&limit=1`)).json()) as LedgerAnswer).counts;
     await expect.poll(counts, { timeout: 30_000 }).toEqual({ accepted: 0, stored: 1, duplicate: URLS - 1, rejected: 0, dead: 0 });
-    const store = new LmdbStore({ folder: system.storeFolder, urlsPerImageMax: 100 });
+    const store = await system.openStore();
     const collection = store.collection(MODEL, (await store.liveVersion(MODEL))!);
     for await (const [record, ...others] of collection.scan({ start: 0, end: 65_536 })) {
       expect(others).toEqual([]);
