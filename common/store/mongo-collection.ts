@@ -2,12 +2,12 @@
  * One model version's images in MongoDB. Everything is read from the primary, as a majority has it: a follower that saw
  * a later change before an earlier one on a member that lags would miss the earlier one.
  */
-import type { Collection, Db, MongoClient, Document } from 'mongodb';
+import type { Collection, Document } from 'mongodb';
 import { EisError } from '../errors.js';
 import { SLOTS, slotOf, type SlotRange } from '../slots.js';
+import type { MongoConnection } from './mongo-connection.js';
 import { batches, merged } from './mongo-cursors.js';
 import { toKey, toRecord, type ImageDocument, type ImageKeyDocument } from './mongo-documents.js';
-import { guard } from './mongo-guard.js';
 import type { MongoSchema } from './mongo-schema.js';
 import { imageUpdates, TOMBSTONE_PIPELINE } from './mongo-updates.js';
 import { upsertAll } from './mongo-upsert.js';
@@ -23,14 +23,12 @@ const BY_ID = { slot: 1, _id: 1 } as const;
 const BY_CHANGE = { updated_at: 1, slot: 1, _id: 1 } as const;
 
 export interface MongoCollectionOptions {
-  readonly client: MongoClient;
-  readonly db: Db;
+  readonly connection: MongoConnection;
   readonly schema: Pick<MongoSchema, 'ensure'>;
   readonly name: string;
   readonly model: string;
   readonly live: LiveVersion;
   readonly urlsPerImageMax: number;
-  readonly timeoutMs: number;
 }
 
 export class MongoCollection implements VectorCollection {
@@ -39,7 +37,7 @@ export class MongoCollection implements VectorCollection {
 
   constructor(options: MongoCollectionOptions) {
     this.#options = options;
-    this.#images = options.db.collection(options.name);
+    this.#images = options.connection.db.collection(options.name);
   }
 
   get model(): string {
@@ -63,7 +61,7 @@ export class MongoCollection implements VectorCollection {
   /** Applies updates, and reads which origin each of their images has then. A causally consistent session: after an election, the new primary answers once it knows of the write. */
   #upsert(updates: ReturnType<typeof imageUpdates>): Promise<Map<string, string>> {
     return this.#run(() =>
-      this.#options.client.withSession({ causalConsistency: true }, async (session) => {
+      this.#options.connection.client.withSession({ causalConsistency: true }, async (session) => {
         await upsertAll(this.#images, updates, session);
         const ids = updates.map(({ id }) => id);
         const standing = await this.#images.find({ _id: { $in: ids } }, { projection: { origin: 1 }, batchSize: ids.length + 1, session }).toArray();
@@ -99,7 +97,7 @@ export class MongoCollection implements VectorCollection {
       const rest = last ? { slot: { $gte: slotOf(last._id), $lt: slots.end }, _id: { $gt: last._id } } : { slot: { $gte: slots.start, $lt: slots.end } };
       return this.#images.find<T>(rest, { projection, sort: BY_ID, batchSize });
     };
-    return batches({ open, timeoutMs: this.#options.timeoutMs, ...(signal ? { signal } : {}) });
+    return batches({ open, connection: this.#options.connection, ...(signal ? { signal } : {}) });
   }
 
   async *changes(slots: SlotRange, since: number): AsyncGenerator<ChangeKey[]> {
@@ -108,7 +106,7 @@ export class MongoCollection implements VectorCollection {
     const isNew = ({ id, updatedAt }: ChangeKey): boolean => last === undefined || updatedAt > last.updatedAt || (updatedAt === last.updatedAt && id > last.id);
     const open = (from: ImageKeyDocument | undefined) =>
       this.#images.find<ImageKeyDocument>({ updated_at: { $gte: from?.updated_at ?? new Date(since) }, slot: { $gte: slots.start, $lt: slots.end } }, { projection: { _id: 1, updated_at: 1 }, sort: BY_CHANGE, batchSize: KEY_BATCH });
-    for await (const documents of batches({ open, timeoutMs: this.#options.timeoutMs })) {
+    for await (const documents of batches({ open, connection: this.#options.connection })) {
       const keys = documents.map(toKey).filter(isNew);
       last = keys.at(-1) ?? last;
       if (keys.length > 0) yield keys;
@@ -122,7 +120,7 @@ export class MongoCollection implements VectorCollection {
   }
 
   #run<T>(operation: () => Promise<T>): Promise<T> {
-    return guard(this.#options.timeoutMs, operation);
+    return this.#options.connection.run(operation);
   }
 }
 

@@ -3,16 +3,17 @@
  * those that nobody read from for ten minutes.
  */
 import type { FindCursor } from 'mongodb';
-import { isEisError } from '../errors.js';
-import { guard, waitToRetry } from './mongo-guard.js';
+import { isPassing } from './mongo-errors.js';
+import type { MongoConnection } from './mongo-connection.js';
+import { waitToRetry } from './mongo-guard.js';
 
-/** Failures in a row, with nothing read in between. An election takes some ten seconds. */
-const RESUMES_MAX = 8;
+/** Failures in a row, with nothing read in between. With the time for finding a server each time, more than an election takes. */
+const RESUMES_MAX = 6;
 
 export interface BatchesOptions<T> {
   /** Opens a cursor on what follows `last` in a total order (undefined: from the beginning). It may give `last` again. */
   readonly open: (last: T | undefined) => FindCursor<T>;
-  readonly timeoutMs: number;
+  readonly connection: Pick<MongoConnection, 'run'>;
   /** Aborted: it does not go on after a failure. */
   readonly signal?: AbortSignal;
 }
@@ -23,12 +24,12 @@ export interface BatchesOptions<T> {
  *
  * @throws EisError EIS_STORE_UNAVAILABLE when it cannot be resumed
  */
-export async function* batches<T>({ open, timeoutMs, signal }: BatchesOptions<T>): AsyncGenerator<T[]> {
+export async function* batches<T>({ open, connection, signal }: BatchesOptions<T>): AsyncGenerator<T[]> {
   let last: T | undefined;
   for (let failures = 0; ; ) {
     const cursor = open(last);
     try {
-      while (await guard(timeoutMs, () => cursor.hasNext())) {
+      while (await connection.run(() => cursor.hasNext())) {
         const batch = cursor.readBufferedDocuments();
         failures = 0;
         last = batch.at(-1);
@@ -36,9 +37,9 @@ export async function* batches<T>({ open, timeoutMs, signal }: BatchesOptions<T>
       }
       return;
     } catch (error) {
-      if (!(isEisError(error) && error.code === 'EIS_STORE_UNAVAILABLE') || ++failures > RESUMES_MAX || signal?.aborted) throw error;
+      if (!isPassing(error) || ++failures > RESUMES_MAX || signal?.aborted) throw error;
     } finally {
-      await guard(timeoutMs, () => cursor.close()).catch(() => undefined);
+      await connection.run(() => cursor.close()).catch(() => undefined);
     }
     await waitToRetry(failures, signal);
   }

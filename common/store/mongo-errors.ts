@@ -78,6 +78,11 @@ export function toStoreError(cause: unknown): EisError {
   return new EisError('EIS_STORE_UNAVAILABLE', { detail }, { cause, retryAfterS: 1 });
 }
 
+/** Whether the same may succeed in a moment without anybody doing anything; of an error that `toStoreError` made. */
+export function isPassing(error: unknown): error is EisError {
+  return isEisError(error) && error.code === 'EIS_STORE_UNAVAILABLE' && mongoFailure(error.cause) !== 'forbidden';
+}
+
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
   MongoServerSelectionError: 'no server that takes this can be reached',
   MongoNetworkError: 'the connection was lost',

@@ -3,11 +3,11 @@
  * cluster sharded by `_id`, and begins with the submission, so that ids sort as lists do.
  */
 import { createHash } from 'node:crypto';
-import type { Collection, Db, Document } from 'mongodb';
+import type { Collection, Document } from 'mongodb';
 import { EisError } from '../errors.js';
 import { LEDGER_STATES, type LedgerState } from '../wire.js';
+import type { MongoConnection } from './mongo-connection.js';
 import { toEntry, type LedgerDocument } from './mongo-documents.js';
-import { guard } from './mongo-guard.js';
 import { LEDGER_COLLECTION } from './mongo-schema.js';
 import type { Update } from './mongo-updates.js';
 import { upsertAll } from './mongo-upsert.js';
@@ -18,11 +18,14 @@ const SEPARATOR = '\n';
 const PAST_SEPARATOR = '\u000b';
 
 export class MongoLedger implements Ledger {
+  readonly #connection: MongoConnection;
   readonly #entries: Collection<LedgerDocument>;
   readonly #timeoutMs: number;
 
-  constructor(db: Db, timeoutMs: number) {
-    this.#entries = db.collection(LEDGER_COLLECTION);
+  /** @param timeoutMs after which the server stops looking */
+  constructor(connection: MongoConnection, timeoutMs: number) {
+    this.#connection = connection;
+    this.#entries = connection.db.collection(LEDGER_COLLECTION);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -46,12 +49,12 @@ export class MongoLedger implements Ledger {
   async reopen(keys: readonly LedgerKey[]): Promise<void> {
     const reopened = [{ $set: { state: 'accepted', updated_at: '$$NOW' } }, { $unset: ['id', 'code', 'message'] }];
     const updates = keys.map((key) => ({ updateOne: { filter: { _id: ledgerId(key), state: { $ne: 'accepted' as const } }, update: reopened } }));
-    if (updates.length > 0) await this.#run(() => this.#entries.bulkWrite(updates, { ordered: false }));
+    if (updates.length > 0) await this.#connection.run(() => this.#entries.bulkWrite(updates, { ordered: false }));
   }
 
   async getMany(keys: readonly LedgerKey[]): Promise<(LedgerEntry | undefined)[]> {
     const ids = keys.map(ledgerId);
-    const documents = await this.#run(() => this.#entries.find({ _id: { $in: ids } }).toArray());
+    const documents = await this.#connection.run(() => this.#entries.find({ _id: { $in: ids } }).toArray());
     const byId = new Map(documents.map((document) => [document._id, toEntry(document)]));
     return ids.map((id) => byId.get(id));
   }
@@ -63,14 +66,14 @@ export class MongoLedger implements Ledger {
       ...(after === undefined ? {} : { $lt: decodeCursor(after) }),
     };
     const filter = { ...(state === undefined ? {} : { state }), ...(Object.keys(range).length === 0 ? {} : { _id: range }) };
-    const documents = await this.#run(() => this.#entries.find(filter, { sort: { _id: -1 }, limit: limit + 1, maxTimeMS: this.#timeoutMs }).toArray());
+    const documents = await this.#connection.run(() => this.#entries.find(filter, { sort: { _id: -1 }, limit: limit + 1, maxTimeMS: this.#timeoutMs }).toArray());
     const page = documents.slice(0, limit);
     return { entries: page.map(toEntry), next: documents.length > limit ? encodeCursor((page.at(-1) as LedgerDocument)._id) : undefined };
   }
 
   async counts(submission: string): Promise<Record<LedgerState, number>> {
     const pipeline = [{ $match: { submission } }, { $group: { _id: '$state', count: { $sum: 1 } } }];
-    const counted = await this.#run(() => this.#entries.aggregate<{ _id: LedgerState; count: number }>(pipeline, { maxTimeMS: this.#timeoutMs }).toArray());
+    const counted = await this.#connection.run(() => this.#entries.aggregate<{ _id: LedgerState; count: number }>(pipeline, { maxTimeMS: this.#timeoutMs }).toArray());
     const byState = new Map(counted.map(({ _id, count }) => [_id, count]));
     return Object.fromEntries(LEDGER_STATES.map((state) => [state, byState.get(state) ?? 0])) as Record<LedgerState, number>;
   }
@@ -78,17 +81,13 @@ export class MongoLedger implements Ledger {
   /** Of several updates of one id the first is applied: where it does not change an entry, neither would the next. */
   async #upsert(updates: readonly Update[]): Promise<void> {
     const firstById = new Map([...updates].reverse().map((update) => [update.id, update]));
-    if (firstById.size > 0) await this.#run(() => upsertAll(this.#entries, [...firstById.values()]));
-  }
-
-  #run<T>(operation: () => Promise<T>): Promise<T> {
-    return guard(this.#timeoutMs, operation);
+    if (firstById.size > 0) await this.#connection.run(() => upsertAll(this.#entries, [...firstById.values()]));
   }
 }
 
 /** Puts an entry in the place of what stands there, under a condition of that; it stays as it is otherwise. */
 function replaceIf(condition: Document, entry: Document): Document[] {
-  const literals = Object.entries(entry).filter(([, value]) => value !== undefined).map(([name, value]) => [name, { $literal: value }]);
+  const literals = Object.entries(entry).filter(([, value]) => value !== undefined).map(([name, value]) => [name, { $literal: value as unknown }]);
   return [{ $replaceWith: { $cond: [condition, { _id: '$_id', ...Object.fromEntries(literals), updated_at: '$$NOW' }, '$$ROOT'] } }];
 }
 

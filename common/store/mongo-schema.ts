@@ -2,8 +2,8 @@
  * The collections of the store, their indexes, and how they are sharded. Everything here may run at any time, any number
  * of times and in several processes at once; what stands already stays as it is.
  */
-import type { Db, IndexDescription, MongoClient } from 'mongodb';
-import { guard } from './mongo-guard.js';
+import type { IndexDescription } from 'mongodb';
+import type { MongoConnection } from './mongo-connection.js';
 import { mongoFailure, serverCode } from './mongo-errors.js';
 
 export const LEDGER_COLLECTION = 'sources';
@@ -56,23 +56,20 @@ const ALREADY_SHARDED = 23;
 const INDEX_CONFLICTS: ReadonlySet<number | undefined> = new Set([85, 86]);
 
 export class MongoSchema {
-  readonly #client: MongoClient;
-  readonly #db: Db;
-  readonly #timeoutMs: number;
+  readonly #connection: MongoConnection;
   readonly #onAdvice: (advice: string) => void;
   readonly #ensured = new Map<string, Promise<void>>();
 
-  constructor({ client, db, timeoutMs, onAdvice }: { readonly client: MongoClient; readonly db: Db; readonly timeoutMs: number; readonly onAdvice: (advice: string) => void }) {
-    this.#client = client;
-    this.#db = db;
-    this.#timeoutMs = timeoutMs;
+  /** @param onAdvice told what somebody with more rights has to do for a collection of a new version */
+  constructor(connection: MongoConnection, onAdvice: (advice: string) => void) {
+    this.#connection = connection;
     this.#onAdvice = onAdvice;
   }
 
   /** Prepares the ledger and the collections of every model version that is there. */
   async init(): Promise<StoreReport> {
     const deployment = await this.deployment();
-    const names = await guard(this.#timeoutMs, () => this.#db.listCollections({}, { nameOnly: true }).toArray());
+    const names = await this.#connection.run(() => this.#connection.db.listCollections({}, { nameOnly: true, authorizedCollections: true }).toArray());
     const collections = [LEDGER_COLLECTION, ...names.map(({ name }) => name).filter((name) => name.startsWith(VECTORS_PREFIX)).sort()];
     const advice: string[] = [];
     for (const name of collections) advice.push(...(await this.#prepare(name, deployment)));
@@ -92,7 +89,7 @@ export class MongoSchema {
   }
 
   async deployment(): Promise<Deployment> {
-    const { msg, setName } = await guard(this.#timeoutMs, () => this.#client.db('admin').command({ hello: 1 }));
+    const { msg, setName } = await this.#connection.run(() => this.#connection.client.db('admin').command({ hello: 1 }));
     if (msg === 'isdbgrid') return 'mongos';
     return setName === undefined ? 'standalone' : 'replica set';
   }
@@ -111,14 +108,14 @@ export class MongoSchema {
     const { name, key, ...options } = index;
     const command = `${this.#use()}db.getCollection(${JSON.stringify(collection)}).createIndex(${JSON.stringify(key)}, ${JSON.stringify({ name, ...options })})`;
     return this.#attempt(command, async () => {
-      await this.#db.collection(collection).createIndexes([index]);
+      await this.#connection.db.collection(collection).createIndexes([index]);
     });
   }
 
   async #shard(collection: string): Promise<string[]> {
-    const namespace = `${this.#db.databaseName}.${collection}`;
-    const admin = this.#client.db('admin');
-    const enabled = await this.#attempt(`sh.enableSharding(${JSON.stringify(this.#db.databaseName)})`, () => admin.command({ enableSharding: this.#db.databaseName }));
+    const namespace = `${this.#connection.db.databaseName}.${collection}`;
+    const admin = this.#connection.client.db('admin');
+    const enabled = await this.#attempt(`sh.enableSharding(${JSON.stringify(this.#connection.db.databaseName)})`, () => admin.command({ enableSharding: this.#connection.db.databaseName }));
     const sharded = await this.#attempt(`sh.shardCollection(${JSON.stringify(namespace)}, ${JSON.stringify(SHARD_KEY)})`, () => admin.command({ shardCollection: namespace, key: SHARD_KEY }));
     return [...enabled, ...sharded];
   }
@@ -126,7 +123,7 @@ export class MongoSchema {
   /** Runs an operation; where it is not for this user or this server to do, says with which command somebody may. */
   async #attempt(command: string, operation: () => Promise<unknown>): Promise<string[]> {
     try {
-      await guard(this.#timeoutMs, operation);
+      await this.#connection.run(operation);
       return [];
     } catch (error) {
       const cause = (error as Error).cause;
@@ -140,6 +137,6 @@ export class MongoSchema {
   }
 
   #use(): string {
-    return `use(${JSON.stringify(this.#db.databaseName)}); `;
+    return `use(${JSON.stringify(this.#connection.db.databaseName)}); `;
   }
 }

@@ -37,8 +37,8 @@ export function imageUpdates(images: readonly ImageWrite[], urlsPerImageMax: num
 
 function newImage({ id, vector, phash, width, height, format, origin }: ImageWrite, urls: readonly string[]): Document {
   const written = { slot: slotOf(id), vector: Binary.fromFloat32Array(vector), urls, phash, width, height, format, origin };
-  const literals = Object.entries(written).map(([name, value]) => [name, { $literal: value }]);
-  return { _id: '$_id', ...Object.fromEntries(literals), created_at: CHANGE_TIME, updated_at: CHANGE_TIME };
+  const literals: Document = Object.fromEntries(Object.entries(written).map(([name, value]) => [name, { $literal: value }]));
+  return { _id: '$_id', ...literals, created_at: CHANGE_TIME, updated_at: CHANGE_TIME };
 }
 
 /** The standing document, with those of the URLs that it lacks; exactly as it is when there are none, which changes nothing. */

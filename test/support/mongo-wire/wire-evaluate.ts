@@ -16,9 +16,9 @@ export function aggregated(documents: Document[], pipeline: Document[], now: Dat
 export function updated(document: Document, change: Document | Document[], now: Date): Document {
   if (Array.isArray(change)) {
     const [result] = aggregated([{ ...document }], change, now);
-    return { _id: document['_id'], ...(result as Document) };
+    return { _id: document['_id'] as unknown, ...(result as Document) };
   }
-  if (!Object.keys(change).every((name) => name.startsWith('$'))) return { _id: document['_id'], ...change };
+  if (!Object.keys(change).every((name) => name.startsWith('$'))) return { _id: document['_id'] as unknown, ...change };
   const copy = { ...document };
   modify(copy, change);
   return copy;

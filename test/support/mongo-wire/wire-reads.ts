@@ -31,7 +31,7 @@ export class WireReads {
     const of = command[name] as string;
     const collection = database.collections.get(of);
     const namespace = `${command['$db']}.${of}`;
-    const found = (filter: unknown): Document[] => collection?.find((filter ?? {}) as Document) ?? [];
+    const found = (filter: unknown): Document[] => collection?.find((filter ?? {})) ?? [];
     switch (name) {
       case 'find':
         return this.#open(namespace, this.#find(found(command['filter']), command), command['batchSize'], command['singleBatch'] === true);

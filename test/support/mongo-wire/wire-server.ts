@@ -59,7 +59,7 @@ export class WireServer {
   }
 
   /** @param database named in it, where there is one */
-  uri(database = '', options = 'heartbeatFrequencyMS=500'): string {
+  uri(database = '', options = 'heartbeatFrequencyMS=500&minHeartbeatFrequencyMS=20'): string {
     return `mongodb://${this.address}/${database}?${options}${this.#role === 'replica set' ? '&replicaSet=rs0' : ''}`;
   }
 
