@@ -85,7 +85,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
     model: read('MODEL'),
     shard: readShard(read('SHARD'), invalid),
-    mongodbUri: read('MONGODB_URI'),
+    mongodbUri: readMongodbUri(read('MONGODB_URI'), invalid),
     amqpUrl: readAmqpUrl(read('AMQP_URL'), invalid),
     bucket: read('BUCKET'),
     wrapperUrl: url('WRAPPER_URL'),
@@ -119,6 +119,12 @@ function readAmqpUrl(text: string | undefined, invalid: (variable: string, detai
   if (text === undefined) return undefined;
   const { protocol, hostname } = URL.canParse(text) ? new URL(text) : { protocol: '', hostname: '' };
   return /^amqps?:$/.test(protocol) && hostname !== '' ? text : invalid('AMQP_URL', 'it is no amqp:// or amqps:// URL with a host, such as amqp://user:password@broker:5672/vhost (special characters of the password percent-encoded).');
+}
+
+/** Its options are read by the driver, when the store is opened. As of AMQP_URL, what is wrong is said without it. */
+function readMongodbUri(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
+  if (text === undefined || /^mongodb(\+srv)?:\/\/([^@/?]*@)?[^@/?,:][^@/?]*(\/[^@?]*)?(\?.*)?$/i.test(text)) return text;
+  return invalid('MONGODB_URI', 'it is no mongodb:// or mongodb+srv:// URI with a host, such as mongodb://user:password@host1,host2/eis?replicaSet=rs0 (special characters of user and password percent-encoded).');
 }
 
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */

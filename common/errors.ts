@@ -74,6 +74,7 @@ export const ERRORS = {
   EIS_QUEUE_FULL: template<{ queue: string; messagesMax: number }>(503, ({ queue, messagesMax }) => `The queue ${queue} holds ${messagesMax} messages and takes no more. Try again later.`),
   EIS_BUCKET_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The bucket that keeps images cannot be used: ${detail}`),
   EIS_STORE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The store does not answer: ${detail}`),
+  EIS_STORE_REFUSED: template<Detail>(500, ({ detail }) => `The store does not take this: ${detail}`),
 
   // What a person runs on the command line
   EIS_CONFIG_INVALID: template<{ file: string; problems: readonly string[] }>(500, ({ file, problems }) => `${file} is not a valid configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`),

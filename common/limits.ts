@@ -43,6 +43,8 @@ export interface Limits {
   readonly queueMessagesMax: number;
   /** Time that the broker may take to confirm what is published, losses of the connection included. */
   readonly publishTimeoutMs: number;
+  /** Time that one operation on a store over the network may take, tries after a loss of the connection included. */
+  readonly storeTimeoutMs: number;
   /** Sources kept for one image in the store; the first ones stay. */
   readonly urlsPerImageMax: number;
   /** Characters of one source URL. */
@@ -75,6 +77,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   deliveryHoldMs: 600_000,
   queueMessagesMax: 1_000_000,
   publishTimeoutMs: 10_000,
+  storeTimeoutMs: 10_000,
   urlsPerImageMax: 100,
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,

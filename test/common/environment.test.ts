@@ -46,6 +46,16 @@ describe('parseEnvironment()', () => {
     expect(refuse).not.toThrow(/s3/);
   });
 
+  it.each(['host:27017', 'http://eis:s3cret@host', 'mongodb://', 'mongodb://eis:s3cret@', 'mongodb://eis:s3/cret@host', 'mongodb://eis:s3@cret@host'])('refuses MONGODB_URI=%s without saying the password', (uri) => {
+    const refuse = (): unknown => parseEnvironment({ MONGODB_URI: uri });
+    expect(refuse).toThrow(/MONGODB_URI: it is no mongodb:\/\/ or mongodb\+srv:\/\/ URI/);
+    expect(refuse).not.toThrow(/s3/);
+  });
+
+  it.each(['mongodb://host', 'mongodb://eis:a%2Fb@h1:27017,h2/images?replicaSet=rs0', 'mongodb+srv://eis:x@cluster.example.net/?w=majority', 'mongodb://[::1]:27017/'])('takes MONGODB_URI=%s as it is', (uri) => {
+    expect(parseEnvironment({ MONGODB_URI: uri }).mongodbUri).toBe(uri);
+  });
+
   it('takes an AMQP_URL as it is', () => {
     expect(parseEnvironment({ AMQP_URL: 'amqps://eis:a%2Fb@broker/images?heartbeat=5' }).amqpUrl).toBe('amqps://eis:a%2Fb@broker/images?heartbeat=5');
   });
