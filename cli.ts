@@ -69,8 +69,21 @@ function buildProgram(): Command {
       process.exitCode = await searchCommand(locate(image, workingDir), options);
     });
   addOperatingCommands(program, gateway);
+  addStoreCommand(program, environment);
   addModelsCommand(program, environment);
   return program;
+}
+
+function addStoreCommand(program: Command, environment: Environment): void {
+  program
+    .command('store')
+    .description('the store that MONGODB_URI names')
+    .command('init')
+    .description('make its indexes and, in a sharded cluster, its shard keys; what is there stays')
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (options: { json: boolean }) => {
+      process.exitCode = await (await import('./cli/store-command.js')).storeInitCommand(environment, options);
+    });
 }
 
 function addModelsCommand(program: Command, environment: Environment): void {

@@ -1,6 +1,10 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
+/** Tests that take minutes, in folders of their own: `npm run test:faults`, `npm run test:cluster`. */
+const OWN_COMMANDS = ['faults', 'cluster'];
+const SUITE = process.env['EIS_TEST_SUITE'];
+
 /** Whole systems, which take longest: begun first, so that none is left to run alone in the end. */
 const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/', '/test/ingest/queue/amqp'];
 
@@ -13,9 +17,8 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Those that break things take minutes, and have a command of their own: npm run test:faults.
-    exclude: [...configDefaults.exclude, ...(process.env['EIS_TEST_FAULTS'] === undefined ? ['test/faults/**'] : [])],
+    include: [SUITE === undefined ? 'test/**/*.test.ts' : `test/${SUITE}/**/*.test.ts`],
+    exclude: [...configDefaults.exclude, ...(SUITE === undefined ? OWN_COMMANDS.map((suite) => `test/${suite}/**`) : [])],
     // Worker threads and child processes run compiled code, so the sources are compiled once before the tests.
     globalSetup: ['test/support/build.ts'],
     testTimeout: 30_000,

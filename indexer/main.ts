@@ -31,7 +31,7 @@ runMain(async () => {
 
   const metrics = new Metrics('indexer', { model, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
-  const store = await openStore(environment);
+  const store = await openStore(environment, { log });
   const host: IndexHost = new IndexHost({
     model,
     slots: slotRange(index, of),

@@ -43,6 +43,9 @@ const KINDS: Partial<Record<ErrorCode, FailureKind>> = {
   EIS_MODEL_DOWNLOAD: 'world',
   EIS_ENGINE_UNAVAILABLE: 'world',
 
+  // Would be refused again, so it is not waited for; that it is the image's fault is not said either.
+  EIS_STORE_REFUSED: 'unexpected',
+
   EIS_FUNCTION_UNAVAILABLE: 'function',
   EIS_FUNCTION_TIMEOUT: 'function',
 };

@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   const log = createLog({ role: 'worker', level: environment.logLevel, bindings: { model } });
   const metrics = new Metrics('worker', { model }).collectProcess();
   const queue = await openQueue({ environment, models: [model], log });
-  const [store, bucket] = await Promise.all([openStore(environment), openBucket(environment)]);
+  const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
   const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax });
   const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });

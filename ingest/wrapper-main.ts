@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const log = createLog({ role: 'wrapper', level: environment.logLevel });
   const metrics = new Metrics('wrapper').collectProcess();
   const queue = await openQueue({ environment, models: ingestModels, log });
-  const [store, bucket] = await Promise.all([openStore(environment), openBucket(environment)]);
+  const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
   const models = config.models.map(({ name }) => name);
   const functionVersion = async (model: string): Promise<LiveVersion | undefined> => {
     const url = environment.functionUrl(model);

@@ -18,7 +18,7 @@ const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 const files = positionals.length > 0 ? positionals : ['test/faults/'];
 const { status } = spawnSync(process.execPath, [vitest, 'run', '--no-file-parallelism', ...files], {
   stdio: 'inherit',
-  env: { ...process.env, EIS_TEST_FAULTS: values.short ? 'short' : 'full', EIS_TEST_SEED: seed },
+  env: { ...process.env, EIS_TEST_SUITE: 'faults', EIS_TEST_FAULTS: values.short ? 'short' : 'full', EIS_TEST_SEED: seed },
 });
 if (status !== 0) console.error(`To repeat this run: ${again}`);
 process.exit(status ?? 1);

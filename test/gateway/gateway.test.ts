@@ -127,7 +127,10 @@ describe('the API’s description', () => {
   it('lists every route', async () => {
     const { paths } = await describeApi();
     const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
-    expect(routes.sort()).toEqual(['DELETE /images/{id}', 'GET /images', 'GET /images/{id}', 'GET /models', 'POST /images', 'POST /reload', 'POST /search']);
+    expect(routes.sort()).toEqual([
+      'DELETE /images/{id}', 'DELETE /queues/{model}/dead', 'GET /images', 'GET /images/{id}', 'GET /models', 'GET /queues', 'GET /queues/{model}/dead',
+      'POST /images', 'POST /queues/{model}/backfill', 'POST /queues/{model}/dead/replay', 'POST /reload', 'POST /search',
+    ]);
   });
 
   it('holds together: operations are told apart, parameters are there, every schema compiles and every reference leads somewhere', async () => {
