@@ -2,7 +2,7 @@
  * The ledger in LMDB: the entries, an order of them by state, and counts by submission, all moved in one transaction.
  * Sources are hashed in keys, because a URL can be longer than a key of LMDB.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Database, RangeOptions, RootDatabase } from 'lmdb';
 import { LEDGER_STATES, type LedgerState } from '../wire.js';
 import { EisError } from '../errors.js';
@@ -12,13 +12,31 @@ import type { Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQ
 type EntryKey = [submission: string, sourceHash: string, model: string];
 type StateKey = [state: LedgerState, ...EntryKey];
 
+type CountKey = [submission: string, state: LedgerState];
+
+/** By how much the counts of a transaction change. */
+class CountChanges implements Iterable<{ readonly key: CountKey; readonly change: number }> {
+  readonly #changes = new Map<string, { readonly key: CountKey; change: number }>();
+
+  add(submission: string, state: LedgerState, change: number): void {
+    const name = `${state} ${submission}`;
+    const standing = this.#changes.get(name);
+    if (standing) standing.change += change;
+    else this.#changes.set(name, { key: [submission, state], change });
+  }
+
+  [Symbol.iterator](): Iterator<{ readonly key: CountKey; readonly change: number }> {
+    return this.#changes.values();
+  }
+}
+
 /** Greater than every part of a key. */
 const LAST = '\uffff';
 
 export class LmdbLedger implements Ledger {
   readonly #entries: Database<LedgerEntry, EntryKey>;
   readonly #byState: Database<true, StateKey>;
-  readonly #counts: Database<number, [submission: string, state: LedgerState]>;
+  readonly #counts: Database<number, CountKey>;
 
   constructor(root: RootDatabase) {
     this.#entries = root.openDB({ name: 'ledger' });
@@ -27,49 +45,55 @@ export class LmdbLedger implements Ledger {
   }
 
   accept(keys: readonly LedgerKey[]): Promise<void> {
-    return this.#write(() => {
-      for (const key of keys) if (!this.#entries.get(toKey(key))) this.#put({ ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, undefined);
+    return this.#write((changes) => {
+      for (const key of keys) {
+        const place = toKey(key);
+        if (!this.#entries.get(place)) this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing: undefined, changes });
+      }
     });
   }
 
   settle(outcomes: readonly LedgerOutcome[]): Promise<LedgerEntry[]> {
-    return this.#write(() =>
+    return this.#write((changes) =>
       outcomes.map((outcome) => {
-        const standing = this.#entries.get(toKey(outcome));
+        const place = toKey(outcome);
+        const standing = this.#entries.get(place);
         if (standing && standing.state !== 'accepted') return standing;
         const { state, id, code, message } = outcome;
-        return this.#put({ ...pickKey(outcome), state, id, code, message, updatedAt: Date.now() }, standing);
+        return this.#put(place, { ...pickKey(outcome), state, id, code, message, updatedAt: Date.now() }, { standing, changes });
       }),
     );
   }
 
   reopen(keys: readonly LedgerKey[]): Promise<void> {
-    return this.#write(() => {
+    return this.#write((changes) => {
       for (const key of keys) {
-        const standing = this.#entries.get(toKey(key));
-        if (standing && standing.state !== 'accepted') this.#put({ ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, standing);
+        const place = toKey(key);
+        const standing = this.#entries.get(place);
+        if (standing && standing.state !== 'accepted') this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing, changes });
       }
     });
   }
 
-  #write<T>(operation: () => T): Promise<T> {
-    return commit(this.#entries, operation);
+  /** Runs a change of many entries; what it does to the counts is written once, in the same transaction. */
+  #write<T>(operation: (changes: CountChanges) => T): Promise<T> {
+    return commit(this.#entries, () => {
+      const changes = new CountChanges();
+      const result = operation(changes);
+      for (const { key, change } of changes) void this.#counts.put(key, (this.#counts.get(key) ?? 0) + change);
+      return result;
+    });
   }
 
-  #put(entry: LedgerEntry, standing: LedgerEntry | undefined): LedgerEntry {
-    const key = toKey(entry);
+  #put(place: EntryKey, entry: LedgerEntry, { standing, changes }: { readonly standing: LedgerEntry | undefined; readonly changes: CountChanges }): LedgerEntry {
     if (standing) {
-      void this.#byState.remove([standing.state, ...key]);
-      this.#add(entry.submission, standing.state, -1);
+      void this.#byState.remove([standing.state, ...place]);
+      changes.add(entry.submission, standing.state, -1);
     }
-    void this.#entries.put(key, entry);
-    void this.#byState.put([entry.state, ...key], true);
-    this.#add(entry.submission, entry.state, 1);
+    void this.#entries.put(place, entry);
+    void this.#byState.put([entry.state, ...place], true);
+    changes.add(entry.submission, entry.state, 1);
     return entry;
-  }
-
-  #add(submission: string, state: LedgerState, change: number): void {
-    void this.#counts.put([submission, state], (this.#counts.get([submission, state]) ?? 0) + change);
   }
 
   getMany(keys: readonly LedgerKey[]): Promise<(LedgerEntry | undefined)[]> {
@@ -99,7 +123,7 @@ function pickKey({ submission, source, model }: LedgerKey): LedgerKey {
 }
 
 function toKey({ submission, source, model }: LedgerKey): EntryKey {
-  return [submission, createHash('sha256').update(source).digest('base64url'), model];
+  return [submission, hash('sha256', source, 'base64url'), model];
 }
 
 function sameKey(a: readonly string[] | undefined, b: readonly string[]): boolean {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_LIMITS } from '../../common/limits.js';
 import type { IngestAnswer, LedgerAnswer } from '../../common/wire.js';
 import { Broker } from '../support/rabbitmq.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
@@ -27,6 +28,7 @@ interface IngestBenchOptions {
   readonly dim: number;
   readonly delayMs: number;
   readonly embeds: number;
+  readonly batch: number;
   readonly json: boolean;
 }
 
@@ -51,6 +53,7 @@ export function addIngestBench(program: Command): void {
     .option('--dim <n>', 'numbers of an embedding', Number, 256)
     .option('--delay-ms <ms>', 'time that the function takes', Number, 1)
     .option('--embeds <n>', 'calls of the function at once (EIS_WORKER_EMBEDS_MAX)', Number, 16)
+    .option('--batch <n>', 'images written at once (EIS_WRITE_BATCH_MAX)', Number, DEFAULT_LIMITS.writeBatchMax)
     .option('--json', 'end with one line of JSON', false)
     .action(benchIngest);
 }
@@ -92,7 +95,7 @@ async function measure(options: IngestBenchOptions): Promise<Run> {
     if (broker) closing.push(() => broker.stop());
     const stub = await RoleProcess.start({ entry: fileURLToPath(new URL('stub-function-process.js', import.meta.url)), env: { EIS_STUB: JSON.stringify({ model: MODEL, dim: options.dim, delayMs: options.delayMs }) }, logFile: join(folder, 'function.log'), readyPath: '/ready' });
     closing.push(() => stub.stop());
-    const env = describePlace(folder, { amqpUrl: broker?.url ?? '', functionUrl: stub.url, embeds: options.embeds });
+    const env = describePlace(folder, { amqpUrl: broker?.url ?? '', functionUrl: stub.url, embeds: options.embeds, batch: options.batch });
     const wrapper = await RoleProcess.start({ entry: 'ingest/wrapper-main.ts', env, logFile: join(folder, 'wrapper.log') });
     closing.push(() => wrapper.stop());
     const worker = await RoleProcess.start({ entry: 'ingest/worker-main.ts', env, logFile: join(folder, 'worker.log') });
@@ -103,7 +106,7 @@ async function measure(options: IngestBenchOptions): Promise<Run> {
   }
 }
 
-function describePlace(folder: string, { amqpUrl, functionUrl, embeds }: { readonly amqpUrl: string; readonly functionUrl: string; readonly embeds: number }): Record<string, string> {
+function describePlace(folder: string, { amqpUrl, functionUrl, embeds, batch }: { readonly amqpUrl: string; readonly functionUrl: string; readonly embeds: number; readonly batch: number }): Record<string, string> {
   const configFile = join(folder, 'config.json');
   writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }] }));
   return {
@@ -113,6 +116,7 @@ function describePlace(folder: string, { amqpUrl, functionUrl, embeds }: { reado
     MODEL,
     FUNCTION_URL_BUILTIN: functionUrl,
     EIS_WORKER_EMBEDS_MAX: String(embeds),
+    EIS_WRITE_BATCH_MAX: String(batch),
     LOG_LEVEL: 'warn',
   };
 }
