@@ -17,7 +17,7 @@ describe('The function, asked for objects of Cloud Storage', () => {
   beforeAll(async () => {
     wire = await WireServer.start();
     [started, image] = await Promise.all([
-      startFunction({ BUCKET: `gs://${WIRE_BUCKET}/images`, STORAGE_EMULATOR_HOST: wire.url, EIS_IMAGE_BYTES_MAX: '50000', EIS_FETCH_TIMEOUT_MS: '1500' }),
+      startFunction({ BUCKET: `gs://${WIRE_BUCKET}/images`, STORAGE_EMULATOR_HOST: wire.url, EIS_IMAGE_BYTES_MAX: '50000', EIS_FETCH_TIMEOUT_MS: '4000' }),
       sharp({ create: { width: 40, height: 30, channels: 3, background: 'teal' } }).png().toBuffer(),
     ]);
   });
