@@ -22,6 +22,9 @@ const START_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 20;
 const KILL_AFTER_MS = 6_000;
 
+const RUNNING = new Set<ChildProcess>();
+process.once('exit', () => RUNNING.forEach((child) => child.kill('SIGKILL')));
+
 export class RoleProcess {
   readonly port: number;
   readonly #options: RoleProcessOptions;
@@ -30,7 +33,6 @@ export class RoleProcess {
   private constructor(port: number, options: RoleProcessOptions) {
     this.port = port;
     this.#options = options;
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
   }
 
   /** Resolves when it says that it can serve. */
@@ -70,6 +72,8 @@ export class RoleProcess {
     const child = spawn(process.execPath, [path, ...args], { env: { ...process.env, NODE_ENV: 'production', ...env, HOST: '127.0.0.1', PORT: String(this.port) }, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#child = child;
+    RUNNING.add(child);
+    child.once('exit', () => RUNNING.delete(child));
     if (child.pid !== undefined) this.#options.onSpawn?.(child.pid);
     for (const end = Date.now() + START_TIMEOUT_MS; ; await sleep(READY_POLL_MS)) {
       if (child.exitCode !== null || Date.now() > end) throw new Error(`${entry} did not start:\n${this.log.slice(-3_000)}`);
