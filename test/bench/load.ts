@@ -9,9 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { LmdbStore } from '../../common/store/lmdb-store.js';
+import { parseEnvironment } from '../../common/environment.js';
+import { openStore } from '../../common/store/open-store.js';
 import type { ImageWrite, Store } from '../../common/store/store.js';
 import { normalise } from '../../common/vector.js';
+import { WireServer } from '../support/mongo-wire/wire-server.js';
 import { RoleProcess } from '../support/role-process.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import { median, printReport } from './report.js';
@@ -25,6 +27,7 @@ interface LoadBenchOptions {
   readonly vectors: number;
   readonly dim: number;
   readonly runs: number;
+  readonly store: 'lmdb' | 'mongo-wire';
   readonly json: boolean;
 }
 
@@ -37,9 +40,10 @@ interface Run {
 export function addLoadBench(program: Command): void {
   program
     .command('load')
-    .description('an index pod loads its vectors from the embedded store')
+    .description('an index pod loads its vectors from the store')
     .option('--vectors <n>', 'vectors', Number, 100_000)
     .option('--dim <n>', 'numbers of a vector', Number, 1_280)
+    .option('--store <kind>', 'lmdb, or mongo-wire: a server of MongoDB\'s wire protocol in this process', 'lmdb')
     .option('--runs <n>', 'runs, of which the median counts', Number, 3)
     .option('--json', 'end with one line of JSON', false)
     .action(benchLoad);
@@ -51,17 +55,20 @@ async function benchLoad(options: LoadBenchOptions): Promise<void> {
     const configFile = join(folder, 'config.json');
     writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }], services: [{ name: 'indexing', models: [{ name: MODEL, num_indexes: 1 }] }] }));
     const place = (name: string): Record<string, string> => ({ EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, name), MODEL, SHARD: '0/1', LOG_LEVEL: 'warn' });
-    const store = new LmdbStore({ folder: join(folder, 'full', 'store'), urlsPerImageMax: 100 });
+    const mongo = options.store === 'mongo-wire' ? await WireServer.start() : undefined;
+    const stored = mongo ? { MONGODB_URI: mongo.uri('eis') } : {};
+    const store = await openStore(parseEnvironment({ ...place('full'), ...stored }));
     await fillStore(store, options);
     await store.close();
     const runs: Run[] = [];
     for (let i = 0; i < options.runs; i++) {
-      const loaded = await measure(place('full'), join(folder, 'index.log'));
+      const loaded = await measure({ ...place('full'), ...stored }, join(folder, 'index.log'));
       const base = await measure(place('empty'), join(folder, 'index.log'));
       runs.push({ readyS: loaded.readyS, peakAnonymousMb: loaded.peakAnonymousMb, emptyAnonymousMb: base.peakAnonymousMb });
       console.log(`run ${i + 1}: ready after ${loaded.readyS.toFixed(2)} s, ${loaded.peakAnonymousMb.toFixed(0)} MB at the most; empty ${base.readyS.toFixed(2)} s, ${base.peakAnonymousMb.toFixed(0)} MB`);
     }
     report(options, runs);
+    await mongo?.stop();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
