@@ -21,8 +21,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, ...(SUITE === undefined ? OWN_COMMANDS.map((suite) => `test/${suite}/**`) : [])],
     // Worker threads and child processes run compiled code, so the sources are compiled once before the tests.
     globalSetup: ['test/support/build.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
