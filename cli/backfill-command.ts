@@ -70,7 +70,12 @@ function describeFilling({ share, published }: BackfillLine): string {
   return `${drawBar(share)} ${published} images put into the queue`;
 }
 
-function describeEnd(model: string, { submission, published, known }: BackfillLine, counts: Record<LedgerState, number> | undefined): string {
+function describeEnd(model: string, line: BackfillLine, counts: Record<LedgerState, number> | undefined): string {
+  const searched = line.searched ? '' : `\nThe model was changed: this is its new version, and its former one is searched until "npm start" has switched to it (on one machine; in a cluster, nothing does that yet).`;
+  return `${describeFilled(model, line, counts)}${searched}`;
+}
+
+function describeFilled(model: string, { submission, published, known }: BackfillLine, counts: Record<LedgerState, number> | undefined): string {
   if (published + known === 0) return `${model} has every stored image.`;
   const before = known === 0 ? '' : `, ${known} had been before`;
   if (!counts) return `${published} images put into the queue of ${model}${before}; not waited for. (submission ${submission})`;

@@ -13,6 +13,8 @@ export interface DeleteCommandOptions {
 interface Result {
   readonly id: string;
   readonly models?: readonly string[];
+  /** Whether its bytes were removed; undefined: that was not asked for. */
+  readonly object?: boolean;
   readonly code?: string;
   readonly message?: string;
 }
@@ -28,15 +30,17 @@ export async function deleteCommand(ids: readonly string[], { gateway, object, j
 /** An image that cannot be removed does not keep others from it; a gateway that cannot be reached does. */
 async function remove(id: string, { gateway, object }: { readonly gateway: string; readonly object: boolean }): Promise<Result> {
   try {
-    const { models } = await askGateway<DeleteAnswer>({ gateway, path: `/images/${encodeURIComponent(id.toLowerCase())}${object ? '?object=true' : ''}`, method: 'DELETE' });
-    return { id, models };
+    const { models, object: isRemoved } = await askGateway<DeleteAnswer>({ gateway, path: `/images/${encodeURIComponent(id.toLowerCase())}${object ? '?object=true' : ''}`, method: 'DELETE' });
+    return { id, models, ...(isRemoved === undefined ? {} : { object: isRemoved }) };
   } catch (error) {
     if (!isEisError(error) || !['EIS_IMAGE_UNKNOWN', 'EIS_IMAGE_ID_INVALID'].includes(error.code)) throw error;
     return { id, code: error.code, message: error.message };
   }
 }
 
-function describe({ id, models, message }: Result): string {
+function describe({ id, models, object, message }: Result): string {
   const shown = IMAGE_ID.test(id.toLowerCase()) ? `${id.slice(0, 12)}…` : id;
-  return models ? `${shown} removed from ${models.join(', ')}.` : `${shown}: ${message}`;
+  if (!models) return `${shown}: ${message}`;
+  const bytes = object === undefined ? '' : object ? '; its bytes are gone' : '; there were no bytes of it in the bucket';
+  return `${shown} ${models.length > 0 ? `removed from ${models.join(', ')}` : 'was in no model any more'}${bytes}.`;
 }

@@ -3,6 +3,13 @@ import { contentOf } from '../common/cloud-storage.js';
 
 /** The name that a file was ingested under, or its URL; `fallback` for bytes that came without a name. */
 export function displaySource(source: string, fallback = source): string {
+  return describeSource(source, fallback).replace(UNPRINTABLE, '�');
+}
+
+/** What a terminal may take for a command: a name comes from whoever sent the image. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
+
+function describeSource(source: string, fallback: string): string {
   const content = contentOf(source);
   if (content?.name !== undefined && content.name !== '') return decodeName(content.name);
   return content && source.startsWith('eis://') ? fallback : source;

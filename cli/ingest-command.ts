@@ -23,10 +23,11 @@ const REJECTED_SHOWN = 20;
 export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax, bucket, journalFolder }: IngestCommandOptions): Promise<number> {
   const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr, discardStdin: false }).start();
   const interrupted = new AbortController();
-  process.once('SIGINT', () => {
+  const interrupt = (): void => {
     interrupted.abort(new Error('interrupted'));
     process.stdin.destroy();
-  });
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     const summary = await ingest({
       sources, gatewayUrl: gateway, wait, imageBytesMax, journalFolder, signal: interrupted.signal,

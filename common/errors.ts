@@ -73,6 +73,7 @@ export const ERRORS = {
   EIS_QUEUE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The queue did not confirm every image: ${detail} What is named under "confirmed" was taken; send the rest again.`),
   EIS_QUEUE_FULL: template<{ queue: string; messagesMax: number }>(503, ({ queue, messagesMax }) => `The queue ${queue} holds ${messagesMax} messages and takes no more. Try again later.`),
   EIS_BUCKET_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The bucket that keeps images cannot be used: ${detail}`),
+  EIS_OBJECT_DAMAGED: template<Detail>(502, ({ detail }) => `An image in the bucket is damaged: ${detail} Put it there again, then replay it.`),
   EIS_STORE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The store does not answer: ${detail}`),
   EIS_STORE_REFUSED: template<Detail>(500, ({ detail }) => `The store does not take this: ${detail}`),
 

@@ -295,6 +295,7 @@ export const BackfillLine = Type.Object(
     published: Type.Integer({ description: 'images that were put into the queue so far' }),
     known: Type.Integer({ description: 'images that had been put there before, under this submission' }),
     share: Type.Number({ description: 'of the stored images that were gone through, from 0 to 1' }),
+    searched: Type.Boolean({ description: 'whether the version that is filled is the one that is searched' }),
     done: Type.Boolean(),
     error: Type.Optional(ErrorBodySchema),
   },

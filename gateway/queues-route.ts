@@ -20,7 +20,7 @@ const DEAD = {
 
 const REPLAY = {
   schema: { tags, operationId: 'replay', summary: 'Try dead letters again', description: 'All of a model go back into its queue, as if they had never been delivered.', params },
-  config: documented({ response: { 200: ReplayAnswer, SUBMISSION_ID } }),
+  config: documented({ response: { 200: ReplayAnswer } }),
 };
 
 const DROP = {

@@ -13,7 +13,7 @@ import type { ImageQueue } from './queue/queue.js';
 export interface BackfillRouteParts {
   readonly store: Store;
   readonly queue: Pick<ImageQueue, 'publish'>;
-  /** The version that a model's function embeds with; undefined where nobody says. */
+  /** The version that a model's function embeds with; undefined where no function is known. @throws EisError EIS_NOT_READY while it does not say */
   readonly functionVersion?: (model: string) => Promise<LiveVersion | undefined>;
   /** The models whose workers get images. */
   readonly ingestModels: readonly string[];
@@ -27,12 +27,14 @@ const Query = Type.Object({ submission: Type.Optional(Type.String({ pattern: SUB
 
 /** The answer is NDJSON, a line for each step; when its client leaves, it ends, and goes on where it stopped when asked again. */
 export function addBackfillRoute(app: App, parts: BackfillRouteParts): void {
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort(new EisError('EIS_NOT_READY', { detail: 'The ingest service is closing. Ask again; it goes on from here.' })));
   app.post('/queues/:model/backfill', { schema: { params: Params, querystring: Query } }, async (request, reply) => {
     const { model } = request.params;
     if (!parts.ingestModels.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...parts.ingestModels] });
     const live = (await parts.functionVersion?.(model)) ?? (await parts.store.liveVersion(model));
     const submission = request.query.submission ?? (await backfillSubmission(parts.store.ledger, { model, live }));
-    const lines = Readable.from(describe(parts, { model, live, submission }), { objectMode: true, highWaterMark: 1 });
+    const lines = Readable.from(describe(parts, { model, live, submission, signal: closing.signal }), { objectMode: true, highWaterMark: 1 });
     return reply.type('application/x-ndjson').send(lines);
   });
 }
@@ -41,17 +43,20 @@ interface Job {
   readonly model: string;
   readonly live: LiveVersion | undefined;
   readonly submission: string;
+  readonly signal: AbortSignal;
 }
 
-async function* describe({ store, queue, models, log }: BackfillRouteParts, { model, live, submission }: Job): AsyncGenerator<string> {
+async function* describe({ store, queue, models, log }: BackfillRouteParts, { model, live, submission, signal }: Job): AsyncGenerator<string> {
   const toLine = (line: BackfillLine): string => `${JSON.stringify(line)}\n`;
-  let last = { published: 0, known: 0, share: 0 };
+  let last = { published: 0, known: 0, share: 0, searched: true };
   try {
+    const standing = await store.liveVersion(model);
+    const searched = !standing || !live || standing.version === live.version;
     const target = live && store.collection(model, live);
     const from = await knownCollections(store, models, { model, live });
-    for await (const progress of backfill({ store, queue, model, target, from, submission })) {
-      last = progress;
-      yield toLine({ submission, ...progress, done: false });
+    for await (const progress of backfill({ store, queue, model, target, from, submission, signal })) {
+      last = { ...progress, searched };
+      yield toLine({ submission, ...last, done: false });
     }
     yield toLine({ submission, ...last, done: true });
   } catch (thrown) {

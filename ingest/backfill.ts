@@ -49,6 +49,7 @@ const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 10_000 };
 export async function* backfill(parts: BackfillParts): AsyncGenerator<BackfillProgress> {
   const progress = { published: 0, known: 0, share: 0 };
   for (let i = 0; i < RANGES; i++) {
+    parts.signal?.throwIfAborted();
     for await (const { published, known } of fillRange(parts, slotRange(i, RANGES))) {
       progress.published += published;
       progress.known += known;

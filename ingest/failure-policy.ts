@@ -45,6 +45,7 @@ const KINDS: Partial<Record<ErrorCode, FailureKind>> = {
 
   // Would be refused again, so it is not waited for; that it is the image's fault is not said either.
   EIS_STORE_REFUSED: 'unexpected',
+  EIS_OBJECT_DAMAGED: 'unexpected',
 
   EIS_FUNCTION_UNAVAILABLE: 'function',
   EIS_FUNCTION_TIMEOUT: 'function',

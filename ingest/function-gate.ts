@@ -25,6 +25,8 @@ export interface FunctionGateOptions {
   readonly stopping: AbortSignal;
   /** Aborted: calls under way are given up. */
   readonly abort: AbortSignal;
+  /** Called when an image could not be read from where it lies, before it is tried again. */
+  readonly onUnread: (error: EisError) => void;
   /** Called when the function goes away and when it is back. */
   readonly onChange: (isOpen: boolean, error?: EisError) => void;
 }
@@ -56,32 +58,43 @@ export class FunctionGate {
     const breaksMax = attempt > 1 ? 0 : BREAKS_MAX;
     let isSuspect = attempt > 1;
     let breaks = 0;
-    for (;;) {
+    for (let unread = 0; ; ) {
       const permits = isSuspect ? this.#permits.total : 1;
       const answer = await this.#permits.with(permits, () => this.#call(load, signal));
       if ('embedding' in answer) return answer.embedding;
       const kind = failureKind(answer.error);
+      if (answer.isUnread && kind === 'world') {
+        this.#options.onUnread(answer.error);
+        await wait(backoffMs(this.#options.backoff, ++unread, answer.error.retryAfterS), AbortSignal.any([this.#options.stopping, signal]));
+        continue;
+      }
       if (kind !== 'world' && kind !== 'function') throw answer.error;
       if (kind === 'function' && isSuspect && ++breaks > breaksMax) throw answer.error;
       isSuspect ||= kind === 'function';
     }
   }
 
-  /** One call, once the function is there; a failure of the world closes the gate before the next caller has its turn. */
-  async #call(load: () => Promise<EmbedInput>, signal: AbortSignal): Promise<{ embedding: Embedding } | { error: EisError }> {
+  /**
+   * One call, once the function is there; a failure of the world closes the gate before the next caller has its turn. But
+   * not one of where the image lies: that may be of this image alone, and says nothing of the function.
+   */
+  async #call(load: () => Promise<EmbedInput>, signal: AbortSignal): Promise<{ embedding: Embedding } | { error: EisError; isUnread: boolean }> {
     const { client, stopping, abort } = this.#options;
     while (this.#reopening) await this.#reopening;
     stopping.throwIfAborted();
     signal.throwIfAborted();
+    let isUnread = true;
     try {
-      const embedding = await client.embed(await load(), { signal: abort });
+      const input = await load();
+      isUnread = false;
+      const embedding = await client.embed(input, { signal: abort });
       this.#failures = 0;
       return { embedding };
     } catch (thrown) {
       abort.throwIfAborted();
       const error = toEisError(thrown);
-      if (['world', 'function'].includes(failureKind(error))) this.#close(error);
-      return { error };
+      if (!isUnread && ['world', 'function'].includes(failureKind(error))) this.#close(error);
+      return { error, isUnread };
     }
   }
 

@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { hasEnded, thisProcess, type ProcessIdentity } from '../common/process-identity.js';
 
-/** Journals of commands that nobody gave again for so long are removed. */
-const AGE_MAX_MS = 30 * 86_400_000;
+/** A command that is given again after so long is another one, and what was sent for the first may be gone. */
+const AGE_MAX_MS = 86_400_000;
 
 export interface JournalOptions {
   /** Where journals are kept; undefined, or one that cannot be written: this one goes with its process. */
@@ -110,9 +110,10 @@ interface Opened {
 
 /** Undefined while another process has it. */
 async function openLasting(folder: string, name: string): Promise<Opened | undefined> {
+  mkdirSync(folder, { recursive: true });
+  sweep(folder);
   const path = join(folder, name);
   mkdirSync(path, { recursive: true });
-  sweep(folder);
   const root = openRoot(path);
   const standing = root.openDB<Head, string>({ name: 'head' }).get('head');
   if (!standing?.holder || hasEnded(standing.holder)) return { root, path };

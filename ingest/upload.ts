@@ -17,6 +17,8 @@ import { findSources, imageIdentity, isPath, type Found } from './upload-walk.js
 
 const POLL_MIN_MS = 100;
 const POLL_MAX_MS = 1_000;
+/** Waits are this much longer than the answers. */
+const ANSWER_SHARE = 5;
 const LEDGER_PAGE = '1000';
 
 export interface IngestProgress {
@@ -86,7 +88,9 @@ export async function ingest(options: IngestOptions): Promise<IngestSummary> {
 async function openJournal(options: IngestOptions): Promise<UploadJournal> {
   const { sources, gatewayUrl, submission, journalFolder } = options;
   const command = [gatewayUrl, submission ?? '', ...sources.map((source) => (isPath(source) ? resolve(source) : source))];
-  const open = (): Promise<UploadJournal> => UploadJournal.open({ folder: journalFolder, command, submission: submission ?? newSubmissionId() });
+  // What comes from standard input is another thing each time.
+  const folder = sources.includes('-') && submission === undefined ? undefined : journalFolder;
+  const open = (): Promise<UploadJournal> => UploadJournal.open({ folder, command, submission: submission ?? newSubmissionId() });
   const journal = await open();
   if (journal.size === 0) return journal;
   try {
@@ -108,8 +112,9 @@ function createClient({ gatewayUrl, signal = new AbortController().signal, patie
 }
 
 /** What was found, but for the images that were confirmed before. */
-async function* unsent(found: AsyncIterable<Found>, journal: UploadJournal): AsyncGenerator<Found> {
+async function* unsent(found: AsyncIterable<Found>, { journal, signal }: { readonly journal: UploadJournal; readonly signal: AbortSignal }): AsyncGenerator<Found> {
   for await (const one of found) {
+    signal.throwIfAborted();
     const isImage = one.kind === 'file' || one.kind === 'url';
     if (!isImage || !journal.has(imageIdentity(one))) yield one;
   }
@@ -120,7 +125,7 @@ async function send(options: IngestOptions, journal: UploadJournal): Promise<Ing
   const report = (uploaded?: number): void => onProgress?.({ sent: journal.size, settled: 0, expected: journal.size, ...(uploaded === undefined ? {} : { uploaded }) });
   const client = createClient(options, journal);
   const sender = new Sender({ client, journal, imageBytesMax, onProgress: () => report() });
-  const found = unsent(findSources(sources, options.stdin ?? process.stdin), journal);
+  const found = unsent(findSources(sources, options.stdin ?? process.stdin), { journal, signal });
   await sender.sendAll(bucket ? uploadFound(found, { bucket, imageBytesMax, signal, onUploaded: report }) : found);
   const { rejected, skipped } = sender;
   const summary = { submission: journal.submission, sent: journal.size, skipped };
@@ -133,11 +138,13 @@ async function send(options: IngestOptions, journal: UploadJournal): Promise<Ing
 /** Resolves when every image of the submission has an outcome, with how many have which. */
 export async function waitForOutcomes(client: GatewayClient, signal: AbortSignal, onProgress: (progress: Omit<IngestProgress, 'sent'>) => void): Promise<Record<LedgerState, number>> {
   for (let pollMs = POLL_MIN_MS; ; pollMs = Math.min(POLL_MAX_MS, pollMs * 1.5)) {
+    const askedAt = performance.now();
     const { counts } = await client.ledger({ limit: '1' });
+    const tookMs = performance.now() - askedAt; // long for many images: asking must not become the store's work
     const expected = sum(counts);
     onProgress({ settled: expected - counts.accepted, expected });
     if (counts.accepted === 0) return counts;
-    await wait(pollMs, signal);
+    await wait(Math.max(pollMs, tookMs * ANSWER_SHARE), signal);
   }
 }
 

@@ -6,8 +6,8 @@ import type { ImageQueue } from './queue/queue.js';
 
 export interface WorkerMetrics {
   countOutcome(outcome: LedgerState): void;
-  /** @param kind what was repeated: `function`, `store`, or `message` for one that is delivered again */
-  countRetry(kind: 'function' | 'store' | 'message'): void;
+  /** @param kind what was repeated: `function`, `store`, `bucket`, or `message` for one that is delivered again */
+  countRetry(kind: 'function' | 'store' | 'bucket' | 'message'): void;
   /** A message that was in the hands of a worker before: after a crash, a lost connection, or a failure. */
   countRedelivery(): void;
   setInFlight(messages: number): void;

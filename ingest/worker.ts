@@ -77,6 +77,10 @@ export class Worker {
       backoff: this.#backoff,
       stopping: this.#stopping.signal,
       abort: this.#abort.signal,
+      onUnread: (error) => {
+        options.metrics.countRetry('bucket');
+        options.log.warn({ code: error.code, err: error.cause }, 'an image cannot be read from the bucket; trying again');
+      },
       onChange: (isOpen, error) => {
         if (!isOpen) options.metrics.countRetry('function');
         this.#onChange('function', isOpen, error);

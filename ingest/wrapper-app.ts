@@ -27,7 +27,7 @@ export interface WrapperParts {
   readonly ingestModels: readonly string[];
   /** Every model: an image is removed from all. */
   readonly models: readonly string[];
-  /** The version that a model's function embeds with; undefined where nobody says. */
+  /** The version that a model's function embeds with; undefined where no function is known. @throws EisError EIS_NOT_READY while it does not say */
   readonly functionVersion?: (model: string) => Promise<LiveVersion | undefined>;
   readonly limits: Limits;
   readonly metrics: Metrics;

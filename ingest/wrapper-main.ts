@@ -25,7 +25,10 @@ async function main(): Promise<void> {
   const models = config.models.map(({ name }) => name);
   const functionVersion = async (model: string): Promise<LiveVersion | undefined> => {
     const url = environment.functionUrl(model);
-    return url === undefined ? undefined : askFunctionVersion(url).catch(() => undefined);
+    if (url === undefined) return undefined;
+    const version = await askFunctionVersion(url).catch(() => undefined);
+    if (!version) throw new EisError('EIS_NOT_READY', { detail: `The function of model ${model} does not say which version it runs; it may be starting. Try again in a moment.` }, { retryAfterS: 2 });
+    return version;
   };
   const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, functionVersion, limits: environment.limits, metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });

@@ -22,6 +22,9 @@ export class AttemptFailure extends Error {
   readonly code = 'ECONNABORTED';
 }
 
+/** What lies there is not what was stored, as its checksum or its packing tells. Perhaps it was damaged on the way. */
+export class DamagedObject extends AttemptFailure {}
+
 /** The time for an operation is up. */
 export class OutOfTime extends Error {}
 
@@ -55,6 +58,7 @@ export interface FailureContext {
 /** What was thrown, as the bucket's error. Errors of our own pass, so do those of the stream that was to be stored. */
 export function toBucketError(thrown: unknown, context: FailureContext): EisError {
   if (isEisError(thrown)) return thrown;
+  if (thrown instanceof DamagedObject) return new EisError('EIS_OBJECT_DAMAGED', { detail: `${thrown.message}.` }, { cause: thrown });
   return new EisError('EIS_BUCKET_UNAVAILABLE', { detail: describeFailure(thrown, context) }, { cause: withoutSecrets(thrown), retryAfterS: 1 });
 }
 

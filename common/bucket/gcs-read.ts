@@ -6,7 +6,7 @@ import { gunzip } from 'node:zlib';
 import { CRC32C, type File } from '@google-cloud/storage';
 import { EisError } from '../errors.js';
 import type { StorageTiming } from './gcs-client.js';
-import { AttemptFailure, isTransient, statusOf } from './gcs-failure.js';
+import { AttemptFailure, DamagedObject, isTransient, statusOf } from './gcs-failure.js';
 
 export interface ReadOptions {
   readonly imageBytesMax: number;
@@ -94,7 +94,7 @@ function checkSums(bytes: Buffer, hashes: string): void {
   const sums = new Map(hashes.split(',').map((pair) => [pair.slice(0, pair.indexOf('=')).trim(), pair.slice(pair.indexOf('=') + 1)]));
   const [md5, crc32c] = [sums.get('md5'), sums.get('crc32c')];
   const isWhole = md5 !== undefined ? createHash('md5').update(bytes).digest('base64') === md5 : crc32c === undefined || checksum(bytes).validate(crc32c);
-  if (!isWhole) throw new AttemptFailure('what came is not what was stored, as its checksum tells');
+  if (!isWhole) throw new DamagedObject('what came is not what was stored, as its checksum tells');
 }
 
 function checksum(bytes: Buffer): CRC32C {
@@ -105,7 +105,7 @@ function checksum(bytes: Buffer): CRC32C {
 
 async function unpack(bytes: Buffer, options: ReadOptions): Promise<Buffer> {
   return promisify(gunzip)(bytes, { maxOutputLength: options.imageBytesMax }).catch((cause: NodeJS.ErrnoException) => {
-    throw cause.code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(options) : cause;
+    throw cause.code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(options) : new DamagedObject(`it cannot be unpacked (${cause.code ?? cause.message})`);
   });
 }
 

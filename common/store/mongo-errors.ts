@@ -34,8 +34,8 @@ const PASSING: ReadonlySet<number> = new Set([
   11000,
 ]);
 
-/** Unauthorized, AuthenticationFailed. */
-const FORBIDDEN: ReadonlySet<number> = new Set([13, 18]);
+/** Unauthorized, AuthenticationFailed, AtlasError (what MongoDB's own service calls a wrong password, or a quota that is used up). */
+const FORBIDDEN: ReadonlySet<number> = new Set([13, 18, 8000]);
 
 const PASSING_LABELS = ['RetryableWriteError', 'RetryableError', 'SystemOverloadedError', 'TransientTransactionError'];
 

@@ -14,6 +14,11 @@ describe('displaySource()', () => {
     expect(displaySource(source)).toBe(shown);
   });
 
+  it('shows nothing that a terminal takes for a command', () => {
+    expect(displaySource(`eis://${SHA}#%1b%5b2Ja%07.jpg`)).toBe('�[2Ja�.jpg');
+    expect(displaySource('https://example.com/\u001b[31m')).toBe('https://example.com/�[31m');
+  });
+
   it('shows bytes without a name by what the caller knows of them', () => {
     expect(displaySource(`eis://${SHA}`, SHA)).toBe(SHA);
     expect(displaySource(`eis://${SHA}`)).toBe(`eis://${SHA}`);

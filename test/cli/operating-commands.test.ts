@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addOperatingCommands } from '../../cli/operating-commands.js';
+import { EisError } from '../../common/errors.js';
 import type { App } from '../../common/http.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
@@ -121,6 +122,30 @@ describe('eis dead', () => {
     expect(await queue.depth('alpha')).toMatchObject({ ready: 1, dead: 0 });
     expect(await store.ledger.counts('s1')).toMatchObject({ accepted: 2, dead: 0 });
     expect((await eis('dead', 'replay')).stdout).toBe('alpha: 0 back in the queue.\nbeta: 0 back in the queue.\n');
+  });
+
+  it('keeps the outcome of what is dropped after a replay that was cut off', async () => {
+    await store.ledger.reopen([{ submission: 's1', source, model: 'alpha' }]); // and there it was cut off
+    expect(await store.ledger.counts('s1')).toMatchObject({ accepted: 2, dead: 0 });
+    expect(await json('dead', 'drop', '--model', 'alpha')).toEqual({ models: [{ model: 'alpha', dropped: 1 }] });
+    expect(await store.ledger.counts('s1')).toMatchObject({ accepted: 1, dead: 1 });
+  });
+
+  it('reopens no outcome but a dead one', async () => {
+    await store.ledger.reopen([{ submission: 's1', source, model: 'alpha' }]);
+    await store.ledger.settle([{ submission: 's1', source, model: 'alpha', state: 'stored', id: sha256('poison') }]); // its other copy
+    expect(await json('dead', 'replay', '--model', 'alpha')).toEqual({ models: [{ model: 'alpha', replayed: 1 }] });
+    expect(await store.ledger.counts('s1')).toMatchObject({ stored: 1 });
+  });
+
+  it('writes the outcomes again when letters cannot go back', async () => {
+    const replay = vi.spyOn(queue, 'replay').mockImplementation(async (_model, { prepare } = {}) => {
+      await prepare?.([{ submission: 's1', source, acceptedAt: 0 }]);
+      throw new EisError('EIS_QUEUE_UNAVAILABLE', { detail: 'full.' });
+    });
+    expect((await eis('dead', 'replay', '--model', 'alpha')).error).toContain('full.');
+    expect(await store.ledger.counts('s1')).toMatchObject({ accepted: 1, dead: 1 });
+    replay.mockRestore();
   });
 
   it('drops only what is named', async () => {

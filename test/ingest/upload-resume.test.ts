@@ -1,5 +1,6 @@
 import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { UploadJournal } from '../../ingest/upload-journal.js';
 import type { IngestOptions, IngestSummary } from '../../ingest/upload.js';
@@ -130,6 +131,17 @@ describe('an ingest that was interrupted', () => {
     };
     await expect(fixture.run([images()], { journalFolder, patience: { firstMs: 20, laterMs: 20, backoff: { baseMs: 1, capMs: 1 } } })).rejects.toThrow();
     expect(readdirSync(journalFolder)).toEqual([]);
+  });
+
+  it('takes what comes from standard input for another thing each time', async () => {
+    const stdin = (name: string): Readable => Readable.from([Buffer.from(`https://example.com/${name}.jpg\n`)]);
+    const interrupted = new AbortController();
+    fixture.client.behave = async () => {
+      await until(() => interrupted.signal.aborted);
+      return undefined;
+    };
+    await expect(fixture.run(['-'], { journalFolder, stdin: stdin('a'), signal: interrupted.signal, onProgress: ({ expected }) => void (expected === 1 && interrupted.abort(INTERRUPTED)) })).rejects.toBe(INTERRUPTED);
+    expect(await fixture.run(['-'], { journalFolder, stdin: stdin('b') })).toMatchObject({ sent: 1, stored: 1 });
   });
 
   it('keeps what it knows of two commands apart', async () => {

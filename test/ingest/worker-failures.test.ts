@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EisError } from '../../common/errors.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
-import { LIMITS, LIVE, MODEL, StubFunction, embeddingOf, entriesOf, message, openQueue, settled, sha256, startWorker, until, url } from './support.js';
+import { LIMITS, LIVE, MODEL, MemoryBucket, StubFunction, embeddingOf, entriesOf, message, openQueue, settled, sha256, startWorker, until, url } from './support.js';
 
 describe('Worker, when something fails', () => {
   it('rejects an image that is not in the bucket', async () => {
@@ -200,6 +200,37 @@ describe('Worker, when something fails', () => {
     const samples = parsePrometheus(await metrics.text());
     expect(sumOf(samples, 'eis_ingest_redeliveries_total')).toBe(30);
     expect(sumOf(samples, 'eis_ingest_retries_total', { kind: 'message' })).toBe(0);
+  });
+
+  it('lets an image that cannot be read from the bucket hold up no other', async () => {
+    const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
+    const bucket = new MemoryBucket();
+    let isAway = true;
+    const get = async (id: string): Promise<Buffer | undefined> => {
+      if (id === sha256('poison') && isAway) throw new EisError('EIS_BUCKET_UNAVAILABLE', { detail: 'not now.' });
+      return Buffer.from(id);
+    };
+    await queue.publish([message(`eis://${sha256('poison')}`), ...Array.from({ length: 40 }, (_, i) => message(`eis://${sha256(String(i))}`))]);
+    const { worker, metrics } = await startWorker({ queue, store, client, bucket: { get, sha256Of: (uri) => bucket.sha256Of(uri) } });
+    await settled(store, 40);
+    expect(worker.awaited).toEqual([]);
+    expect(sumOf(parsePrometheus(await metrics.text()), 'eis_ingest_retries_total', { kind: 'function' })).toBe(0);
+    isAway = false;
+    await settled(store, 41);
+    expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
+  });
+
+  it('dead-letters an image that is damaged in the bucket', async () => {
+    const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];
+    const bucket = new MemoryBucket();
+    const get = async (): Promise<Buffer | undefined> => {
+      throw new EisError('EIS_OBJECT_DAMAGED', { detail: 'its checksum differs.' });
+    };
+    await queue.publish([message(`eis://${sha256('poison')}`)]);
+    await startWorker({ queue, store, client, bucket: { get, sha256Of: (uri) => bucket.sha256Of(uri) } });
+    await settled(store, 1);
+    await until(async () => (await queue.depth(MODEL)).dead === 1);
+    expect(await entriesOf(store)).toMatchObject([{ state: 'dead', code: 'EIS_DELIVERY_LIMIT' }]);
   });
 
   it('still says stored after a crash between the write and the ledger', async () => {
