@@ -126,6 +126,12 @@ describe.concurrent('GcsBucket, when Cloud Storage falters', () => {
     expect(await bucket.get(sha256(IMAGE))).toEqual(IMAGE);
   }));
 
+  it('calls an object damaged that comes so each time, which is not that the bucket is away', withWire(async (server, bucket) => {
+    await put(bucket, IMAGE);
+    server.faults.plan('download', { kind: 'corrupt' }, 20);
+    await expect(bucket.get(sha256(IMAGE))).rejects.toMatchObject({ code: 'EIS_OBJECT_DAMAGED', message: expect.stringContaining('checksum') as string });
+  }));
+
   it('deletes in spite of a 503', withWire(async (server, bucket) => {
     await put(bucket, IMAGE);
     server.faults.plan('delete', { kind: 'status', status: 503 });
