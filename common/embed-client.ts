@@ -3,6 +3,7 @@
  * repeated here, because only the caller knows its deadline and what it holds (a search gives up, a worker waits).
  */
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
+import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
 import { decodeVector } from './vector.js';
@@ -38,62 +39,32 @@ export function createEmbedClient({ model, url, timeoutMs, connections }: EmbedC
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { timeout: Math.min(timeoutMs, 2_000) } });
   return {
     async embed(input, { signal, requestId } = {}) {
-      const deadline = startDeadline(timeoutMs, signal);
       try {
-        const response = await pool.request({
-          method: 'POST',
-          path: target.pathname,
-          headers: {
-            accept: 'application/octet-stream',
-            'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
-            ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
-          },
-          body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
-          signal: deadline.signal,
+        return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
+          const response = await pool.request({
+            method: 'POST',
+            path: target.pathname,
+            headers: {
+              accept: 'application/octet-stream',
+              'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
+              ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
+            },
+            body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
+            signal: deadline,
+          });
+          const body = await readResponse(response.body, ANSWER_BYTES_MAX);
+          if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
+          if (response.statusCode !== 200) throw toFunctionError(model, response, body);
+          return decodeAnswer(model, response, body);
         });
-        const body = await readResponse(response.body, ANSWER_BYTES_MAX);
-        if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
-        if (response.statusCode !== 200) throw toFunctionError(model, response, body);
-        return decodeAnswer(model, response, body);
       } catch (thrown) {
         if (isEisError(thrown)) throw thrown;
         if (signal?.aborted) throw signal.reason;
-        if (deadline.isOver || isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
+        if (isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
         throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
-      } finally {
-        deadline.clear();
       }
     },
     close: () => pool.close(),
-  };
-}
-
-interface Deadline {
-  readonly signal: AbortSignal;
-  readonly isOver: boolean;
-  clear(): void;
-}
-
-/** A signal that aborts after a time, or with another one. By hand: `AbortSignal.any` and `timeout` cost more than all else of a call here. */
-function startDeadline(timeoutMs: number, other: AbortSignal | undefined): Deadline {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort(other?.reason);
-  let isOver = false;
-  const timer = setTimeout(() => {
-    isOver = true;
-    controller.abort();
-  }, timeoutMs);
-  if (other?.aborted) abort();
-  else other?.addEventListener('abort', abort, { once: true });
-  return {
-    signal: controller.signal,
-    get isOver() {
-      return isOver;
-    },
-    clear() {
-      clearTimeout(timer);
-      other?.removeEventListener('abort', abort);
-    },
   };
 }
 

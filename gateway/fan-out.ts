@@ -3,7 +3,7 @@
  * How a shard is asked is injected, so this file knows no network.
  */
 import { EisError, toEisError } from '../common/errors.js';
-import { withDeadline } from './deadline.js';
+import { withDeadline } from '../common/deadline.js';
 
 export interface FanOutOptions<Shard, Answer> {
   readonly shards: readonly Shard[];

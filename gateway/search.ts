@@ -8,7 +8,7 @@ import type { Log } from '../common/log.js';
 import { slotOf, slotRange } from '../common/slots.js';
 import type { IndexAnswer, IndexHit, SearchAnswer, SearchedImage, SearchResult, VectorAnswer } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
-import { withDeadline } from './deadline.js';
+import { withDeadline } from '../common/deadline.js';
 import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
 import type { SearchMetrics, Timings } from './search-metrics.js';

@@ -3,18 +3,19 @@ import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
 import type { Ledger } from '../common/store/store.js';
-import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type ImageMessage, type QueuesAnswer, type ReplayAnswer } from '../common/wire.js';
+import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReplayAnswer } from '../common/wire.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
 
 export interface QueuesRouteParts {
   readonly queue: ImageQueue;
-  readonly ledger: Pick<Ledger, 'getMany' | 'reopen' | 'settle'>;
+  readonly ledger: Pick<Ledger, 'reopen' | 'settle'>;
   /** The models that have a queue. */
   readonly models: readonly string[];
 }
 
-/** Dead letters whose outcome is written at once. */
-const LETTERS_AT_ONCE = 1_000;
+/** RabbitMQ takes all letters for every page of them. */
+const LISTED_AT_ONCE = 10_000;
+const SETTLED_AT_ONCE = 1_000;
 
 const Params = Type.Object({ model: Type.String() });
 
@@ -36,38 +37,33 @@ export function addQueuesRoutes(app: App, { queue, ledger, models }: QueuesRoute
     return { model, letters: letters.map(toWire), next: next ?? null };
   });
 
-  /** What lies among the dead letters has the outcome `dead`, also where a replay that was cut off had reopened it. */
-  const settleDead = async (model: string): Promise<void> => {
-    for (let after: string | undefined, isLast = false; !isLast; ) {
-      const page = await queue.dead(model, { limit: LETTERS_AT_ONCE, ...(after === undefined ? {} : { after }) });
-      await ledger.settle(page.letters.map(({ message: { submission, source }, reason }) => ({ submission, source, model, state: 'dead', ...reason })));
-      after = page.next;
-      isLast = after === undefined;
-    }
-  };
-  /** A second copy of a letter must not reopen what the first one came to. */
-  const reopenDead = async (model: string, messages: readonly ImageMessage[]): Promise<void> => {
-    const keys = messages.map(({ submission, source }) => ({ submission, source, model }));
-    const entries = await ledger.getMany(keys);
-    await ledger.reopen(keys.filter((_, i) => entries[i]?.state === 'dead'));
-  };
-
   // The ledger first: a message that is worked off while its entry still says `dead` would be dismissed.
   app.post('/queues/:model/dead/replay', { schema: { params: Params } }, async (request): Promise<ReplayAnswer> => {
     const model = known(request.params.model);
     try {
-      return { model, replayed: await queue.replay(model, { prepare: (messages) => reopenDead(model, messages) }) };
+      return { model, replayed: await queue.replay(model, { prepare: (messages) => ledger.reopen(messages.map(({ submission, source }) => ({ submission, source, model }))) }) };
     } catch (error) {
-      await settleDead(model).catch((failure: unknown) => request.log.error({ err: failure }, 'the outcome of dead letters could not be written; replaying or dropping them does'));
+      await settleDead(model, { queue, ledger }).catch((failure: unknown) => request.log.error({ err: failure }, 'the outcome of dead letters could not be written; replaying or dropping them does'));
       throw error;
     }
   });
 
   app.delete('/queues/:model/dead', { schema: { params: Params } }, async (request): Promise<DropAnswer> => {
     const model = known(request.params.model);
-    await settleDead(model);
+    await settleDead(model, { queue, ledger });
     return { model, dropped: await queue.drop(model) };
   });
+}
+
+/** What lies among the dead letters has the outcome `dead`, also where a replay that was cut off had reopened it. */
+async function settleDead(model: string, { queue, ledger }: Pick<QueuesRouteParts, 'queue' | 'ledger'>): Promise<void> {
+  let after: string | undefined;
+  do {
+    const page = await queue.dead(model, { limit: LISTED_AT_ONCE, ...(after === undefined ? {} : { after }) });
+    const outcomes = page.letters.flatMap(({ message: { submission, source }, reason }) => (submission === '' ? [] : [{ submission, source, model, state: 'dead' as const, ...reason }])); // '': no message of ours
+    for (let i = 0; i < outcomes.length; i += SETTLED_AT_ONCE) await ledger.settle(outcomes.slice(i, i + SETTLED_AT_ONCE));
+    after = page.next;
+  } while (after !== undefined);
 }
 
 function toWire({ message: { submission, source, acceptedAt }, reason: { code, message }, deadAt }: DeadLetter): DeadLetterWire {

@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Bucket } from '../common/bucket/bucket.js';
 import type { EmbedClient } from '../common/embed-client.js';
+import { withDeadline } from '../common/deadline.js';
 import { EisError, toEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
@@ -148,33 +149,16 @@ export class Worker {
 
   /** Settles a delivery in one way or another; never throws. */
   async #work(delivery: Delivery): Promise<void> {
-    const { log } = this.#options;
+    const { log, limits } = this.#options;
     try {
-      await this.#withinHold((held) => this.#extract(delivery, held).catch((thrown: unknown) => this.#fail(delivery, thrown)));
+      // What is being written when the time is over may still be: the next delivery finds the outcome.
+      await withDeadline({ timeoutMs: limits.deliveryHoldMs, timeoutError: () => HELD_TOO_LONG }, (held) => this.#extract(delivery, held).catch((thrown: unknown) => this.#fail(delivery, thrown)));
     } catch (thrown) {
       if (thrown === HELD_TOO_LONG) log.warn({ source: delivery.message.source }, 'a message was held for as long as it may be; it goes back to the queue');
       else if (thrown !== CLOSING) log.error({ err: thrown, source: delivery.message.source }, 'a message could not be settled; it goes back to the queue');
       await this.#pauseUnlessClosing();
       await delivery.release().catch((error: unknown) => log.error({ err: error, source: delivery.message.source }, 'a message could not be released; its lease will end'));
     }
-  }
-
-  /**
-   * Runs work, but not for longer than a message may be held. What is being written then may still be: its next delivery
-   * finds the outcome.
-   *
-   * @throws HELD_TOO_LONG
-   */
-  async #withinHold(work: (held: AbortSignal) => Promise<void>): Promise<void> {
-    const held = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        held.abort(HELD_TOO_LONG);
-        reject(HELD_TOO_LONG);
-      }, this.#options.limits.deliveryHoldMs);
-    });
-    await Promise.race([work(held.signal), late]).finally(() => clearTimeout(timer));
   }
 
   async #pauseUnlessClosing(): Promise<void> {

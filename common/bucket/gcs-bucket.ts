@@ -7,7 +7,7 @@ import type { EisError } from '../errors.js';
 import { IMAGE_ID } from '../wire.js';
 import type { Bucket, BucketObject } from './bucket.js';
 import { createStorageClient, type StorageClientOptions, type StorageTiming } from './gcs-client.js';
-import { OutOfTime, isObjectMissing, statusOf, toBucketError, withinTime } from './gcs-failure.js';
+import { isObjectMissing, statusOf, toBucketError, withinTime } from './gcs-failure.js';
 import { readObject } from './gcs-read.js';
 import { ImageMemory } from './image-memory.js';
 
@@ -51,30 +51,25 @@ export class GcsBucket implements Bucket {
   }
 
   async #upload(sha256: string, image: Buffer): Promise<void> {
-    const saving = this.#file(sha256).save(image, {
+    const save = (): Promise<void> => this.#file(sha256).save(image, {
       resumable: image.length > CHUNK_BYTES,
       chunkSize: CHUNK_BYTES,
       preconditionOpts: { ifGenerationMatch: 0 },
       validation: false, // the server compares md5Hash before there is an object; the client would delete it afterwards
       metadata: { contentType: 'application/octet-stream', contentLength: image.length, md5Hash: createHash('md5').update(image).digest('base64') },
     });
-    await withinTime(saving, this.#timing.totalTimeoutMs).catch((thrown: unknown) => {
+    await withinTime(this.#timing.totalTimeoutMs, save).catch((thrown: unknown) => {
       if (statusOf(thrown) !== 412) throw this.#error(thrown, 'storage.objects.create'); // 412: it is there already
     });
   }
 
   async get(sha256: string): Promise<Buffer | undefined> {
     if (!IMAGE_ID.test(sha256)) return undefined;
-    const deadline = new AbortController();
-    const { totalTimeoutMs } = this.#timing;
-    const timer = setTimeout(() => deadline.abort(new OutOfTime(`Cloud Storage did not finish within ${totalTimeoutMs} ms.`)), totalTimeoutMs);
     try {
-      return await readObject(this.#file(sha256), { imageBytesMax: this.#imageBytesMax, timing: this.#timing, signal: deadline.signal });
+      return await withinTime(this.#timing.totalTimeoutMs, (signal) => readObject(this.#file(sha256), { imageBytesMax: this.#imageBytesMax, timing: this.#timing, signal }));
     } catch (thrown) {
       if (isObjectMissing(thrown)) return undefined;
       throw this.#error(thrown, 'storage.objects.get');
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -82,7 +77,7 @@ export class GcsBucket implements Bucket {
   async delete(sha256: string): Promise<boolean> {
     if (!IMAGE_ID.test(sha256)) return false;
     try {
-      await withinTime(this.#file(sha256).delete(), this.#timing.totalTimeoutMs);
+      await withinTime(this.#timing.totalTimeoutMs, () => this.#file(sha256).delete());
       return true;
     } catch (thrown) {
       if (isObjectMissing(thrown)) return false;

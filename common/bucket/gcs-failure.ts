@@ -1,4 +1,5 @@
 /** What goes wrong with Cloud Storage: what may pass, and how it is said. */
+import { withDeadline } from '../deadline.js';
 import { EisError, isEisError } from '../errors.js';
 
 /** Answers that another attempt may not get. */
@@ -84,10 +85,6 @@ export function withoutSecrets(thrown: unknown): Error {
 }
 
 /** The result of an operation, or `OutOfTime`: nothing of the client's is relied on to end. */
-export async function withinTime<T>(operation: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new OutOfTime(`Cloud Storage did not finish within ${timeoutMs} ms.`)), timeoutMs);
-  });
-  return Promise.race([operation, late]).finally(() => clearTimeout(timer));
+export function withinTime<T>(timeoutMs: number, operation: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return withDeadline({ timeoutMs, timeoutError: () => new OutOfTime(`Cloud Storage did not finish within ${timeoutMs} ms.`) }, operation);
 }

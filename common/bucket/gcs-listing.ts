@@ -24,7 +24,7 @@ export class GcsListing {
    */
   async has(object: string): Promise<boolean> {
     try {
-      await withinTime(this.#bucket.file(object).getMetadata(), this.#timing.totalTimeoutMs);
+      await withinTime(this.#timing.totalTimeoutMs, () => this.#bucket.file(object).getMetadata());
       return true;
     } catch (thrown) {
       if (isObjectMissing(thrown)) return false;
@@ -50,7 +50,7 @@ export class GcsListing {
   async #page(prefix: string, pageToken: string | undefined): Promise<{ readonly names: readonly string[]; readonly next: string | undefined }> {
     const query = { prefix, maxResults: PAGE_OBJECTS, autoPaginate: false, fields: 'items(name),nextPageToken', ...(pageToken === undefined ? {} : { pageToken }) };
     try {
-      const [files, next] = await withinTime(this.#bucket.getFiles(query), this.#timing.totalTimeoutMs);
+      const [files, next] = await withinTime(this.#timing.totalTimeoutMs, () => this.#bucket.getFiles(query));
       return { names: files.map(({ name }) => name), next: (next as { pageToken?: string } | null)?.pageToken };
     } catch (thrown) {
       throw this.#unreadable(thrown, { object: prefix, permission: 'storage.objects.list' });

@@ -1,6 +1,7 @@
 /** One way for LMDB's failures (disk full, folder gone…) to become an error that a caller can act on. */
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'lmdb';
+import { withDeadline } from '../deadline.js';
 import { EisError, isEisError } from '../errors.js';
 
 /** Runs an operation on LMDB; what it throws becomes EIS_STORE_UNAVAILABLE. */
@@ -27,12 +28,9 @@ export function commit<T>(database: Database, operation: () => T): Promise<T> {
 const COMMIT_TIMEOUT_MS = 5_000;
 
 /** The result of a write of LMDB, or a rejection when it takes too long; it may then still come to pass. */
-export async function inTime<T>(write: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`The disk did not take a write within ${COMMIT_TIMEOUT_MS} ms.`)), COMMIT_TIMEOUT_MS);
-  });
-  return Promise.race([write, late]).finally(() => clearTimeout(timer));
+export function inTime<T>(write: Promise<T>): Promise<T> {
+  const timeoutError = (): Error => new Error(`The disk did not take a write within ${COMMIT_TIMEOUT_MS} ms.`);
+  return withDeadline({ timeoutMs: COMMIT_TIMEOUT_MS, timeoutError }, () => write);
 }
 
 /**

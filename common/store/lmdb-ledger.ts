@@ -70,7 +70,7 @@ export class LmdbLedger implements Ledger {
       for (const key of keys) {
         const place = toKey(key);
         const standing = this.#entries.get(place);
-        if (standing && standing.state !== 'accepted') this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing, changes });
+        if (standing?.state === 'dead') this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing, changes });
       }
     });
   }

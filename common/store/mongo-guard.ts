@@ -4,6 +4,7 @@
  * keep (the time for finding a server, for a socket, for a majority) bounds a single exchange only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { withDeadline } from '../deadline.js';
 import { EisError } from '../errors.js';
 import { limitVariable } from '../limits.js';
 import { toStoreError } from './mongo-errors.js';
@@ -14,18 +15,10 @@ import { toStoreError } from './mongo-errors.js';
  * @throws EisError EIS_STORE_UNAVAILABLE, or EIS_STORE_REFUSED when the same would fail again
  */
 export async function guard<T>(timeoutMs: number, operation: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const detail = `it took longer than ${timeoutMs} ms (${limitVariable('storeTimeoutMs')}).`;
-    timer = setTimeout(() => reject(new EisError('EIS_STORE_UNAVAILABLE', { detail }, { retryAfterS: 1 })), timeoutMs);
-  });
-  try {
-    return await Promise.race([operation(), late]);
-  } catch (error) {
+  const timeoutError = (): EisError => new EisError('EIS_STORE_UNAVAILABLE', { detail: `it took longer than ${timeoutMs} ms (${limitVariable('storeTimeoutMs')}).` }, { retryAfterS: 1 });
+  return withDeadline({ timeoutMs, timeoutError }, operation).catch((error: unknown) => {
     throw toStoreError(error);
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
 
 const RETRY_BASE_MS = 100;

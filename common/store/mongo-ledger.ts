@@ -48,7 +48,7 @@ export class MongoLedger implements Ledger {
 
   async reopen(keys: readonly LedgerKey[]): Promise<void> {
     const reopened = [{ $set: { state: 'accepted', updated_at: '$$NOW' } }, { $unset: ['id', 'code', 'message'] }];
-    const updates = keys.map((key) => ({ updateOne: { filter: { _id: ledgerId(key), state: { $ne: 'accepted' as const } }, update: reopened } }));
+    const updates = keys.map((key) => ({ updateOne: { filter: { _id: ledgerId(key), state: 'dead' as const }, update: reopened } }));
     if (updates.length > 0) await this.#connection.run(() => this.#entries.bulkWrite(updates, { ordered: false }));
   }
 

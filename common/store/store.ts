@@ -135,7 +135,7 @@ export interface Ledger {
   /** How many entries of a submission are in which state. */
   counts(submission: string): Promise<Record<LedgerState, number>>;
 
-  /** Sets terminal entries back to `accepted`, for a replay; unknown keys are left out. */
+  /** Sets `dead` entries back to `accepted`, for a replay; others stay: a second copy of a dead letter must not reopen what the first one came to. */
   reopen(keys: readonly LedgerKey[]): Promise<void>;
 }
 

@@ -4,6 +4,7 @@
  * memory stops reading from connections that publish, acknowledgements included.
  */
 import { connect, type Channel, type ConfirmChannel, type RecoveringChannelModel } from 'amqplib';
+import { withDeadline } from '../../common/deadline.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import type { Log } from '../../common/log.js';
 import { backoffMs, type Backoff } from '../backoff.js';
@@ -163,12 +164,8 @@ export async function closeQuietly(channel: Channel): Promise<void> {
 }
 
 /** The result of `work`, or a rejection when it takes too long; it may then still come to pass. */
-async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`The broker did not answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  return withDeadline({ timeoutMs, timeoutError: () => new Error(`The broker did not answer within ${timeoutMs} ms`) }, () => work);
 }
 
 /** An error of a socket that tried several addresses says nothing itself. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EisError } from '../../common/errors.js';
-import { withDeadline } from '../../gateway/deadline.js';
+import { withDeadline } from '../../common/deadline.js';
 import { fanOut } from '../../gateway/fan-out.js';
 
 const shards = (count: number): { name: string }[] => Array.from({ length: count }, (_, i) => ({ name: `${i}/${count}` }));

@@ -212,7 +212,7 @@ class MemoryLedger implements Ledger {
 
   async reopen(keys: readonly LedgerKey[]): Promise<void> {
     await this.before('reopen');
-    for (const key of keys) if (this.#entries.has(nameOf(key))) this.#put({ ...keyOf(key), state: 'accepted' });
+    for (const key of keys) if (this.#entries.get(nameOf(key))?.state === 'dead') this.#put({ ...keyOf(key), state: 'accepted' });
   }
 
   #put(entry: Omit<LedgerEntry, 'updatedAt'>): LedgerEntry {

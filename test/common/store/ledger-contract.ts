@@ -37,6 +37,14 @@ export function describeLedger(current: () => Store, open: () => Promise<Store>)
       expect(await ledger.counts('s1')).toMatchObject({ accepted: 1, dead: 0 });
     });
 
+    it('reopens only what is dead', async () => {
+      const { ledger } = current();
+      await ledger.settle([{ ...key('a'), state: 'stored', id: 'f'.repeat(64) }]);
+      await ledger.reopen([key('a')]);
+      expect(await ledger.getMany([key('a')])).toMatchObject([{ state: 'stored', id: 'f'.repeat(64) }]);
+      expect(await ledger.counts('s1')).toMatchObject({ stored: 1, accepted: 0 });
+    });
+
     it('keeps the same source of two submissions and two models apart', async () => {
       const { ledger } = current();
       await ledger.accept([key('a'), key('a', 's2'), { ...key('a'), model: 'n' }]);

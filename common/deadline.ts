@@ -1,18 +1,18 @@
 /** One deadline for a piece of work, whatever it consists of. */
 import { setMaxListeners } from 'node:events';
-import type { EisError } from '../common/errors.js';
 
 export interface Deadline {
   readonly timeoutMs: number;
   /** Ends the work early, with its own reason: the client left, or an outer deadline passed. */
   readonly parent?: AbortSignal | undefined;
   /** What the work failed with when the time is over. */
-  readonly timeoutError: () => EisError;
+  readonly timeoutError: () => Error;
 }
 
 /**
  * Runs `work` and aborts the signal it is given when the time is over or `parent` is aborted. Rejects at that very
- * moment, with the signal's reason, even if `work` ignores the signal; no timer and no listener is left behind.
+ * moment, with the signal's reason, even if `work` ignores the signal, and may then still come to pass; no timer and no
+ * listener is left behind.
  */
 export async function withDeadline<T>({ timeoutMs, parent, timeoutError }: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   parent?.throwIfAborted();
