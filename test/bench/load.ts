@@ -4,7 +4,7 @@
  * is the system's to take back. The vectors are drawn from a seed, normalised, and written once for all runs.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import { openStore } from '../../common/store/open-store.js';
 import type { ImageWrite, Store } from '../../common/store/store.js';
 import { normalise } from '../../common/vector.js';
 import { WireServer } from '../support/mongo-wire/wire-server.js';
+import { readMemoryMb } from '../support/process-memory.js';
 import { RoleProcess } from '../support/role-process.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import { median, printReport } from './report.js';
@@ -110,20 +111,10 @@ async function measure(env: Record<string, string>, logFile: string): Promise<{ 
   let isStarting = true;
   const starting = RoleProcess.start({ entry: 'indexer/main.ts', env, logFile, onSpawn: (pid) => void watch(pid) }).finally(() => (isStarting = false));
   const watch = async (pid: number): Promise<void> => {
-    for (; isStarting; await sleep(SAMPLE_MS)) peakAnonymousMb = Math.max(peakAnonymousMb, readAnonymousMb(pid));
+    for (; isStarting; await sleep(SAMPLE_MS)) peakAnonymousMb = Math.max(peakAnonymousMb, readMemoryMb(pid, 'RssAnon', 'RssShmem')); // the vectors lie in memory that threads share
   };
   const pod = await starting;
   const readyS = (performance.now() - startedAt) / 1000;
   await pod.stop();
   return { readyS, peakAnonymousMb };
-}
-
-function readAnonymousMb(pid: number): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const kilobytes = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
-    return (kilobytes('RssAnon') + kilobytes('RssShmem')) / 1024; // the vectors lie in memory that threads share
-  } catch {
-    return 0;
-  }
 }

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import type { SeededRandom } from '../support/seeded-random.js';
+import type { FunctionMode } from '../support/function-proxy.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 import { MODEL, type Connected, type IngestSystem } from './ingest-system.js';
 
 export interface FaultContext {
@@ -77,54 +79,10 @@ export const INGEST_FAULTS: readonly Fault[] = [
       await reconnect(workers);
     },
   },
-  {
-    name: 'the function is down',
-    inject: async ({ system: { functionProxy }, scale, send }) => {
-      void send();
-      const refused = functionProxy.refused;
-      functionProxy.mode = 'down';
-      await sleep(20_000 * scale);
-      functionProxy.mode = 'up';
-      expect(functionProxy.refused).toBeGreaterThan(refused);
-    },
-  },
-  {
-    name: 'the function answers 429',
-    inject: async ({ system: { functionProxy }, scale, send }) => {
-      void send();
-      const refused = functionProxy.refused;
-      functionProxy.mode = 'busy';
-      await sleep(10_000 * scale);
-      functionProxy.mode = 'up';
-      expect(functionProxy.refused).toBeGreaterThan(refused);
-    },
-  },
-  {
-    name: 'the wrapper is killed before the broker has what it publishes',
-    inject: async ({ system: { wrapper }, random, send, failures }) => {
-      const before = failures();
-      wrapper.proxy.muteRequests();
-      void send();
-      await sleep(random.between(200, 800));
-      await wrapper.role.kill();
-      wrapper.proxy.cut();
-      await wrapper.role.restart();
-      expect(failures()).toBeGreaterThan(before);
-    },
-  },
-  {
-    name: 'the wrapper is killed when the broker has what it published, and it does not know',
-    inject: async ({ system: { wrapper }, random, send, failures }) => {
-      const before = failures();
-      wrapper.proxy.muteAnswers();
-      void send();
-      await sleep(random.between(200, 800));
-      await wrapper.role.kill();
-      wrapper.proxy.cut();
-      await wrapper.role.restart();
-      expect(failures()).toBeGreaterThan(before);
-    },
-  },
+  functionFault('the function is down', 'down', 20_000),
+  functionFault('the function answers 429', 'busy', 10_000),
+  wrapperFault('the wrapper is killed before the broker has what it publishes', (proxy) => proxy.muteRequests()),
+  wrapperFault('the wrapper is killed when the broker has what it published, and it does not know', (proxy) => proxy.muteAnswers()),
   {
     name: 'the disk of the broker is full for a while',
     inject: async ({ system: { broker, wrapper }, scale, send }) => {
@@ -137,6 +95,37 @@ export const INGEST_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+function functionFault(name: string, mode: FunctionMode, ms: number): Fault {
+  return {
+    name,
+    inject: async ({ system: { functionProxy }, scale, send }) => {
+      void send();
+      const refused = functionProxy.refused;
+      functionProxy.mode = mode;
+      await sleep(ms * scale);
+      functionProxy.mode = 'up';
+      expect(functionProxy.refused).toBeGreaterThan(refused);
+    },
+  };
+}
+
+/** @param mute one direction of its connections to the broker */
+function wrapperFault(name: string, mute: (proxy: TcpProxy) => void): Fault {
+  return {
+    name,
+    inject: async ({ system: { wrapper }, random, send, failures }) => {
+      const before = failures();
+      mute(wrapper.proxy);
+      void send();
+      await sleep(random.between(200, 800));
+      await wrapper.role.kill();
+      wrapper.proxy.cut();
+      await wrapper.role.restart();
+      expect(failures()).toBeGreaterThan(before);
+    },
+  };
+}
 
 function pick({ workers }: IngestSystem, random: SeededRandom): Connected {
   return workers[random.between(0, workers.length - 1)] as Connected;

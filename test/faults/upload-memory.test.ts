@@ -1,7 +1,7 @@
 /** `eis ingest` of many files, as a process of its own: how much memory it takes, and what it does after Ctrl-C. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { packagePath } from '../../common/package-root.js';
 import { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { createWrapperApp } from '../../ingest/wrapper-app.js';
 import { MemoryStore } from '../support/memory-store.js';
+import { readMemoryMb } from '../support/process-memory.js';
 
 const FEW = 500;
 const MANY = 5_000;
@@ -73,7 +74,7 @@ describe(`eis ingest of ${MANY} files`, () => {
     const before = bucket.received;
     const running = start(MANY);
     let halfway = 0;
-    const watching = expect.poll(() => bucket.received - before, { timeout: 60_000, interval: 5 }).toBeGreaterThan(MANY / 2).then(() => (halfway = readPeakRssMb(running.pid)));
+    const watching = expect.poll(() => bucket.received - before, { timeout: 60_000, interval: 5 }).toBeGreaterThan(MANY / 2).then(() => (halfway = readMemoryMb(running.pid, 'VmHWM')));
     const many = await finish(running);
     await watching;
     console.log(`peak RSS: ${few.peakRssMb.toFixed(0)} MB for ${FEW} files; ${halfway.toFixed(0)} MB after ${MANY / 2} of ${MANY}, ${many.peakRssMb.toFixed(0)} MB in the end`);
@@ -107,17 +108,8 @@ async function finish(child: ChildProcess): Promise<Finished> {
   let isRunning = true;
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve)).finally(() => (isRunning = false));
   while (isRunning) {
-    peakRssMb = Math.max(peakRssMb, readPeakRssMb(child.pid));
+    peakRssMb = Math.max(peakRssMb, readMemoryMb(child.pid, 'VmHWM'));
     await sleep(20);
   }
   return { code: await closed, stdout, stderr, peakRssMb };
-}
-
-/** 0 once it has ended. */
-function readPeakRssMb(pid: number | undefined): number {
-  try {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0;
-  }
 }

@@ -1,11 +1,10 @@
-import { createServer } from 'node:net';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ProcessSpec } from '../../local/processes.js';
 import { ProcessFailure, Supervisor } from '../../local/supervisor.js';
+import { freePort } from '../support/free-ports.js';
 import { tempFolder } from '../support/temp-folder.js';
 
 const SERVER = `
@@ -14,14 +13,6 @@ console.log('hello from stdout');
 createServer((_, response) => response.end('ok')).listen(Number(process.env.PORT), '127.0.0.1');
 process.on('disconnect', () => process.exit(0));
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function prepare(code: string): Promise<{ supervisor: Supervisor; notices: string[]; logFolder: string; spec: ProcessSpec }> {
   const folder = tempFolder();

@@ -5,10 +5,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePorts } from './free-ports.js';
 
 /** Debian's, without its wrapper, which changes to another user and folder. */
 const DEFAULT_SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
@@ -126,15 +126,4 @@ export class Broker {
       RABBITMQ_CONF_ENV_FILE: '/dev/null',
     };
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    return probe;
-  }));
-  const ports = servers.map((probe) => (probe.address() as AddressInfo).port);
-  await Promise.all(servers.map((probe) => new Promise((resolve) => probe.close(resolve))));
-  return ports;
 }

@@ -2,10 +2,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compiledUrl } from '../../common/package-root.js';
+import { freePort } from './free-ports.js';
+import { readMemoryMb } from './process-memory.js';
 
 export interface RoleProcessOptions {
   /** The source of its entry point: `ingest/worker-main.ts`. */
@@ -52,16 +53,7 @@ export class RoleProcess {
 
   /** The most memory that it ever had, in MB. */
   get peakRssMb(): number {
-    return this.#memoryMb('VmHWM');
-  }
-
-  get rssMb(): number {
-    return this.#memoryMb('VmRSS');
-  }
-
-  #memoryMb(name: 'VmHWM' | 'VmRSS'): number {
-    const status = readFileSync(`/proc/${this.#child?.pid}/status`, 'utf8');
-    return Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024;
+    return readMemoryMb(this.#child?.pid, 'VmHWM');
   }
 
   /** Starts it, on the port that it had before. */
@@ -103,12 +95,4 @@ export class RoleProcess {
     await ended;
     clearTimeout(timer);
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }

@@ -2,9 +2,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { compiledUrl, packagePath } from '../../../common/package-root.js';
+import { freePort } from '../../support/free-ports.js';
 
 export interface FunctionProcess {
   readonly url: string;
@@ -15,15 +15,6 @@ export interface FunctionProcess {
   /** The most memory it ever held, in MB; undefined where the system does not tell. */
   readonly peakMemoryMb: () => number | undefined;
   readonly stop: () => Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Starts without waiting until it is ready. */
