@@ -7,7 +7,6 @@ import type { IngestCommandOptions } from './cli/ingest-command.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
 import { parseSubmission, parseUrl } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
-import { openBucket } from './common/bucket/open-bucket.js';
 import { parseBucketUri } from './common/cloud-storage.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
 import { loadConfig, readEnvironment } from './common/config.js';
@@ -51,8 +50,8 @@ function buildProgram(): Command {
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (sources: string[], options: Omit<IngestCommandOptions, 'bucket' | 'imageBytesMax' | 'journalFolder'>) => {
+      const [{ ingestCommand }, { openBucket }] = await Promise.all([import('./cli/ingest-command.js'), import('./common/bucket/open-bucket.js')]);
       const bucket = parseBucketUri(environment.bucket) && (await openBucket(environment));
-      const { ingestCommand } = await import('./cli/ingest-command.js');
       process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax, bucket, journalFolder: join(dataDir, 'ingest') });
     });
 

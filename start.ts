@@ -96,7 +96,7 @@ async function ingestFolder(folder: string, { environment, gatewayUrl, signal }:
 }
 
 async function catchUpAll({ config, environment, specs, signal }: Start): Promise<void> {
-  const store = await openStore(environment);
+  const [store, queue] = await Promise.all([openStore(environment), openQueue({ environment, models: [...config.extractWorkers.keys()], log: SILENT_LOG })]);
   const models = specs.flatMap(({ role, model, port }) => (role === 'function' && model !== undefined && config.extractWorkers.has(model) ? [{ name: model, functionUrl: localUrl(port) }] : []));
   try {
     await catchUp({
@@ -106,18 +106,13 @@ async function catchUpAll({ config, environment, specs, signal }: Start): Promis
       onNotice: notice,
       signal,
       backfill: async (options) => {
-        const queue = await openQueue({ environment, models: [options.model], log: SILENT_LOG });
         let published = 0;
-        try {
-          for await (const progress of backfill({ store, queue, signal, ...options })) ({ published } = progress);
-        } finally {
-          await queue.close();
-        }
+        for await (const progress of backfill({ store, queue, signal, ...options })) ({ published } = progress);
         return published;
       },
     });
   } finally {
-    await store.close();
+    await Promise.all([queue.close(), store.close()]);
   }
 }
 

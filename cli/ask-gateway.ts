@@ -1,5 +1,5 @@
 /** One request of the gateway, for commands that ask it for something. */
-import { request } from 'undici';
+import { request, type Dispatcher } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
 import { tryParseJson } from '../common/read-bounded.js';
 
@@ -9,16 +9,29 @@ export interface GatewayRequest {
   readonly path: string;
   readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly body?: { readonly type: string; readonly content: string | Buffer };
+  readonly signal?: AbortSignal;
+  /** It may take any time to answer, and in answering. */
+  readonly isLong?: boolean;
 }
 
-/** @throws EisError EIS_GATEWAY_UNREACHABLE, or what the gateway answered, in its words */
-export async function askGateway<T>({ gateway, path, method = 'GET', body }: GatewayRequest): Promise<T> {
-  const unreachable = (cause?: unknown): EisError => new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });
+/** The JSON of its answer. @throws EisError EIS_GATEWAY_UNREACHABLE, or what the gateway answered, in its words */
+export async function askGateway<T>(asked: GatewayRequest): Promise<T> {
+  const value = tryParseJson(await (await openGateway(asked)).text());
+  if (value === undefined) throw unreachable(asked);
+  return value as T;
+}
+
+/** The body of its answer, as it comes; otherwise as `askGateway`. */
+export async function openGateway(asked: GatewayRequest): Promise<Dispatcher.ResponseData['body']> {
+  const { gateway, path, method = 'GET', body, signal, isLong = false } = asked;
   const sent = body ? { body: body.content, headers: { 'content-type': body.type } } : {};
-  const answer = await request(`${gateway}${path}`, { method, ...sent }).catch((cause: unknown) => {
-    throw unreachable(cause);
+  const answer = await request(`${gateway}${path}`, { method, signal: signal ?? null, ...(isLong ? { bodyTimeout: 0, headersTimeout: 0 } : {}), ...sent }).catch((cause: unknown) => {
+    throw unreachable(asked, cause);
   });
-  const value = tryParseJson(await answer.body.text());
-  if (answer.statusCode >= 200 && answer.statusCode < 300 && value !== undefined) return value as T;
-  throw relayError(value) ?? unreachable(); // what answers there is not ours
+  if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.body;
+  throw relayError(tryParseJson(await answer.body.text())) ?? unreachable(asked); // what answers there is not ours
+}
+
+function unreachable({ gateway }: GatewayRequest, cause?: unknown): EisError {
+  return new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });
 }

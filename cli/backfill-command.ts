@@ -1,12 +1,11 @@
 /** `eis backfill`: fills a model with every stored image that it has not embedded, and waits until it has. */
 import ora from 'ora';
-import { request } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
-import { tryParseJson } from '../common/read-bounded.js';
 import type { BackfillLine, LedgerState } from '../common/wire.js';
 import { DEFAULT_PATIENCE, GatewayClient } from '../ingest/gateway-client.js';
 import { readLines } from '../ingest/read-lines.js';
 import { waitForOutcomes } from '../ingest/upload.js';
+import { openGateway } from './ask-gateway.js';
 import { drawBar } from './layout.js';
 
 export interface BackfillCommandOptions {
@@ -45,13 +44,10 @@ export async function backfillCommand(model: string, options: BackfillCommandOpt
 /** @throws EisError what the gateway answered, or what went wrong on the way */
 async function fillQueue(model: string, { gateway, submission }: BackfillCommandOptions, { signal, onLine }: { readonly signal: AbortSignal; readonly onLine: (line: BackfillLine) => void }): Promise<BackfillLine> {
   const query = submission === undefined ? '' : `?${new URLSearchParams({ submission }).toString()}`;
-  const answer = await request(`${gateway}/queues/${encodeURIComponent(model)}/backfill${query}`, { method: 'POST', signal, headersTimeout: 0, bodyTimeout: 0 }).catch((cause: unknown) => {
-    throw new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });
-  });
-  if (answer.statusCode !== 200) throw relayError(tryParseJson(await answer.body.text())) ?? new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway });
+  const body = await openGateway({ gateway, path: `/queues/${encodeURIComponent(model)}/backfill${query}`, method: 'POST', signal, isLong: true });
   let last: BackfillLine | undefined;
   try {
-    for await (const text of readLines(answer.body, LINE_CHARACTERS_MAX)) {
+    for await (const text of readLines(body, LINE_CHARACTERS_MAX)) {
       last = JSON.parse(text) as BackfillLine;
       onLine(last);
     }

@@ -1,13 +1,12 @@
 /** Values as a person reads them. */
 import { contentOf } from '../common/cloud-storage.js';
+import { UNPRINTABLE } from '../ingest/sources.js';
 
 /** The name that a file was ingested under, or its URL; `fallback` for bytes that came without a name. */
 export function displaySource(source: string, fallback = source): string {
+  // A name comes from whoever sent the image, and a terminal may take it for a command.
   return describeSource(source, fallback).replace(UNPRINTABLE, '�');
 }
-
-/** What a terminal may take for a command: a name comes from whoever sent the image. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
 
 function describeSource(source: string, fallback: string): string {
   const content = contentOf(source);

@@ -127,6 +127,11 @@ export function errorBody(statusCode: number, code: string, message: string): Er
   return { statusCode, code, error: STATUS_CODES[statusCode] ?? 'Error', message };
 }
 
+/** An "after" that no page of a list gave. */
+export function cursorInvalid(): EisError {
+  return new EisError('EIS_BAD_REQUEST', { detail: '"after" is no cursor of this list. Send the "next" of the page before, or leave it out.' });
+}
+
 /** Normalises whatever was thrown, once, at a boundary: an `EisError` passes, everything else becomes `EIS_INTERNAL` with its cause kept. */
 export function toEisError(thrown: unknown): EisError {
   return isEisError(thrown) ? thrown : new EisError<'EIS_INTERNAL'>('EIS_INTERNAL', {}, { cause: thrown });

@@ -66,7 +66,7 @@ export class Follower {
         signal?.throwIfAborted();
         const fitting = step.filter((record) => this.#fits(record));
         await this.#hold(fitting);
-        if (fitting.length < step.length) for (const record of step) if (!this.#fits(record)) this.#options.onChange?.('refused', record.id);
+        if (fitting.length < step.length) for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
         await yieldToLoop();
       }
       for (const { updatedAt } of records) newest = Math.max(newest, updatedAt);

@@ -62,9 +62,8 @@ export interface VectorIndex {
   close(): Promise<void>;
 }
 
-/** Whether every component is a number that can be compared. A component less itself is 0, but for those that are none: without a branch in the loop. */
+/** Whether every component is a number that can be compared. */
 export function isFiniteVector(vector: Float32Array): boolean {
-  let differences = 0;
-  for (let i = 0; i < vector.length; i++) differences += (vector[i] as number) - (vector[i] as number);
-  return differences === 0;
+  for (let i = 0; i < vector.length; i++) if (!Number.isFinite(vector[i])) return false;
+  return true;
 }

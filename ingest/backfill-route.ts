@@ -32,9 +32,10 @@ export function addBackfillRoute(app: App, parts: BackfillRouteParts): void {
   app.post('/queues/:model/backfill', { schema: { params: Params, querystring: Query } }, async (request, reply) => {
     const { model } = request.params;
     if (!parts.ingestModels.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...parts.ingestModels] });
-    const live = (await parts.functionVersion?.(model)) ?? (await parts.store.liveVersion(model));
+    const standing = await parts.store.liveVersion(model);
+    const live = (await parts.functionVersion?.(model)) ?? standing;
     const submission = request.query.submission ?? (await backfillSubmission(parts.store.ledger, { model, live }));
-    const lines = Readable.from(describe(parts, { model, live, submission, signal: closing.signal }), { objectMode: true, highWaterMark: 1 });
+    const lines = Readable.from(describe(parts, { model, live, searched: standing === undefined || standing.version === live?.version, submission, signal: closing.signal }), { objectMode: true, highWaterMark: 1 });
     return reply.type('application/x-ndjson').send(lines);
   });
 }
@@ -42,16 +43,16 @@ export function addBackfillRoute(app: App, parts: BackfillRouteParts): void {
 interface Job {
   readonly model: string;
   readonly live: LiveVersion | undefined;
+  /** Whether that is the version that is searched, or will be. */
+  readonly searched: boolean;
   readonly submission: string;
   readonly signal: AbortSignal;
 }
 
-async function* describe({ store, queue, models, log }: BackfillRouteParts, { model, live, submission, signal }: Job): AsyncGenerator<string> {
+async function* describe({ store, queue, models, log }: BackfillRouteParts, { model, live, searched, submission, signal }: Job): AsyncGenerator<string> {
   const toLine = (line: BackfillLine): string => `${JSON.stringify(line)}\n`;
-  let last = { published: 0, known: 0, share: 0, searched: true };
+  let last = { published: 0, known: 0, share: 0, searched };
   try {
-    const standing = await store.liveVersion(model);
-    const searched = !standing || !live || standing.version === live.version;
     const target = live && store.collection(model, live);
     const from = await knownCollections(store, models, { model, live });
     for await (const progress of backfill({ store, queue, model, target, from, submission, signal })) {
@@ -65,4 +66,3 @@ async function* describe({ store, queue, models, log }: BackfillRouteParts, { mo
     yield toLine({ submission, ...last, done: false, error: error.toBody() });
   }
 }
-

@@ -42,15 +42,11 @@ export class FunctionGate {
     this.#permits = new Permits(options.callsMax);
   }
 
-  get isOpen(): boolean {
-    return this.#reopening === undefined;
-  }
-
   /**
    * Embeds an image, for as long as it takes.
    *
    * @param load the image; called when its turn has come, so that bytes do not wait in memory
-   * @param attempt of its delivery, from 1
+   * @param options.attempt of its delivery, from 1
    * @param options.signal aborted: the caller does not want it any more, unless its call is under way
    * @throws EisError what is the image's own fault; the signals' reason when they are aborted
    */

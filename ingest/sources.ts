@@ -6,7 +6,7 @@ const NAME_CHARACTERS_MAX = 512;
 const SHOWN_CHARACTERS_MAX = 200;
 
 /** Control and invisible formatting characters, and halves of characters that are not in Unicode. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
+export const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
 
 /**
  * A URL that images may be ingested from. Whether its host may be fetched from is judged by the function, at the moment

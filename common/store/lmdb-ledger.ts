@@ -5,9 +5,9 @@
 import { hash } from 'node:crypto';
 import type { Database, RangeOptions, RootDatabase } from 'lmdb';
 import { LEDGER_STATES, type LedgerState } from '../wire.js';
-import { EisError } from '../errors.js';
+import { cursorInvalid } from '../errors.js';
 import { commit, guard } from './lmdb-guard.js';
-import type { Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions } from './store.js';
+import { ledgerKey, type Ledger, type LedgerEntry, type LedgerKey, type LedgerOutcome, type LedgerPage, type LedgerQueryOptions } from './store.js';
 
 type EntryKey = [submission: string, sourceHash: string, model: string];
 type StateKey = [state: LedgerState, ...EntryKey];
@@ -48,7 +48,7 @@ export class LmdbLedger implements Ledger {
     return this.#write((changes) => {
       for (const key of keys) {
         const place = toKey(key);
-        if (!this.#entries.get(place)) this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing: undefined, changes });
+        if (!this.#entries.get(place)) this.#put(place, { ...ledgerKey(key), state: 'accepted', updatedAt: Date.now() }, { standing: undefined, changes });
       }
     });
   }
@@ -60,7 +60,7 @@ export class LmdbLedger implements Ledger {
         const standing = this.#entries.get(place);
         if (standing && standing.state !== 'accepted') return standing;
         const { state, id, code, message } = outcome;
-        return this.#put(place, { ...pickKey(outcome), state, id, code, message, updatedAt: Date.now() }, { standing, changes });
+        return this.#put(place, { ...ledgerKey(outcome), state, id, code, message, updatedAt: Date.now() }, { standing, changes });
       }),
     );
   }
@@ -70,7 +70,7 @@ export class LmdbLedger implements Ledger {
       for (const key of keys) {
         const place = toKey(key);
         const standing = this.#entries.get(place);
-        if (standing?.state === 'dead') this.#put(place, { ...pickKey(key), state: 'accepted', updatedAt: Date.now() }, { standing, changes });
+        if (standing?.state === 'dead') this.#put(place, { ...ledgerKey(key), state: 'accepted', updatedAt: Date.now() }, { standing, changes });
       }
     });
   }
@@ -118,10 +118,6 @@ export class LmdbLedger implements Ledger {
   }
 }
 
-function pickKey({ submission, source, model }: LedgerKey): LedgerKey {
-  return { submission, source, model };
-}
-
 function toKey({ submission, source, model }: LedgerKey): EntryKey {
   return [submission, hash('sha256', source, 'base64url'), model];
 }
@@ -141,5 +137,5 @@ function decodeCursor(cursor: string): string[] {
   } catch {
     // Falls through: it is not one of ours.
   }
-  throw new EisError('EIS_BAD_REQUEST', { detail: `"after" is no cursor of this list. Send the "next" of the page before, or leave it out.` });
+  throw cursorInvalid();
 }

@@ -4,14 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import type { Collection, Document } from 'mongodb';
-import { EisError } from '../errors.js';
+import { EisError, cursorInvalid } from '../errors.js';
 import { LEDGER_STATES, type LedgerState } from '../wire.js';
 import type { MongoConnection } from './mongo-connection.js';
 import { toEntry, type LedgerDocument } from './mongo-documents.js';
 import { LEDGER_COLLECTION } from './mongo-schema.js';
 import type { Update } from './mongo-updates.js';
 import { upsertAll } from './mongo-upsert.js';
-import type { Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions } from './store.js';
+import { ledgerKey, type Ledger, type LedgerEntry, type LedgerKey, type LedgerOutcome, type LedgerPage, type LedgerQueryOptions } from './store.js';
 
 /** Between the parts of an id; it sorts before every character of them, `PAST_SEPARATOR` right after it. */
 const SEPARATOR = '\n';
@@ -31,13 +31,13 @@ export class MongoLedger implements Ledger {
 
   accept(keys: readonly LedgerKey[]): Promise<void> {
     const isUnknown = { $eq: [{ $type: '$state' }, 'missing'] };
-    return this.#upsert(keys.map((key) => ({ id: ledgerId(key), pipeline: replaceIf(isUnknown, { ...pickKey(key), state: 'accepted' }) })));
+    return this.#upsert(keys.map((key) => ({ id: ledgerId(key), pipeline: replaceIf(isUnknown, { ...ledgerKey(key), state: 'accepted' }) })));
   }
 
   async settle(outcomes: readonly LedgerOutcome[]): Promise<LedgerEntry[]> {
     const isOpen = { $in: [{ $ifNull: ['$state', 'accepted'] }, ['accepted']] };
     await this.#upsert(
-      outcomes.map(({ state, id, code, message, ...key }) => ({ id: ledgerId(key), pipeline: replaceIf(isOpen, { ...pickKey(key), state, id, code, message }) })),
+      outcomes.map(({ state, id, code, message, ...key }) => ({ id: ledgerId(key), pipeline: replaceIf(isOpen, { ...ledgerKey(key), state, id, code, message }) })),
     );
     const standing = await this.getMany(outcomes);
     return standing.map((entry) => {
@@ -91,10 +91,6 @@ function replaceIf(condition: Document, entry: Document): Document[] {
   return [{ $replaceWith: { $cond: [condition, { _id: '$_id', ...Object.fromEntries(literals), updated_at: '$$NOW' }, '$$ROOT'] } }];
 }
 
-function pickKey({ submission, source, model }: LedgerKey): LedgerKey {
-  return { submission, source, model };
-}
-
 /** The source is hashed: it may be longer than an index takes. */
 function ledgerId({ submission, source, model }: LedgerKey): string {
   return [submission, createHash('sha256').update(source).digest('base64url'), model].join(SEPARATOR);
@@ -107,5 +103,5 @@ function encodeCursor(id: string): string {
 function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
   if (/^[^\n]*\n[\w-]{43}\n[^\n]+$/.test(id)) return id;
-  throw new EisError('EIS_BAD_REQUEST', { detail: `"after" is no cursor of this list. Send the "next" of the page before, or leave it out.` });
+  throw cursorInvalid();
 }

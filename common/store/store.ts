@@ -162,6 +162,11 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** The key alone, of anything that has one. */
+export function ledgerKey({ submission, source, model }: LedgerKey): LedgerKey {
+  return { submission, source, model };
+}
+
 /** The name of a version's collection: `vectors_<model>_<first 8 of the version>`. */
 export function versionName(model: string, version: string): string {
   return `vectors_${model}_${version.slice(0, 8)}`;

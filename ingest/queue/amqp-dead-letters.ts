@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, Message } from 'amqplib';
-import { EisError } from '../../common/errors.js';
+import { cursorInvalid } from '../../common/errors.js';
 import { closeQuietly, type AmqpConnection } from './amqp-connection.js';
 import { decodeMessage, readDeadLetter } from './amqp-message.js';
 import type { AmqpPublisher } from './amqp-publisher.js';
@@ -44,7 +44,7 @@ export class AmqpDeadLetters {
   }
 
   async page({ limit, after }: { readonly limit: number; readonly after?: string }): Promise<DeadPage> {
-    if (after !== undefined && !/^\d{15}-/.test(after)) throw new EisError('EIS_BAD_REQUEST', { detail: '"after" is no cursor of this list. Send the "next" of the page before, or leave it out.' });
+    if (after !== undefined && !/^\d{15}-/.test(after)) throw cursorInvalid();
     const letters = await this.#list();
     const rest = letters.filter(({ key }) => after === undefined || key > after);
     const page = rest.slice(0, limit);

@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { EisError } from '../../common/errors.js';
+import { EisError, cursorInvalid } from '../../common/errors.js';
 import { inTime } from '../../common/store/lmdb-guard.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
@@ -135,6 +135,6 @@ export class EmbeddedQueue implements ImageQueue {
 
 function parseCursor(after: string | undefined): number {
   if (after === undefined) return 0;
-  if (!/^\d{1,15}$/.test(after)) throw new EisError('EIS_BAD_REQUEST', { detail: '"after" is no cursor of this list. Send the "next" of the page before, or leave it out.' });
+  if (!/^\d{1,15}$/.test(after)) throw cursorInvalid();
   return Number(after);
 }
