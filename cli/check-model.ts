@@ -11,7 +11,6 @@ import { displayAddress } from '../functions/models/download-failure.js';
 import { KNOWN_NAMES } from '../functions/models/known-models.js';
 import { loadModel } from '../functions/models/load-model.js';
 import type { LoadedModel } from '../functions/models/model.js';
-import { preprocess as toNumbers } from '../functions/models/preprocess.js';
 import { isUrl, resolveModel, type ModelRequest } from '../functions/models/registry.js';
 import { fetchWithProgress } from './fetch-models.js';
 import { describeList, terminalWidth } from './layout.js';
@@ -51,11 +50,11 @@ export async function checkModelCommand(subject: string, environment: Environmen
   }
   const rssBefore = process.memoryUsage.rss();
   const model = await loadModel(request, { dataDir, mirror });
-  const { engine, passedOver } = await chooseEngine(model, choice);
+  const { engine, passedOver } = await chooseEngine(model, choice, { threads: 1, cacheDir: undefined });
   const speed = await measure(engine, model);
   const measured = { ...speed, engine, passedOver, rssBytes: process.memoryUsage.rss() - rssBefore };
   process.stdout.write(options.json ? `${JSON.stringify(toJson(model, measured))}\n` : `${describe(model, measured).join('\n')}\n`);
-  engine.dispose();
+  await engine.dispose();
   return 0;
 }
 
@@ -105,7 +104,7 @@ interface Measured {
 /** Preprocessing and inference, one image at a time. */
 async function measure(engine: Engine, model: LoadedModel): Promise<Pick<Measured, 'runs' | 'imageMs'>> {
   const pixels = probePixels(model.input);
-  const embed = async (): Promise<Float32Array> => engine.embed(toNumbers(pixels, model.input, model.preprocess));
+  const embed = async (): Promise<Float32Array> => engine.embed(pixels, 1);
   for (let i = 0; i < WARM_UP_RUNS; i++) await embed();
   const times: number[] = [];
   const startedAt = performance.now();

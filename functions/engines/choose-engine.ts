@@ -2,8 +2,7 @@
 import type { EngineChoice } from '../../common/config.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import { failModel, type InputShape, type LoadedModel } from '../models/model.js';
-import { preprocess } from '../models/preprocess.js';
-import type { Engine, EngineFactory } from './engine.js';
+import type { Engine, EngineFactory, EngineOptions } from './engine.js';
 import { tfjsNode } from './tfjs-node.js';
 import { tfjsWasm } from './tfjs-wasm.js';
 
@@ -22,16 +21,16 @@ export interface ChosenEngine {
  * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or none can; EIS_MODEL_FILE
  *   when the model cannot be run, or is not the one that its name says
  */
-export async function chooseEngine(model: LoadedModel, choice: EngineChoice): Promise<ChosenEngine> {
+export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: EngineOptions): Promise<ChosenEngine> {
   if (choice !== 'auto') {
     const factory = ENGINES.find(({ name }) => name === choice);
     if (!factory) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: `this release does not have it. Set "engine" to auto, ${ENGINES.map(({ name }) => name).join(' or ')}.` });
-    return { engine: await create(factory, model), passedOver: [] };
+    return { engine: await create(factory, model, options), passedOver: [] };
   }
   const passedOver: string[] = [];
   for (const factory of ENGINES) {
     try {
-      return { engine: await create(factory, model), passedOver };
+      return { engine: await create(factory, model, options), passedOver };
     } catch (thrown) {
       if (!isEisError(thrown) || thrown.code !== 'EIS_ENGINE_UNAVAILABLE') throw thrown;
       passedOver.push(thrown.message);
@@ -40,14 +39,14 @@ export async function chooseEngine(model: LoadedModel, choice: EngineChoice): Pr
   throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: passedOver.join(' ') });
 }
 
-async function create(factory: EngineFactory, model: LoadedModel): Promise<Engine> {
-  const engine = await factory.create(model);
+async function create(factory: EngineFactory, model: LoadedModel, options: EngineOptions): Promise<Engine> {
+  const engine = await factory.create(model, options);
   try {
     requireExpected(engine, model);
     await probe(engine, model);
     return engine;
   } catch (error) {
-    engine.dispose();
+    await engine.dispose();
     throw error;
   }
 }
@@ -59,7 +58,7 @@ export function probePixels({ height, width }: InputShape): Uint8Array {
 
 /** Embeds an image of many colours. A network that gives no number for it, or nothing but zeros, gives none for photos. */
 async function probe(engine: Engine, model: LoadedModel): Promise<void> {
-  const embedding = await engine.embed(preprocess(probePixels(model.input), model.input, model.preprocess)).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
+  const embedding = await engine.embed(probePixels(model.input), 1).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
   const norm = Math.hypot(...embedding);
   if (!(Number.isFinite(norm) && norm > 0)) failModel(model.file, `its layer ${model.layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
 }

@@ -7,16 +7,27 @@ export interface Engine {
   readonly name: EngineName;
   /** Numbers of an embedding. */
   readonly dim: number;
+  /** CPUs that one call keeps busy. Calls do not run side by side: who has more CPUs makes more engines, in threads of their own. */
+  readonly threads: number;
+  /** Whether images of one call are computed side by side, which may be faster than one after the other. */
+  readonly isBatching: boolean;
 
   /**
-   * The embedding of one image as the network gives it, not normalised yet.
+   * The embeddings of images as the network gives them, not normalised yet: `count × dim` numbers, one after the other.
    *
-   * @param numbers preprocessed pixels: rows × columns × channels of the model's input
+   * @param pixels RGB, 8 bits, of the size of the model's input, image after image
    */
-  embed(numbers: Float32Array): Promise<Float32Array>;
+  embed(pixels: Uint8Array, count: number): Promise<Float32Array>;
 
   /** Frees what the model holds. */
-  dispose(): void;
+  dispose(): Promise<void>;
+}
+
+export interface EngineOptions {
+  /** CPUs that it may use. */
+  readonly threads: number;
+  /** A folder where it may keep what it made of a model, for the next start; undefined: nowhere. */
+  readonly cacheDir: string | undefined;
 }
 
 export interface EngineFactory {
@@ -26,5 +37,5 @@ export interface EngineFactory {
    * @throws EisError EIS_ENGINE_UNAVAILABLE when the engine cannot run here; EIS_MODEL_FILE when the model is one that
    *   it cannot run
    */
-  create(model: LoadedModel): Promise<Engine>;
+  create(model: LoadedModel, options: EngineOptions): Promise<Engine>;
 }

@@ -7,7 +7,6 @@ import type { EngineChoice } from '../../common/config.js';
 import { toEisError, type ErrorBody } from '../../common/errors.js';
 import { normalise } from '../../common/vector.js';
 import type { LoadedModel } from '../models/model.js';
-import { preprocess } from '../models/preprocess.js';
 import { chooseEngine, type ChosenEngine } from './choose-engine.js';
 
 /** What the pool gives every thread when it starts. */
@@ -28,7 +27,7 @@ export type InferenceResult =
 
 const { model, choice } = workerData as InferenceWorkerData;
 
-const started: Promise<ChosenEngine> = chooseEngine(model, choice);
+const started: Promise<ChosenEngine> = chooseEngine(model, choice, { threads: 1, cacheDir: undefined });
 await started.catch(() => undefined);
 
 /** One task of the pool; never throws. */
@@ -36,7 +35,7 @@ export async function infer({ pixels }: InferenceTask): Promise<InferenceResult>
   try {
     const { engine, passedOver } = await started;
     if (!pixels) return { kind: 'engine', name: engine.name, dim: engine.dim, passedOver };
-    return { kind: 'embedding', embedding: normalise(await engine.embed(preprocess(pixels, model.input, model.preprocess))) };
+    return { kind: 'embedding', embedding: normalise(await engine.embed(pixels, 1)) };
   } catch (thrown) {
     const error = toEisError(thrown);
     return { kind: 'error', error: error.toBody(), stack: String(((error.cause ?? error) as Partial<Error>).stack) };

@@ -1,5 +1,6 @@
 /** Runs networks with TF.js, on whichever backend it was set to. What its engines have in common. */
 import { failModel, type LoadedModel } from '../models/model.js';
+import { preprocess } from '../models/preprocess.js';
 import type { Engine, EngineName } from './engine.js';
 import { buildGraph } from './tfjs-graph.js';
 import { buildLayers } from './tfjs-layers.js';
@@ -21,18 +22,22 @@ export async function createTfjsEngine(name: EngineName, source: TfjsSource, mod
     failModel(model.file, `its layer ${model.layer} gives numbers of the shape ${JSON.stringify(outputShape)}; an embedding is a vector of 1 to ${DIM_MAX}. Set "layer" to another.`);
   }
   const { height, width, channels } = model.input;
+  const imageBytes = height * width * 3;
   return {
     name,
     dim,
-    async embed(numbers) {
-      const result = tf.tidy(() => network.run(tf.tensor4d(numbers, [1, height, width, channels])));
-      try {
-        return (await result.data()) as Float32Array;
-      } finally {
-        result.dispose();
+    threads: 1,
+    isBatching: false,
+    async embed(pixels, count) {
+      const embeddings = new Float32Array(count * dim);
+      for (let i = 0; i < count; i++) {
+        const numbers = preprocess(pixels.subarray(i * imageBytes, (i + 1) * imageBytes), model.input, model.preprocess);
+        const result = tf.tidy(() => network.run(tf.tensor4d(numbers, [1, height, width, channels])));
+        embeddings.set(await result.data().finally(() => result.dispose()), i * dim);
       }
+      return embeddings;
     },
-    dispose: () => network.dispose(),
+    dispose: async () => network.dispose(),
   };
 }
 

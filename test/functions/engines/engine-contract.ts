@@ -7,10 +7,11 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packagePath } from '../../../common/package-root.js';
 import { dot, normalise } from '../../../common/vector.js';
-import type { EngineFactory } from '../../../functions/engines/engine.js';
+import type { EngineFactory, EngineOptions } from '../../../functions/engines/engine.js';
 import { graphLoader } from '../../../functions/models/graph-loader.js';
 import { layersLoader } from '../../../functions/models/layers-loader.js';
 import type { LayersNetwork, LoadedModel, LoadOptions } from '../../../functions/models/model.js';
+import { preprocess } from '../../../functions/models/preprocess.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { conv, graphBytes, graphModel, node, seededQuantised, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
 import { OPTIONS, seededRandom, temporaryFolder, tinyClassifier, writeModel, type ModelJson } from '../support/tiny-model.js';
@@ -46,9 +47,9 @@ export function describeEngine(factory: EngineFactory, { skip }: EngineSuite = {
 
     it('says what is wrong with a network that it cannot build', async () => {
       const model = await load(await writeModel(`${folder.path}/broken`, tinyClassifier()));
-      await expect(factory.create({ ...model, weights: model.weights.slice(1) })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+      await expect(factory.create({ ...model, weights: model.weights.slice(1) }, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
       const topology = JSON.parse(JSON.stringify((model.network as LayersNetwork).topology).replaceAll('"Conv2D"', '"Conv9D"')) as LayersNetwork['topology'];
-      await expect(factory.create({ ...model, network: { kind: 'layers', topology } })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+      await expect(factory.create({ ...model, network: { kind: 'layers', topology } }, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
     });
 
     const missing = missingTestData('models');
@@ -95,21 +96,21 @@ export function describeEngine(factory: EngineFactory, { skip }: EngineSuite = {
       const model = await load(await write(nodes));
       expect(model.layer).toBe('relu');
       const before = core.memory().numTensors;
-      await expect(factory.create(model)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"path/fancy" is of the operation FancyOp') as string });
+      await expect(factory.create(model, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"path/fancy" is of the operation FancyOp') as string });
       expect(core.memory().numTensors).toBe(before);
     });
 
     it('names the operation whose weights do not fit', async () => {
       const nodes = [...tinyGraph().slice(0, 4), ...conv('second', 'conv', [5, 4])];
-      await expect(load(await write(nodes)).then((model) => factory.create(model))).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"second" is of the operation _FusedConv2D') as string });
+      await expect(load(await write(nodes)).then((model) => factory.create(model, ENGINE))).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"second" is of the operation _FusedConv2D') as string });
     });
 
     it('refuses attributes that TF.js cannot read, and outputs that are no vector', async () => {
       const model = await load(await write([...tinyGraph().slice(0, 4), node('Squeeze', 'out', ['conv'], { squeeze_dims: { i: '0' } })]));
-      await expect(factory.create(model)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+      await expect(factory.create(model, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
       const averaged = await load(await write(tinyGraph()), { layer: 'conv' });
       const map = { ...averaged, network: { ...averaged.network, outputName: 'conv' } as typeof averaged.network };
-      await expect(factory.create(map)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('[1,8,8,4]') as string });
+      await expect(factory.create(map, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('[1,8,8,4]') as string });
     });
 
     const missing = missingTestData('models');
@@ -126,20 +127,23 @@ export async function load(path: string, options: Partial<LoadOptions> = {}): Pr
   return (graphLoader.accepts(file) ? graphLoader : layersLoader).load(file, { ...OPTIONS, ...options });
 }
 
-function probe({ input }: LoadedModel): Float32Array {
-  const random = seededRandom(9);
-  return Float32Array.from({ length: input.height * input.width * input.channels }, () => random() * 2 - 1);
+export const ENGINE: EngineOptions = { threads: 1, cacheDir: undefined };
+
+/** The pixels of an image, drawn from a seed. */
+export function drawPixels({ input }: Pick<LoadedModel, 'input'>, seed = 9): Uint8Array {
+  const random = seededRandom(seed);
+  return Uint8Array.from({ length: input.height * input.width * 3 }, () => random() * 256);
 }
 
 async function compute(factory: EngineFactory, model: LoadedModel): Promise<Float32Array> {
-  const engine = await factory.create(model);
+  const engine = await factory.create(model, ENGINE);
   try {
     expect(engine.name).toBe(factory.name);
-    const vector = await engine.embed(probe(model));
+    const vector = await engine.embed(drawPixels(model), 1);
     expect(vector).toHaveLength(engine.dim);
     return vector;
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
 }
 
@@ -169,7 +173,7 @@ async function reference(path: string, model: LoadedModel, { layerName, backend 
   const bytes = Buffer.concat(group!.paths.map((part) => readFileSync(path.replace(/model\.json$/, part))));
   const artifacts = { modelTopology: json.modelTopology as object, weightSpecs: group!.weights as core.io.WeightsManifestEntry[], weightData: Uint8Array.from(bytes).buffer };
   const { height, width, channels } = model.input;
-  const image = core.tensor4d(probe(model), [1, height, width, channels]);
+  const image = core.tensor4d(preprocess(drawPixels(model), model.input, model.preprocess), [1, height, width, channels]);
   const result = model.network.kind === 'graph' ? await executeGraph(artifacts, image, layerName) : await executeLayers(artifacts, image, layerName);
   image.dispose();
   await core.setBackend(before);

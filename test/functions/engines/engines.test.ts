@@ -6,7 +6,7 @@ import { tfjsNode } from '../../../functions/engines/tfjs-node.js';
 import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
 import { graphBytes, graphModel, tinyGraph } from '../support/tiny-graph.js';
 import { temporaryFolder, writeModel } from '../support/tiny-model.js';
-import { describeEngine, load } from './engine-contract.js';
+import { describeEngine, ENGINE, load } from './engine-contract.js';
 
 const TFJS_NODE: string = '@tensorflow/tfjs-node';
 const nodeMissing = await import(TFJS_NODE).then(() => undefined, () => `${TFJS_NODE} is not installed, or its binary is not`);
@@ -19,13 +19,13 @@ const builtin = packagePath('models/builtin/model.json');
 describe('the engine tfjs-wasm over time', () => {
   it('keeps no tensor of any of 1,000 images', async () => {
     const model = await load(builtin, { layer: 'conv_f_0' });
-    const engine = await tfjsWasm.create(model);
-    const numbers = new Float32Array(112 * 112 * 3).fill(0.5);
-    await engine.embed(numbers);
+    const engine = await tfjsWasm.create(model, ENGINE);
+    const pixels = new Uint8Array(112 * 112 * 3).fill(190);
+    await engine.embed(pixels, 1);
     const before = memory().numTensors;
-    for (let i = 0; i < 1_000; i++) await engine.embed(numbers);
+    for (let i = 0; i < 1_000; i++) await engine.embed(pixels, 1);
     expect(memory().numTensors).toBe(before);
-    engine.dispose();
+    await engine.dispose();
     expect(memory().numTensors).toBeLessThan(before);
   });
 });
@@ -36,41 +36,41 @@ describe('the engine tfjs-wasm over time, on a graph', () => {
     const model = await load(await writeModel(folder.path, graphModel(tinyGraph()), graphBytes(tinyGraph())));
     await folder.remove();
     const empty = memory().numTensors;
-    const engine = await tfjsWasm.create(model);
-    const numbers = new Float32Array(16 * 16 * 3).fill(0.5);
-    const first = await engine.embed(numbers);
+    const engine = await tfjsWasm.create(model, ENGINE);
+    const pixels = new Uint8Array(16 * 16 * 3).fill(190);
+    const first = await engine.embed(pixels, 1);
     const before = memory().numTensors;
-    for (let i = 0; i < 1_000; i++) await engine.embed(numbers);
+    for (let i = 0; i < 1_000; i++) await engine.embed(pixels, 1);
     expect(memory().numTensors).toBe(before);
-    expect(await engine.embed(numbers)).toEqual(first);
-    engine.dispose();
+    expect(await engine.embed(pixels, 1)).toEqual(first);
+    await engine.dispose();
     expect(memory().numTensors).toBe(empty);
   });
 });
 
 describe('chooseEngine()', () => {
   it.skipIf(nodeMissing === undefined)('falls back to tfjs-wasm, and says what it passed over', async () => {
-    const { engine, passedOver } = await chooseEngine(await load(builtin), 'auto');
+    const { engine, passedOver } = await chooseEngine(await load(builtin), 'auto', ENGINE);
     expect(engine.name).toBe('tfjs-wasm');
     expect(passedOver).toEqual([expect.stringContaining('tfjs-node')]);
   });
 
   it.skipIf(nodeMissing === undefined)('does not replace an engine that was asked for by name', async () => {
-    await expect(chooseEngine(await load(builtin), 'tfjs-node')).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('not installed') as string });
+    await expect(chooseEngine(await load(builtin), 'tfjs-node', ENGINE)).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('not installed') as string });
   });
 
   it('says that an engine is not in this release', async () => {
-    await expect(chooseEngine(await load(builtin), 'onnxruntime')).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('tfjs-wasm') as string });
+    await expect(chooseEngine(await load(builtin), 'onnxruntime', ENGINE)).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('tfjs-wasm') as string });
   });
 
   it('says which layer gives no numbers, when weights are damaged', async () => {
     const model = await load(builtin);
     const broken = { ...model, weights: model.weights.map((weight) => ({ ...weight, values: new Float32Array(weight.values.length).fill(NaN) })) };
-    await expect(chooseEngine(broken, 'tfjs-wasm')).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/model\.json.*layer embedding gives numbers that are none/) as string });
+    await expect(chooseEngine(broken, 'tfjs-wasm', ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/model\.json.*layer embedding gives numbers that are none/) as string });
   });
 
   it('does not go on to another engine when the model is broken', async () => {
     const model = await load(builtin);
-    await expect(chooseEngine({ ...model, weights: [] }, 'auto')).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
+    await expect(chooseEngine({ ...model, weights: [] }, 'auto', ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
   });
 });

@@ -11,7 +11,7 @@ import { inferShapes, type Constant } from '../../../functions/models/graph-shap
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { constant, flag, graphBytes, graphModel, graphValues, image, integers, ints, node, seededQuantised, text, texts, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
 import { seededRandom, temporaryFolder, writeModel, type ModelJson } from '../support/tiny-model.js';
-import { load } from './engine-contract.js';
+import { drawPixels, ENGINE, load } from './engine-contract.js';
 
 const SAME = { strides: ints(1, 2, 2, 1), padding: text('SAME'), dilations: ints(1, 1, 1, 1) };
 const VALID = { strides: ints(1, 1, 1, 1), padding: text('VALID') };
@@ -109,7 +109,7 @@ let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 beforeAll(async () => {
   folder = await temporaryFolder();
   // Sets the backend up.
-  (await tfjsWasm.create(await load(await writeModel(folder.path, graphModel(tinyGraph()), graphBytes(tinyGraph()))))).dispose();
+  (await tfjsWasm.create(await load(await writeModel(folder.path, graphModel(tinyGraph()), graphBytes(tinyGraph()))), ENGINE)).dispose();
 });
 afterAll(() => folder.remove());
 
@@ -130,8 +130,8 @@ describe('a depthwise convolution fused with a LeakyRelu', () => {
     const whole = [image([-1, 9, 9, 3]), ...fused('FusedDepthwiseConv2dNative', 'LeakyRelu')];
     const parts = [...whole.slice(0, -1), node('DepthwiseConv2dNative', 'plain', ['image', 'k'], SAME), node('BiasAdd', 'biased', ['plain', 'b']), node('LeakyRelu', 'out', ['biased'], { alpha: { f: 0.2 } })];
     const [ours, expected] = await Promise.all([whole, parts].map(async (nodes, i) => {
-      const engine = await tfjsWasm.create(await load(await writeModel(`${folder.path}/leaky${i}`, graphModel(nodes), graphBytes(nodes))));
-      return engine.embed(PIXELS).finally(() => engine.dispose());
+      const engine = await tfjsWasm.create(await load(await writeModel(`${folder.path}/leaky${i}`, graphModel(nodes), graphBytes(nodes))), ENGINE);
+      return engine.embed(drawPixels({ input: { height: 9, width: 9, channels: 3 } }), 1).finally(() => engine.dispose());
     }));
     expect(ours!.some((value) => value < 0)).toBe(true);
     for (const [i, value] of ours!.entries()) expect(value).toBeCloseTo(expected![i]!, 5);
@@ -142,7 +142,7 @@ describe('an operation without a kernel', () => {
   it('is named when the engine is created', async () => {
     const nodes = [image(), constant('k', [3, 5]), node('Einsum', 'path/einsum', ['image', 'k'], { equation: text('bhwc,cd->bhwd'), N: { i: '2' } }), node('Relu', 'out', ['path/einsum'])];
     const model = await load(await writeModel(`${folder.path}/einsum`, graphModel(nodes), graphBytes(nodes)), { layer: 'out' });
-    await expect(tfjsWasm.create(model)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/"path\/einsum" is of the operation Einsum.*[Kk]ernel/) as string });
+    await expect(tfjsWasm.create(model, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/"path\/einsum" is of the operation Einsum.*[Kk]ernel/) as string });
   });
 });
 

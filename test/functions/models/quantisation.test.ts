@@ -5,10 +5,9 @@ import sharp from 'sharp';
 import { packagePath } from '../../../common/package-root.js';
 import { dot, normalise } from '../../../common/vector.js';
 import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
-import { preprocess } from '../../../functions/models/preprocess.js';
 import { decodeGroup, parseManifest } from '../../../functions/models/weights.js';
 import { missingTestData, readPhotos, testDataPath } from '../../support/test-data.js';
-import { expectAgreement as expectAgreementWithTfjs, load } from '../engines/engine-contract.js';
+import { expectAgreement as expectAgreementWithTfjs, ENGINE, load } from '../engines/engine-contract.js';
 import { quantise, seededQuantised } from '../support/tiny-graph.js';
 import { temporaryFolder, writeModel, type ModelJson, type WeightJson } from '../support/tiny-model.js';
 
@@ -46,14 +45,14 @@ describe.skipIf(missing)(`quantised weights ${missing ?? ''}`, () => {
 
   async function embedPhotos(path: string): Promise<Float32Array[]> {
     const model = await load(path);
-    const engine = await tfjsWasm.create(model);
+    const engine = await tfjsWasm.create(model, ENGINE);
     const { width, height } = model.input;
     const vectors: Float32Array[] = [];
     for (const { bytes } of readPhotos(PHOTOS)) {
       const pixels = await sharp(bytes).resize(width, height, { fit: 'fill' }).toColourspace('srgb').removeAlpha().raw().toBuffer();
-      vectors.push(normalise(await engine.embed(preprocess(pixels, model.input, model.preprocess))));
+      vectors.push(normalise(await engine.embed(pixels, 1)));
     }
-    engine.dispose();
+    await engine.dispose();
     return vectors;
   }
 

@@ -32,7 +32,7 @@ async function mirrorWith(name: string, model: ModelJson): Promise<string> {
 }
 
 async function dimOf(model: LoadedModel): Promise<number> {
-  const { engine } = await chooseEngine(model, 'tfjs-wasm');
+  const { engine } = await chooseEngine(model, 'tfjs-wasm', { threads: 1, cacheDir: undefined });
   onTestFinished(() => engine.dispose());
   return engine.dim;
 }
@@ -163,7 +163,7 @@ describe('a mirror of the known models', () => {
     await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror: smaller })).rejects.toMatchObject(says('it takes 192×192 pixels where mobilenet takes 224×224: it is not the model that was meant'));
     const mirror = await mirrorWith('mobilenet', network(224, 1001));
     const model = await loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror });
-    for (const engine of ['auto', 'tfjs-wasm'] as const) await expect(chooseEngine(model, engine)).rejects.toMatchObject(says('it gives 1001 numbers where mobilenet gives 1280: it is not the model that was meant'));
+    for (const engine of ['auto', 'tfjs-wasm'] as const) await expect(chooseEngine(model, engine, { threads: 1, cacheDir: undefined })).rejects.toMatchObject(says('it gives 1001 numbers where mobilenet gives 1280: it is not the model that was meant'));
   });
 
   it('leaves the number of numbers to the layer that the configuration chose', async () => {
