@@ -21,14 +21,14 @@ export function computeNode(tf: Tfjs, node: Exclude<NetworkNode, { readonly op: 
     case 'depthwise': return convolveDepthwise(tf, node, inputs);
     case 'convTranspose': return enlarge(tf, node, inputs);
     case 'matmul': return multiply(tf, node, inputs);
-    case 'batchNorm': return tf.batchNorm(x, inputs[3] as core.Tensor1D, inputs[4] as core.Tensor1D, inputs[2] as core.Tensor1D, inputs[1] as core.Tensor1D, node.epsilon);
+    case 'batchNorm': return tf.batchNorm(x, inputs[3] as core.Tensor1D, inputs[4] as core.Tensor1D, inputs[2], inputs[1], node.epsilon);
     case 'elementwise': return applyElementwise(tf, node.apply, x);
     case 'binary': return combine(tf, node.fn, x, second);
     case 'prelu': return tf.prelu(x, second);
     case 'pool': return pool(tf, node, x as Image);
     case 'reduce': return reduce(tf, node, x);
     case 'softmax': return softmax(tf, node, x);
-    case 'reshape': return tf.reshape(x, node.shape.map((size, i) => (size === 0 && i === 0 ? (x.shape[0] as number) : size)));
+    case 'reshape': return tf.reshape(x, node.shape.map((size, i) => (size === 0 && i === 0 ? (x.shape[0]) : size)));
     case 'transpose': return tf.transpose(x, [...node.order]);
     case 'concat': return tf.concat([...inputs], node.axis);
     case 'pad': return node.mode === 'constant' ? tf.pad(x, pairs(node), node.value) : tf.mirrorPad(x, pairs(node), node.mode);
@@ -43,8 +43,8 @@ export function computeNode(tf: Tfjs, node: Exclude<NetworkNode, { readonly op: 
 function convolve(tf: Tfjs, node: ConvNode, [x, kernel, bias]: readonly Tensor[]): Tensor {
   const { groups } = node;
   if (groups === 1) return convolveOnce(tf, node, { x: x as Image, kernel: kernel as Image, bias });
-  const images = tf.split(x as Image, groups, 3);
-  const kernels = tf.split(kernel as Image, groups, 3);
+  const images = tf.split<Image>(x as Tensor, groups, 3);
+  const kernels = tf.split<Image>(kernel as Tensor, groups, 3);
   const whole = tf.concat(images.map((image, i) => convolveOnce(tf, { ...node, activation: undefined }, { x: image, kernel: kernels[i] as Image, bias: undefined })), 3);
   return finish(tf, whole, bias, node.activation);
 }
@@ -61,7 +61,7 @@ function convolveOnce(tf: Tfjs, node: Sliding, { x, kernel, bias }: Operands): T
   const { image, pad } = padded(tf, node, { x, size: [kernel.shape[0], kernel.shape[1]], value: 0 });
   const activation = fusedName(node.activation);
   if (activation === undefined) return finish(tf, tf.conv2d(image, kernel, [...node.strides], pad, 'NHWC', [...node.dilations]), bias, node.activation);
-  return tf.fused.conv2d({ x: image, filter: kernel, strides: [...node.strides], pad, dilations: [...node.dilations], ...(bias && { bias: bias as Image }), activation });
+  return tf.fused.conv2d({ x: image, filter: kernel, strides: [...node.strides], pad, dilations: [...node.dilations], ...(bias && { bias: bias }), activation });
 }
 
 function convolveDepthwise(tf: Tfjs, node: DepthwiseNode, [x, kernel, bias]: readonly Tensor[]): Tensor {
@@ -69,7 +69,7 @@ function convolveDepthwise(tf: Tfjs, node: DepthwiseNode, [x, kernel, bias]: rea
   const { image, pad } = padded(tf, node, { x: x as Image, size: [rows, columns], value: 0 });
   const activation = fusedName(node.activation);
   if (activation === undefined) return finish(tf, tf.depthwiseConv2d(image, kernel as Image, [...node.strides], pad, 'NHWC', [...node.dilations]), bias, node.activation);
-  return tf.fused.depthwiseConv2d({ x: image, filter: kernel as Image, strides: [...node.strides], pad, dilations: [...node.dilations], ...(bias && { bias: bias as Image }), activation });
+  return tf.fused.depthwiseConv2d({ x: image, filter: kernel as Image, strides: [...node.strides], pad, dilations: [...node.dilations], ...(bias && { bias: bias }), activation });
 }
 
 /** What TF.js computes along with a convolution, on every backend alike. */
@@ -163,7 +163,7 @@ function pool(tf: Tfjs, node: PoolNode, x: Image): Tensor {
   if (node.kind === 'max') return tf.maxPool(image, size, strides, pad);
   const average = tf.avgPool(image, size, strides, pad);
   if (image === x) return average;
-  const counted = tf.avgPool(tf.pad(tf.ones([1, x.shape[1], x.shape[2], 1]), sidePairs(node.padding)) as Image, size, strides, 'valid');
+  const counted = tf.avgPool(tf.pad<Image>(tf.ones([1, x.shape[1], x.shape[2], 1]), sidePairs(node.padding)), size, strides, 'valid');
   return tf.div(average, counted);
 }
 

@@ -134,7 +134,7 @@ function enlarged(x: Shape, kernel: Shape, { strides, padding, extra, bias }: { 
 
 function requireKernel(x: Shape, kernel: Shape): readonly [number, number, number, number] {
   if (kernel.length !== 4 || x.length !== 4) fail(`its kernel is of the shape ${JSON.stringify(kernel)} and its input of ${JSON.stringify(x)}; both have four sizes`);
-  return kernel as readonly number[] as readonly [number, number, number, number];
+  return kernel as readonly [number, number, number, number];
 }
 
 function requireBias(bias: Shape | undefined, channels: number): void {
