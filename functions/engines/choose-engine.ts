@@ -1,13 +1,19 @@
-/** Picks the engine that runs a model: the one that was asked for, or the fastest that works here. */
+/** Picks the engine that runs a model: the one that was asked for, or the fastest that works here and agrees with TF.js. */
 import type { EngineChoice } from '../../common/config.js';
 import { EisError, isEisError } from '../../common/errors.js';
+import { dot, normalise } from '../../common/vector.js';
 import { failModel, type InputShape, type LoadedModel } from '../models/model.js';
 import type { Engine, EngineFactory, EngineOptions } from './engine.js';
+import { onnxruntime } from './onnxruntime.js';
+import { computeReference } from './reference.js';
 import { tfjsNode } from './tfjs-node.js';
 import { tfjsWasm } from './tfjs-wasm.js';
 
 /** Fastest first. */
-const ENGINES: readonly EngineFactory[] = [tfjsNode, tfjsWasm];
+const ENGINES: readonly EngineFactory[] = [onnxruntime, tfjsNode, tfjsWasm];
+
+/** The cosine of an engine's embedding of the probe image and TF.js's. */
+const AGREEMENT_MIN = 0.9999;
 
 export interface ChosenEngine {
   readonly engine: Engine;
@@ -16,21 +22,19 @@ export interface ChosenEngine {
 }
 
 /**
- * Creates the engine of a model, and has it compute once: the first run allocates and compiles, and shows what is wrong.
+ * Creates the engine of a model, has it compute once (the first run allocates and compiles, and shows what is wrong),
+ * and compares what it computed with TF.js, unless it did so at an earlier start.
  *
- * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or none can; EIS_MODEL_FILE
- *   when the model cannot be run, or is not the one that its name says
+ * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or does not agree, or none
+ *   can; EIS_MODEL_FILE when the model cannot be run, or is not the one that its name says
  */
 export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: EngineOptions): Promise<ChosenEngine> {
-  if (choice !== 'auto') {
-    const factory = ENGINES.find(({ name }) => name === choice);
-    if (!factory) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: `this release does not have it. Set "engine" to auto, ${ENGINES.map(({ name }) => name).join(' or ')}.` });
-    return { engine: await create(factory, model, options), passedOver: [] };
-  }
+  const trial = new Trial(model, options);
+  if (choice !== 'auto') return { engine: await trial.start(ENGINES.find(({ name }) => name === choice) as EngineFactory), passedOver: [] };
   const passedOver: string[] = [];
   for (const factory of ENGINES) {
     try {
-      return { engine: await create(factory, model, options), passedOver };
+      return { engine: await trial.start(factory), passedOver };
     } catch (thrown) {
       if (!isEisError(thrown) || thrown.code !== 'EIS_ENGINE_UNAVAILABLE') throw thrown;
       passedOver.push(thrown.message);
@@ -39,28 +43,58 @@ export async function chooseEngine(model: LoadedModel, choice: EngineChoice, opt
   throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: passedOver.join(' ') });
 }
 
-async function create(factory: EngineFactory, model: LoadedModel, options: EngineOptions): Promise<Engine> {
-  const engine = await factory.create(model, options);
-  try {
-    requireExpected(engine, model);
-    await probe(engine, model);
-    return engine;
-  } catch (error) {
-    await engine.dispose();
-    throw error;
+/** Starts engines for a model until one holds; what they are compared with is computed once. */
+class Trial {
+  readonly #pixels: Uint8Array;
+  #reference: Promise<Float32Array> | undefined;
+
+  constructor(private readonly model: LoadedModel, private readonly options: EngineOptions) {
+    this.#pixels = probePixels(model.input);
+  }
+
+  async start(factory: EngineFactory): Promise<Engine> {
+    const engine = await factory.create(this.model, { ...this.options, onFresh: () => void this.#computeReference() });
+    try {
+      requireExpected(engine, this.model);
+      const embedding = await this.#embed(engine);
+      if (!engine.isConfirmed) {
+        await this.#requireAgreement(engine, embedding);
+        await engine.confirm();
+      }
+      return engine;
+    } catch (error) {
+      await engine.dispose();
+      throw error;
+    }
+  }
+
+  #computeReference(): Promise<Float32Array> {
+    this.#reference ??= computeReference({ model: this.model, pixels: this.#pixels });
+    this.#reference.catch(() => undefined); // whoever awaits it meets its error
+    return this.#reference;
+  }
+
+  /** A network that gives no number for an image of many colours, or nothing but zeros, gives none for photos. */
+  async #embed(engine: Engine): Promise<Float32Array> {
+    const { file, layer } = this.model;
+    const embedding = await engine.embed(this.#pixels, 1).catch((cause: unknown) => {
+      if (isEisError(cause)) throw cause;
+      throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it cannot run this model: ${(cause as Error).message.split('\n')[0]}` }, { cause });
+    });
+    const norm = Math.hypot(...embedding);
+    if (!(Number.isFinite(norm) && norm > 0)) failModel(file, `its layer ${layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
+    return embedding;
+  }
+
+  async #requireAgreement(engine: Engine, embedding: Float32Array): Promise<void> {
+    const cosine = dot(normalise(embedding), normalise(await this.#computeReference()));
+    if (!(cosine >= AGREEMENT_MIN)) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it computes another embedding of this model than TF.js does (their cosine is ${cosine.toFixed(5)}).` });
   }
 }
 
 /** Pixels of many colours, RGB, of the size of a model's input: what a model is tried with where there is no image. */
 export function probePixels({ height, width }: InputShape): Uint8Array {
   return Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7) % 256);
-}
-
-/** Embeds an image of many colours. A network that gives no number for it, or nothing but zeros, gives none for photos. */
-async function probe(engine: Engine, model: LoadedModel): Promise<void> {
-  const embedding = await engine.embed(probePixels(model.input), 1).catch((cause: unknown) => failModel(model.file, `${engine.name} cannot run it: ${(cause as Error).message.split('\n')[0]}`, cause));
-  const norm = Math.hypot(...embedding);
-  if (!(Number.isFinite(norm) && norm > 0)) failModel(model.file, `its layer ${model.layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
 }
 
 /** @throws EisError EIS_MODEL_FILE when the model is not the one that its name says */

@@ -1,7 +1,7 @@
 /** The wall between a loaded model and what computes it. Held by `test/functions/engines/engine-contract.ts`. */
 import type { LoadedModel } from '../models/model.js';
 
-export type EngineName = 'tfjs-wasm' | 'tfjs-node' | 'onnxruntime';
+export type EngineName = 'onnxruntime' | 'tfjs-node' | 'tfjs-wasm';
 
 export interface Engine {
   readonly name: EngineName;
@@ -11,6 +11,8 @@ export interface Engine {
   readonly threads: number;
   /** Whether images of one call are computed side by side, which may be faster than one after the other. */
   readonly isBatching: boolean;
+  /** What it runs was kept from an earlier start, at which it agreed with TF.js (`confirm`). */
+  readonly isConfirmed: boolean;
 
   /**
    * The embeddings of images as the network gives them, not normalised yet: `count × dim` numbers, one after the other.
@@ -18,6 +20,9 @@ export interface Engine {
    * @param pixels RGB, 8 bits, of the size of the model's input, image after image
    */
   embed(pixels: Uint8Array, count: number): Promise<Float32Array>;
+
+  /** It agrees with TF.js: what it made of the model is kept for the next start, where it can be. */
+  confirm(): Promise<void>;
 
   /** Frees what the model holds. */
   dispose(): Promise<void>;
@@ -28,14 +33,16 @@ export interface EngineOptions {
   readonly threads: number;
   /** A folder where it may keep what it made of a model, for the next start; undefined: nowhere. */
   readonly cacheDir: string | undefined;
+  /** Called as soon as it is known that nothing confirmed is kept: what it will be compared with can be computed meanwhile. */
+  readonly onFresh?: (() => void) | undefined;
 }
 
 export interface EngineFactory {
   readonly name: EngineName;
 
   /**
-   * @throws EisError EIS_ENGINE_UNAVAILABLE when the engine cannot run here; EIS_MODEL_FILE when the model is one that
-   *   it cannot run
+   * @throws EisError EIS_ENGINE_UNAVAILABLE when the engine cannot run here, or lacks something that the model needs;
+   *   EIS_MODEL_FILE when the model is one that no engine can run
    */
   create(model: LoadedModel, options: EngineOptions): Promise<Engine>;
 }

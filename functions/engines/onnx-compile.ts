@@ -113,8 +113,11 @@ function emitGather(writer: OnnxWriter, { name, indices }: Pick<GatherNode, 'nam
   return writer.emit('Gather', [x, writer.integers(indices)], { axis }, name);
 }
 
+/** The smallest number that is not denormal. It stands for 0 in padding, which onnxruntime 1.30 would wrongly merge into a pooling. */
+const ALMOST_ZERO = 2 ** -126;
+
 function emitPad(writer: OnnxWriter, { name, inputs, mode, before, after, value }: PadNode, { x, layout }: { readonly x: string; readonly layout: Layout }): string {
-  if (mode !== 'symmetric') return writer.emit('Pad', [x, writer.integers([...arranged(before, layout), ...arranged(after, layout)]), ...(mode === 'constant' ? [writer.scalar(value)] : [])], { mode }, name);
+  if (mode !== 'symmetric') return writer.emit('Pad', [x, writer.integers([...arranged(before, layout), ...arranged(after, layout)]), ...(mode === 'constant' ? [writer.scalar(value === 0 ? ALMOST_ZERO : value)] : [])], { mode }, name);
   const shape = arranged(writer.shape(inputs[0] as string), layout);
   const ends = arranged(after, layout);
   return arranged(before, layout).reduce((padded, begin, axis) => {

@@ -87,9 +87,14 @@ export function emitPool(writer: OnnxWriter, node: PoolNode): string {
   return node.kind === 'max' ? writer.emit('MaxPool', [x], window, node.name) : writer.emit('AveragePool', [x], { ...window, count_include_pad: 0 }, node.name);
 }
 
-/** Nearest: TensorFlow takes the pixel that a coordinate falls into, or with corners aligned the one that it rounds to. */
+/**
+ * Nearest: TensorFlow takes the pixel that a coordinate falls into, or with corners aligned the one that it rounds to.
+ * All four sizes are given, and not two with `axes`: onnxruntime 1.30 cannot move a transposition past the latter.
+ */
 export function emitResize(writer: OnnxWriter, { name, inputs, method, size, alignCorners, halfPixelCenters }: ResizeNode): string {
   const coordinates = alignCorners ? 'align_corners' : halfPixelCenters ? 'half_pixel' : 'asymmetric';
-  const attributes = { axes: [2, 3], coordinate_transformation_mode: coordinates, mode: method === 'bilinear' ? 'linear' : 'nearest', nearest_mode: coordinates === 'asymmetric' ? 'floor' : 'round_prefer_ceil' };
-  return writer.emit('Resize', [writer.take(inputs[0] as string, 'channelsFirst'), '', '', writer.integers(size)], attributes, name);
+  const x = writer.take(inputs[0] as string, 'channelsFirst');
+  const sizes = writer.emit('Concat', [writer.emit('Shape', [x], { start: 0, end: 2 }, `${name}/sizes`), writer.integers(size)], { axis: 0 }, `${name}/sizes`);
+  const attributes = { coordinate_transformation_mode: coordinates, mode: method === 'bilinear' ? 'linear' : 'nearest', nearest_mode: coordinates === 'asymmetric' ? 'floor' : 'round_prefer_ceil' };
+  return writer.emit('Resize', [x, '', '', sizes], attributes, name);
 }

@@ -1,27 +1,22 @@
 /** TF.js on TensorFlow's C library: an optional package, there only where its binary could be downloaded at install. */
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import type { GraphTfjs, LayersTfjs } from './tfjs-network.js';
 import { createTfjsEngine } from './tfjs.js';
+import type { Tfjs } from './tfjs-operations.js';
 
 /** Not written into the import, so that the compiler does not need the package. */
 const PACKAGE: string = '@tensorflow/tfjs-node';
 
-type WholeTfjs = LayersTfjs & GraphTfjs;
-
-let loading: Promise<WholeTfjs> | undefined;
+let loading: Promise<Tfjs> | undefined;
 
 export const tfjsNode: EngineFactory = {
   name: 'tfjs-node',
-  async create(model) {
-    const load = (): Promise<WholeTfjs> => (loading ??= loadTfjs());
-    return createTfjsEngine('tfjs-node', { layers: load, graph: load }, model);
-  },
+  create: (model, options) => createTfjsEngine('tfjs-node', () => (loading ??= loadTfjs()), { ...options, model }),
 };
 
-async function loadTfjs(): Promise<WholeTfjs> {
+async function loadTfjs(): Promise<Tfjs> {
   try {
-    const loaded = (await import(PACKAGE)) as WholeTfjs & { default?: WholeTfjs };
+    const loaded = (await import(PACKAGE)) as Tfjs & { default?: Tfjs };
     return loaded.default ?? loaded;
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';

@@ -4,26 +4,28 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
-import type * as core from '@tensorflow/tfjs-core';
 import { EisError } from '../../common/errors.js';
 import type { EngineFactory } from './engine.js';
-import type { TfjsSource } from './tfjs-network.js';
 import { createTfjsEngine } from './tfjs.js';
+import type { Tfjs } from './tfjs-operations.js';
 
-let loading: Promise<typeof core> | undefined;
-
-const source: TfjsSource = {
-  layers: async () => ({ ...(await (loading ??= loadCore())), ...(await import('@tensorflow/tfjs-layers')) }),
-  graph: async () => ({ ...(await (loading ??= loadCore())), ...(await import('@tensorflow/tfjs-converter')) }),
-};
+let loading: Promise<Tfjs> | undefined;
 
 export const tfjsWasm: EngineFactory = {
   name: 'tfjs-wasm',
-  create: (model) => createTfjsEngine('tfjs-wasm', source, model),
+  create: (model, options) => createTfjsEngine('tfjs-wasm', loadTfjsWasm, { ...options, model }),
 };
 
-/** TF.js's core on the WebAssembly backend. */
-async function loadCore(): Promise<typeof core> {
+/**
+ * TF.js's core on the WebAssembly backend.
+ *
+ * @throws EisError EIS_ENGINE_UNAVAILABLE
+ */
+export function loadTfjsWasm(): Promise<Tfjs> {
+  return (loading ??= load());
+}
+
+async function load(): Promise<Tfjs> {
   try {
     const [loaded, wasm] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-backend-wasm')]);
     const binaries = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));

@@ -8,6 +8,7 @@ import { refuseNode } from './graph-ops.js';
 import { orderedAncestors } from './graph-order.js';
 import { inferShapes, type Constant } from './graph-shapes.js';
 import { resolveInput } from './input-size.js';
+import { lowerGraph } from './lower-graph.js';
 import type { ModelLoader } from './model.js';
 import { versionOf } from './version.js';
 import { parseManifest, readWeights } from './weights.js';
@@ -37,7 +38,7 @@ export const graphLoader: ModelLoader = {
     const read = await readWeights(weightsManifest, { file, isWanted: (name) => wanted.has(name) });
     const weights = weightsInOrder(network, [...read, ...added], file);
     const { name, preprocess = defaultPreprocess(ordered, inputName, constants) } = options;
-    return { name, format: FORMAT, file, version: versionOf({ graph: network, layer, input, preprocess }, weights), network, weights, input, layer, preprocess };
+    return { name, format: FORMAT, file, version: versionOf({ graph: network, layer, input, preprocess }, weights), network: lowerGraph(network, weights, { input, file }), input, layer, preprocess };
   },
 };
 

@@ -3,6 +3,7 @@ import { checkLayers } from './check-layers.js';
 import { cutAt, inputShape, poolFeatureMap, rescalesItsInput, withInputShape } from './cut.js';
 import { chooseEmbeddingLayer } from './embedding-layer.js';
 import { resolveInput } from './input-size.js';
+import { lowerLayers } from './lower-layers.js';
 import { DEFAULT_PREPROCESS, type LayerJson, type LoadedModel, type LoadOptions, type NamedWeight } from './model.js';
 import { layerName, listLayers, refuseKeras3 } from './topology.js';
 import { versionOf } from './version.js';
@@ -33,7 +34,7 @@ export async function loadLayersModel({ format, path, topology: whole, readWeigh
   const weights = await readWeights(weightsOf(topology));
   const layer = embeddingPath.join('/');
   const { name, preprocess = rescalesItsInput(whole) ? 'raw' : DEFAULT_PREPROCESS } = options;
-  return { name, format, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: { kind: 'layers', topology }, weights, input, layer, preprocess };
+  return { name, format, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: lowerLayers(topology, weights, { input, file: path }), input, layer, preprocess };
 }
 
 /** Which weights the layers of a model have: `layer/kernel`, or `outer/layer/kernel`. */

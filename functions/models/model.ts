@@ -4,6 +4,7 @@
  */
 import type { Preprocess } from '../../common/config.js';
 import { EisError } from '../../common/errors.js';
+import type { Network } from '../network/network.js';
 
 /** A layer, or a model of layers (`Sequential`, `Model`, `Functional`), as Keras and TF.js write it down. */
 export interface LayerJson {
@@ -22,12 +23,6 @@ export interface NamedWeight {
   readonly values: Float32Array | Int32Array | Uint8Array;
 }
 
-export interface LayersNetwork {
-  readonly kind: 'layers';
-  /** A model cut at the embedding: its only output is a vector an image, and its classifier is gone. */
-  readonly topology: LayerJson;
-}
-
 /** A node of a TensorFlow graph: one operation. */
 export interface GraphNode {
   readonly name: string;
@@ -39,6 +34,7 @@ export interface GraphNode {
   readonly attr: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
+/** A graph as its file has it, cut at the embedding. */
 export interface GraphNetwork {
   readonly kind: 'graph';
   /** Exactly what the embedding is computed from, each node after its inputs; a `Const` has the weight of its name. */
@@ -48,9 +44,6 @@ export interface GraphNetwork {
   /** Of the node whose first output is the embedding, a vector for the image. */
   readonly outputName: string;
 }
-
-/** What the network computes. */
-export type Network = LayersNetwork | GraphNetwork;
 
 /** The image a network takes: rows × columns × channels (1: grey, 3: RGB). */
 export interface InputShape {
@@ -67,9 +60,8 @@ export interface LoadedModel {
   readonly file: string;
   /** sha256 over network, weights, layer, input and preprocessing: embeddings of different versions never mix. */
   readonly version: string;
+  /** From preprocessed numbers to the embedding, a vector for each image; as in the file, with exactly the weights that it needs. */
   readonly network: Network;
-  /** Exactly the weights of the network's layers or nodes. */
-  readonly weights: readonly NamedWeight[];
   readonly input: InputShape;
   /** The layer or node whose output is the embedding; of a nested model as `outer/inner`. */
   readonly layer: string;

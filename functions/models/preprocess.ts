@@ -1,6 +1,6 @@
-/** How pixels become the numbers that a network was trained with. */
+/** How pixels become the numbers that a network was trained with: as nodes of the network, where passes fold them into its first convolution. */
 import type { Preprocess } from '../../common/config.js';
-import type { InputShape } from './model.js';
+import { inputOf, type Network, type NetworkNode, type Weight } from '../network/network.js';
 
 /** Per channel of the output: which of R, G, B it is, and `(pixel − mean) × scale`. */
 interface ChannelRule {
@@ -31,30 +31,57 @@ const RULES: Readonly<Record<Preprocess, readonly ChannelRule[]>> = {
   ],
 };
 
+/** Luma of ITU-R BT.601, as image tools turn colours to grey. */
+const GREY = [0.299, 0.587, 0.114];
+
 /**
- * The numbers that go into the network, row by row, channels last.
+ * The network that takes pixels: RGB, 0 to 255, `[batch, rows, columns, 3]`.
  *
- * @param pixels RGB, 8 bits, of the size of `input`
+ * @param network takes rows × columns × channels (1: grey, 3) as it was trained with
  */
-export function preprocess(pixels: Uint8Array, input: InputShape, kind: Preprocess): Float32Array {
-  const rules = RULES[kind];
-  const count = input.height * input.width;
-  const numbers = new Float32Array(count * input.channels);
-  for (let i = 0; i < count; i++) {
-    if (input.channels === 1) {
-      const { mean, scale } = rules[0] as ChannelRule;
-      numbers[i] = (grey(pixels, 3 * i) - mean) * scale;
-      continue;
-    }
-    for (let c = 0; c < 3; c++) {
-      const { from, mean, scale } = rules[c] as ChannelRule;
-      numbers[3 * i + c] = ((pixels[3 * i + from] as number) - mean) * scale;
-    }
+export function prependPreprocess(network: Network, kind: Preprocess): Network {
+  const input = inputOf(network);
+  const [batch, rows, columns, channels] = input.shape as [number, number, number, number];
+  const weights = new Map(network.weights);
+  const steps = channels === 1 ? greySteps(RULES[kind]) : colourSteps(RULES[kind]);
+  if (steps.length === 0) return network;
+  const pixels = unused(network, 'eis_pixels');
+  const nodes: NetworkNode[] = [{ op: 'input', name: pixels, inputs: [], shape: [batch, rows, columns, 3] }];
+  for (const [i, { node, constants = [] }] of steps.entries()) {
+    const name = i === steps.length - 1 ? input.name : `${pixels}/${i}`;
+    const inputs = [(nodes.at(-1) as NetworkNode).name, ...constants.map((_, c) => `${pixels}/${i}/${c}`)];
+    for (const [c, constant] of constants.entries()) weights.set(`${pixels}/${i}/${c}`, constant);
+    nodes.push({ ...node, name, inputs } as NetworkNode);
   }
-  return numbers;
+  return { nodes: [...nodes, ...network.nodes.filter((node) => node !== input)], weights, output: network.output };
 }
 
-/** Luma of ITU-R BT.601, as image tools turn colours to grey. */
-function grey(pixels: Uint8Array, at: number): number {
-  return 0.299 * (pixels[at] as number) + 0.587 * (pixels[at + 1] as number) + 0.114 * (pixels[at + 2] as number);
+interface Step {
+  readonly node: Readonly<Record<string, unknown>> & { readonly op: NetworkNode['op'] };
+  readonly constants?: readonly Weight[];
+}
+
+function greySteps([rule]: readonly ChannelRule[]): Step[] {
+  const { mean, scale } = rule as ChannelRule;
+  const kernel: Weight = { shape: [1, 1, 3, 1], values: Float32Array.from(GREY, (factor) => factor * scale) };
+  return [{ node: { op: 'conv', strides: [1, 1], dilations: [1, 1], padding: [0, 0, 0, 0], groups: 1 }, constants: [kernel, constant([-mean * scale])] }];
+}
+
+function colourSteps(rules: readonly ChannelRule[]): Step[] {
+  const steps: Step[] = [];
+  if (rules.some(({ from }, i) => from !== i)) steps.push({ node: { op: 'gather', axis: 3, indices: rules.map(({ from }) => from) } });
+  if (rules.some(({ scale }) => scale !== 1)) steps.push({ node: { op: 'binary', fn: 'mul' }, constants: [constant(rules.map(({ scale }) => scale))] });
+  if (rules.some(({ mean }) => mean !== 0)) steps.push({ node: { op: 'binary', fn: 'add' }, constants: [constant(rules.map(({ mean, scale }) => -mean * scale))] });
+  return steps;
+}
+
+function constant(values: readonly number[]): Weight {
+  return { shape: [values.length], values: Float32Array.from(values) };
+}
+
+function unused({ nodes, weights }: Network, wanted: string): string {
+  const names = [...nodes.map(({ name }) => name), ...weights.keys()];
+  let name = wanted;
+  while (names.some((taken) => taken.startsWith(name))) name += '_';
+  return name;
 }

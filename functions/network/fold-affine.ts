@@ -119,6 +119,10 @@ function inputLayout(node: Linear, { shape }: Weight): ChannelLayout {
 
 function scaleChannels(values: Float32Array, { channels, inner }: ChannelLayout, scale: Float64Array): Float32Array {
   const scaled = new Float32Array(values.length);
+  if (inner === 1) {
+    for (let i = 0; i < values.length; ) for (let channel = 0; channel < channels; channel++, i++) scaled[i] = (values[i] as number) * (scale[channel] as number);
+    return scaled;
+  }
   for (let i = 0; i < values.length; ) {
     for (let channel = 0; channel < channels; channel++) {
       const factor = scale[channel] as number;

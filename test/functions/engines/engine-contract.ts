@@ -11,7 +11,7 @@ import type { EngineFactory, EngineOptions } from '../../../functions/engines/en
 import { graphLoader } from '../../../functions/models/graph-loader.js';
 import { layersLoader } from '../../../functions/models/layers-loader.js';
 import type { LayersNetwork, LoadedModel, LoadOptions } from '../../../functions/models/model.js';
-import { preprocess } from '../../../functions/models/preprocess.js';
+import { preprocess } from '../support/preprocess-pixels.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { conv, graphBytes, graphModel, node, seededQuantised, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
 import { OPTIONS, seededRandom, temporaryFolder, tinyClassifier, writeModel, type ModelJson } from '../support/tiny-model.js';

@@ -1,0 +1,104 @@
+/**
+ * onnxruntime: the network compiled to ONNX, run by Microsoft's engine on several CPUs. An optional package: it has
+ * binaries for Linux, macOS and Windows on x64 and arm64.
+ */
+import { rm } from 'node:fs/promises';
+import type * as onnxruntimeNode from 'onnxruntime-node';
+import { EisError } from '../../common/errors.js';
+import type { LoadedModel } from '../models/model.js';
+import { optimise } from '../network/optimise.js';
+import type { Engine, EngineFactory, EngineOptions } from './engine.js';
+import { findKept, keep, type KeptModel } from './onnx-cache.js';
+import { compileOnnx, INPUT, OUTPUT } from './onnx-compile.js';
+import { prepareNetwork, type PreparedNetwork } from './prepare.js';
+
+type Onnxruntime = typeof onnxruntimeNode;
+type Session = onnxruntimeNode.InferenceSession;
+type SessionOptions = onnxruntimeNode.InferenceSession.SessionOptions;
+
+/** Only errors: its warnings are about what it optimises. */
+const LOG_SEVERITY_ERROR = 3;
+
+let loading: Promise<Onnxruntime> | undefined;
+
+export const onnxruntime: EngineFactory = {
+  name: 'onnxruntime',
+  async create(model, options) {
+    const prepared = prepareNetwork(model);
+    const ort = await (loading ??= load());
+    const kept = options.cacheDir === undefined ? undefined : await findKept(options.cacheDir, model.version, ort.env.versions.node ?? '');
+    const earlier = kept?.isKept ? await openKept(ort, kept, options) : undefined;
+    if (!earlier) options.onFresh?.();
+    const session = earlier ?? (await openFresh(ort, { model, prepared, kept, options }));
+    return describeEngine(ort, session, { model, prepared, kept, options, isConfirmed: earlier !== undefined });
+  },
+};
+
+async function load(): Promise<Onnxruntime> {
+  try {
+    const loaded = (await import('onnxruntime-node')) as Onnxruntime & { default?: Onnxruntime };
+    return loaded.default ?? loaded;
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' || (cause as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND';
+    const detail = isMissing ? `the package onnxruntime-node, or its binary for ${process.platform} on ${process.arch}, is not installed. Install it, or set "engine" to auto.` : `the package onnxruntime-node does not load: ${(cause as Error).message.split('\n')[0]}`;
+    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'onnxruntime', detail }, { cause });
+  }
+}
+
+function sessionOptions({ threads }: EngineOptions): SessionOptions {
+  return { executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, executionMode: 'sequential', logSeverityLevel: LOG_SEVERITY_ERROR };
+}
+
+/** A file that does not open, cut short by a full disk perhaps, is made anew. */
+async function openKept(ort: Onnxruntime, { path }: KeptModel, options: EngineOptions): Promise<Session | undefined> {
+  try {
+    return await ort.InferenceSession.create(path, { ...sessionOptions(options), graphOptimizationLevel: 'disabled' });
+  } catch {
+    await rm(path, { force: true }).catch(() => undefined);
+    return undefined;
+  }
+}
+
+interface Making {
+  readonly model: LoadedModel;
+  readonly prepared: PreparedNetwork;
+  readonly kept: KeptModel | undefined;
+  readonly options: EngineOptions;
+}
+
+async function openFresh(ort: Onnxruntime, { prepared, kept, options }: Making): Promise<Session> {
+  try {
+    const bytes = compileOnnx(optimise(prepared.network), { isBatching: prepared.isBatchable });
+    const draft = kept && { optimizedModelFilePath: kept.draft };
+    return await ort.InferenceSession.create(bytes, { ...sessionOptions(options), ...draft, graphOptimizationLevel: 'all' });
+  } catch (cause) {
+    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'onnxruntime', detail: `it cannot run this model: ${(cause as Error).message.split('\n')[0]}` }, { cause });
+  }
+}
+
+function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, kept, options, isConfirmed }: Making & { readonly isConfirmed: boolean }): Engine {
+  const { height, width } = model.input;
+  const { dim, isBatchable } = prepared;
+  const imageBytes = height * width * 3;
+  const run = async (pixels: Uint8Array, count: number): Promise<Float32Array> => (await session.run({ [INPUT]: new ort.Tensor('uint8', pixels, [count, height, width, 3]) }))[OUTPUT]?.data as Float32Array;
+  return {
+    name: 'onnxruntime',
+    dim,
+    threads: options.threads,
+    isBatching: isBatchable,
+    isConfirmed,
+    async embed(pixels, count) {
+      if (isBatchable) return run(pixels, count);
+      const embeddings = new Float32Array(count * dim);
+      for (let i = 0; i < count; i++) embeddings.set(await run(pixels.subarray(i * imageBytes, (i + 1) * imageBytes), 1), i * dim);
+      return embeddings;
+    },
+    async confirm() {
+      if (kept && !isConfirmed && options.cacheDir !== undefined) await keep(kept, options.cacheDir);
+    },
+    async dispose() {
+      await session.release();
+      if (kept) await rm(kept.draft, { force: true }).catch(() => undefined);
+    },
+  };
+}
