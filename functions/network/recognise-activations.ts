@@ -11,15 +11,17 @@ interface Applied {
 export function recogniseActivations(network: Network): Network {
   const rewrite = new Rewrite(network);
   for (const node of network.nodes) {
-    const found = node.op === 'binary' && node.fn === 'mul' ? recogniseProduct(rewrite, node) : node.op === 'binary' && node.fn === 'div' ? recogniseHardSigmoid(rewrite, node) : undefined;
+    const found = node.op === 'binary' ? recognise(rewrite, node) : undefined;
     rewrite.keep(found ? { op: 'elementwise', name: node.name, inputs: [found.x], apply: found.apply } : node);
   }
   return rewrite.finish();
 }
 
-function recogniseProduct(rewrite: Rewrite, node: BinaryNode): Applied | undefined {
+function recognise(rewrite: Rewrite, node: BinaryNode): Applied | undefined {
+  if (node.fn !== 'mul' && node.fn !== 'div') return undefined;
   const [left, right] = node.inputs.map((input) => rewrite.resolve(input)) as [string, string];
-  return recogniseGated(rewrite, left, right) ?? recogniseGated(rewrite, right, left) ?? recogniseHardSigmoid(rewrite, node) ?? recogniseLateDivision(rewrite, node);
+  const gated = node.fn === 'mul' ? (recogniseGated(rewrite, left, right) ?? recogniseGated(rewrite, right, left)) : undefined;
+  return gated ?? recogniseHardSigmoid(rewrite, node) ?? recogniseLateDivision(rewrite, node);
 }
 
 /** x · gate(x) */
