@@ -1,10 +1,11 @@
 /** Every operation of a network: what onnxruntime computes of it is what TF.js does, as it stands and optimised, for one image and for two side by side. */
 import { describe, expect, it } from 'vitest';
 import { onnxruntime } from '../../../functions/engines/onnxruntime.js';
+import { loadTfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
 import { prepareNetwork } from '../../../functions/engines/prepare.js';
 import { BINARY_FUNCTIONS, PLAIN_FUNCTIONS, samePadding, type Elementwise, type Network } from '../../../functions/network/network.js';
 import { optimise } from '../../../functions/network/optimise.js';
-import { computeOnCpu, furthest } from '../support/compute.js';
+import { computeOnCpu, drawNumbers, furthest } from '../support/compute.js';
 import { modelOf, TinyNetwork } from '../support/tiny-network.js';
 import { drawPixels, ENGINE } from './engine-contract.js';
 
@@ -112,5 +113,13 @@ describe.each(Object.entries(CASES))('%s', (name, make) => {
     expect(furthest(both, Float32Array.from([...expected[0]!, ...expected[1]!]))).toBeLessThan(1e-4);
     expect(furthest(await compute(network, images[0]!, 1), expected[0]!)).toBeLessThan(1e-4);
     expect(furthest(await computeOnCpu(optimise(prepared.network), Float32Array.from(images[1]!)), expected[1]!)).toBeLessThan(1e-4);
+  });
+
+  it('can be computed by TF.js on WebAssembly, which every engine is compared with', async () => {
+    await loadTfjsWasm();
+    const tiny = new TinyNetwork();
+    const network = tiny.flat(make(tiny, tiny.input));
+    const numbers = drawNumbers(network);
+    expect(furthest(await computeOnCpu(network, numbers, 'wasm'), await computeOnCpu(network, numbers))).toBeLessThan(1e-4);
   });
 });
