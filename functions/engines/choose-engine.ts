@@ -25,14 +25,15 @@ export interface ChosenEngine {
  * Creates the engine of a model, has it compute once (the first run allocates and compiles, and shows what is wrong),
  * and compares what it computed with TF.js, unless it did so at an earlier start.
  *
+ * @param engines fastest first
  * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or does not agree, or none
  *   can; EIS_MODEL_FILE when the model cannot be run, or is not the one that its name says
  */
-export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: EngineOptions): Promise<ChosenEngine> {
+export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: EngineOptions, engines: readonly EngineFactory[] = ENGINES): Promise<ChosenEngine> {
   const trial = new Trial(model, options);
-  if (choice !== 'auto') return { engine: await trial.start(ENGINES.find(({ name }) => name === choice) as EngineFactory), passedOver: [] };
+  if (choice !== 'auto') return { engine: await trial.start(engines.find(({ name }) => name === choice) as EngineFactory), passedOver: [] };
   const passedOver: string[] = [];
-  for (const factory of ENGINES) {
+  for (const factory of engines) {
     try {
       return { engine: await trial.start(factory), passedOver };
     } catch (thrown) {

@@ -2,7 +2,7 @@
  * onnxruntime: the network compiled to ONNX, run by Microsoft's engine on several CPUs. An optional package: it has
  * binaries for Linux, macOS and Windows on x64 and arm64.
  */
-import { rm } from 'node:fs/promises';
+import { rm, utimes } from 'node:fs/promises';
 import type * as onnxruntimeNode from 'onnxruntime-node';
 import { EisError } from '../../common/errors.js';
 import type { LoadedModel } from '../models/model.js';
@@ -52,7 +52,9 @@ function sessionOptions({ threads }: EngineOptions): SessionOptions {
 /** A file that does not open, cut short by a full disk perhaps, is made anew. */
 async function openKept(ort: Onnxruntime, { path }: KeptModel, options: EngineOptions): Promise<Session | undefined> {
   try {
-    return await ort.InferenceSession.create(path, { ...sessionOptions(options), graphOptimizationLevel: 'disabled' });
+    const session = await ort.InferenceSession.create(path, { ...sessionOptions(options), graphOptimizationLevel: 'disabled' });
+    await utimes(path, new Date(), new Date()).catch(() => undefined);
+    return session;
   } catch {
     await rm(path, { force: true }).catch(() => undefined);
     return undefined;

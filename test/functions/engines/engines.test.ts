@@ -1,7 +1,7 @@
 import { memory } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { packagePath } from '../../../common/package-root.js';
-import { chooseEngine } from '../../../functions/engines/choose-engine.js';
+import { onnxruntime } from '../../../functions/engines/onnxruntime.js';
 import { tfjsNode } from '../../../functions/engines/tfjs-node.js';
 import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
 import { graphBytes, graphModel, tinyGraph } from '../support/tiny-graph.js';
@@ -11,6 +11,9 @@ import { describeEngine, ENGINE, load } from './engine-contract.js';
 const TFJS_NODE: string = '@tensorflow/tfjs-node';
 const nodeMissing = await import(TFJS_NODE).then(() => undefined, () => `${TFJS_NODE} is not installed, or its binary is not`);
 
+const onnxMissing = await import('onnxruntime-node').then(() => undefined, () => 'onnxruntime-node is not installed, or has no binary for this machine');
+
+describeEngine(onnxruntime, { skip: onnxMissing });
 describeEngine(tfjsWasm);
 describeEngine(tfjsNode, { skip: nodeMissing });
 
@@ -45,32 +48,5 @@ describe('the engine tfjs-wasm over time, on a graph', () => {
     expect(await engine.embed(pixels, 1)).toEqual(first);
     await engine.dispose();
     expect(memory().numTensors).toBe(empty);
-  });
-});
-
-describe('chooseEngine()', () => {
-  it.skipIf(nodeMissing === undefined)('falls back to tfjs-wasm, and says what it passed over', async () => {
-    const { engine, passedOver } = await chooseEngine(await load(builtin), 'auto', ENGINE);
-    expect(engine.name).toBe('tfjs-wasm');
-    expect(passedOver).toEqual([expect.stringContaining('tfjs-node')]);
-  });
-
-  it.skipIf(nodeMissing === undefined)('does not replace an engine that was asked for by name', async () => {
-    await expect(chooseEngine(await load(builtin), 'tfjs-node', ENGINE)).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('not installed') as string });
-  });
-
-  it('says that an engine is not in this release', async () => {
-    await expect(chooseEngine(await load(builtin), 'onnxruntime', ENGINE)).rejects.toMatchObject({ code: 'EIS_ENGINE_UNAVAILABLE', message: expect.stringContaining('tfjs-wasm') as string });
-  });
-
-  it('says which layer gives no numbers, when weights are damaged', async () => {
-    const model = await load(builtin);
-    const broken = { ...model, weights: model.weights.map((weight) => ({ ...weight, values: new Float32Array(weight.values.length).fill(NaN) })) };
-    await expect(chooseEngine(broken, 'tfjs-wasm', ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/model\.json.*layer embedding gives numbers that are none/) as string });
-  });
-
-  it('does not go on to another engine when the model is broken', async () => {
-    const model = await load(builtin);
-    await expect(chooseEngine({ ...model, weights: [] }, 'auto', ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
   });
 });
