@@ -24,6 +24,7 @@ export function computeNode(tf: Tfjs, node: Exclude<NetworkNode, { readonly op: 
     case 'batchNorm': return tf.batchNorm(x, inputs[3] as core.Tensor1D, inputs[4] as core.Tensor1D, inputs[2], inputs[1], node.epsilon);
     case 'elementwise': return applyElementwise(tf, node.apply, x);
     case 'binary': return combine(tf, node.fn, x, second);
+    case 'select': return tf.where(tf.notEqual(x, 0), second, inputs[2] as Tensor);
     case 'prelu': return tf.prelu(x, second);
     case 'pool': return pool(tf, node, x as Image);
     case 'reduce': return reduce(tf, node, x);

@@ -3,9 +3,12 @@ import type { InputShape } from '../models/model.js';
 import type { Network, NetworkNode, Shape, Weight } from './network.js';
 import { inferShape } from './shapes.js';
 
-type Added<T> = T extends NetworkNode ? Omit<T, 'name'> : never;
+type Without<T, Key extends string> = T extends NetworkNode ? Omit<T, Key> : never;
+type AddedNode = Exclude<NetworkNode, { readonly op: 'input' }>;
 /** A node without its name. */
-export type NodeSpec = Added<Exclude<NetworkNode, { readonly op: 'input' }>>;
+export type NodeSpec = Without<AddedNode, 'name'>;
+/** What a node does, whatever it takes. */
+export type Operation = Without<AddedNode, 'name' | 'inputs'>;
 
 export class NetworkBuilder {
   readonly #nodes: NetworkNode[] = [];

@@ -110,6 +110,11 @@ export interface BinaryNode extends Base {
   readonly fn: BinaryFunction;
 }
 
+/** condition ≠ 0 ? a : b, all stretched as NumPy does. inputs: condition, a, b. */
+export interface SelectNode extends Base {
+  readonly op: 'select';
+}
+
 /** x < 0 ? alpha·x : x. inputs: x, alpha (stretched as NumPy does). */
 export interface PreluNode extends Base {
   readonly op: 'prelu';
@@ -204,7 +209,7 @@ export interface LrnNode extends Base {
 }
 
 export type NetworkNode =
-  | InputNode | ConvNode | DepthwiseNode | ConvTransposeNode | MatMulNode | BatchNormNode | ElementwiseNode | BinaryNode | PreluNode | PoolNode | ReduceNode | SoftmaxNode | ReshapeNode | TransposeNode | ConcatNode | PadNode
+  | InputNode | ConvNode | DepthwiseNode | ConvTransposeNode | MatMulNode | BatchNormNode | ElementwiseNode | BinaryNode | SelectNode | PreluNode | PoolNode | ReduceNode | SoftmaxNode | ReshapeNode | TransposeNode | ConcatNode | PadNode
   | SliceNode | GatherNode | TileNode | ResizeNode | LrnNode;
 
 export interface Network {

@@ -58,11 +58,25 @@ function mixesBatch(node: NetworkNode): boolean {
  * @throws ShapeError
  */
 export function inferShape(node: NetworkNode, inputs: readonly Shape[]): Shape {
+  const shape = inferListShape(node, inputs);
+  return shape.includes(0) ? refuseSizes(shape) : shape;
+}
+
+/**
+ * As `inferShape`, for what is computed while a model is loaded: a list may be empty there (the axes of no reduction).
+ *
+ * @throws ShapeError
+ */
+export function inferListShape(node: NetworkNode, inputs: readonly Shape[]): Shape {
   const shape = shapeOf(node, inputs);
   if (shape.length > RANK_MAX) fail(`it gives a tensor of ${shape.length} axes; at most ${RANK_MAX} are computed`);
-  if (shape.some((size) => !Number.isInteger(size) || size < 1)) fail(`it gives a tensor of the shape ${JSON.stringify(shape)}: its input is too small for it, or its attributes are wrong`);
+  if (shape.some((size) => !Number.isInteger(size) || size < 0)) refuseSizes(shape);
   if (sizeOf(shape) > SIZE_MAX) fail(`it gives a tensor of the shape ${JSON.stringify(shape)}, more than 2 GB`);
   return shape;
+}
+
+function refuseSizes(shape: Shape): never {
+  return fail(`it gives a tensor of the shape ${JSON.stringify(shape)}: its input is too small for it, or its attributes are wrong`);
 }
 
 function shapeOf(node: NetworkNode, inputs: readonly Shape[]): Shape {
@@ -76,6 +90,7 @@ function shapeOf(node: NetworkNode, inputs: readonly Shape[]): Shape {
     case 'batchNorm': return normalised(inputs);
     case 'elementwise': case 'lrn': return x;
     case 'binary': return broadcast(x, second);
+    case 'select': return broadcast(x, broadcast(second, inputs[2] ?? []));
     case 'prelu': return sizeOf(broadcast(x, second)) === sizeOf(x) ? x : fail(`its slopes are of the shape ${JSON.stringify(second)} and its input of ${JSON.stringify(x)}`);
     case 'pool': return pooled(x, node);
     case 'reduce': return reduced(x, node);
@@ -163,7 +178,7 @@ export function broadcast(a: Shape, b: Shape): Shape {
   return Array.from({ length: rank }, (_, i) => {
     const [left, right] = [at(a, i), at(b, i)];
     if (left !== right && left !== 1 && right !== 1) fail(`it combines the shapes ${JSON.stringify(a)} and ${JSON.stringify(b)}, which do not fit`);
-    return Math.max(left, right);
+    return left === 1 ? right : left;
   });
 }
 
@@ -201,6 +216,7 @@ function sliced(x: Shape, { begin, count, step }: { readonly begin: readonly num
   return x.map((size, i) => {
     const [from, n, by] = [begin[i] as number, count[i] === -1 ? size - (begin[i] as number) : (count[i] as number), step[i] as number];
     const last = from + (n - 1) * by;
+    if (n === 0) return 0;
     return n >= 1 && by !== 0 && from >= 0 && from < size && last >= 0 && last < size ? n : fail(`it takes ${n} of ${JSON.stringify(x)} from ${from} on along axis ${i}`);
   });
 }
