@@ -3,7 +3,7 @@
  * and bounds on how many layers there are and how deep they are nested. Whatever wrote the file, what follows ends.
  */
 import { failModel, type LayerJson } from './model.js';
-import { DEPTH_MAX, feedersOf, isContainer, layersOf } from './topology.js';
+import { DEPTH_MAX, inboundNodes, isContainer, layersOf, useNumbering } from './topology.js';
 
 /** Five times the largest networks of Keras. */
 const LAYERS_MAX = 5_000;
@@ -36,16 +36,21 @@ function checkNames(layers: readonly LayerJson[], file: string): ReadonlyMap<str
 
 function checkReferences(container: LayerJson, byName: ReadonlyMap<string, LayerJson>, file: string): void {
   if (container.class_name === 'Sequential') return;
-  const feeders = new Map([...byName].map(([name, layer]) => [name, feedersOf(container, layer)]));
-  for (const [name, fed] of feeders) {
-    const missing = fed.find((feeder) => !byName.has(feeder));
-    if (missing !== undefined) failModel(file, `its layer ${JSON.stringify(name)} takes its input from ${JSON.stringify(missing)}, which is not there.`);
+  const useOf = useNumbering(container);
+  const uses = new Map<string, readonly string[]>();
+  const label = (name: string, use: number): string => `${name}\n${use}`;
+  for (const [name, layer] of byName) {
+    for (const [i, refs] of inboundNodes(layer).entries()) {
+      const missing = refs.find(([feeder]) => !byName.has(feeder));
+      if (missing !== undefined) failModel(file, `its layer ${JSON.stringify(name)} takes its input from ${JSON.stringify(missing[0])}, which is not there.`);
+      uses.set(label(name, i), refs.map((ref) => label(ref[0], useOf(ref))));
+    }
   }
-  const circle = findCircle(feeders);
-  if (circle !== undefined) failModel(file, `its layers wait for each other: ${JSON.stringify(circle)} is computed from itself.`);
+  const circle = findCircle(new Map([...uses].map(([use, fed]) => [use, [...new Set(fed)].filter((feeder) => uses.has(feeder))])));
+  if (circle !== undefined) failModel(file, `its layers wait for each other: ${JSON.stringify(circle.split('\n')[0])} is computed from itself.`);
 }
 
-/** A name that is reached from itself; by taking away, again and again, what waits for nothing (Kahn 1962). */
+/** A use of a layer that is reached from itself; by taking away, again and again, what waits for nothing (Kahn 1962). */
 function findCircle(feeders: ReadonlyMap<string, readonly string[]>): string | undefined {
   const waiting = new Map([...feeders].map(([name, fed]) => [name, fed.length]));
   const followers = new Map<string, string[]>();

@@ -8,6 +8,9 @@ import { feedersOf, finalOutputs, findLayer, inboundNodes, isContainer, layerNam
 /** The layer that a feature map is averaged with; its name stands in the version, so it stays. */
 const POOLING: LayerJson = { class_name: 'GlobalAveragePooling2D', config: { name: 'eis_pooled', trainable: false, data_format: 'channels_last' } };
 
+/** The model around what is averaged so; its name stands in the version too. */
+const WRAPPER = 'eis_embedding';
+
 /**
  * The model that ends at the layer of `path` (names of the models around it, then its own).
  *
@@ -56,7 +59,12 @@ function outputRef(model: LayerJson, name: string): TensorRef {
 export function poolFeatureMap(model: LayerJson): LayerJson {
   const output = finalOutputs(model)[0];
   if (!output || !hasPositions(model, output, () => true)) return model;
-  return { class_name: 'Sequential', config: { name: 'eis_embedding', layers: [model, POOLING] } };
+  return { class_name: 'Sequential', config: { name: WRAPPER, layers: [model, POOLING] } };
+}
+
+/** Whether a model is one that `poolFeatureMap` put around another: it is no part of what somebody wrote. */
+export function isPoolingWrapper(model: LayerJson): boolean {
+  return model.config['name'] === WRAPPER && layersOf(model).at(-1)?.config['name'] === POOLING.config['name'];
 }
 
 /** Whether a layer's output has rows and columns, judged by it or else by what feeds it; `below` judges the container's input. */

@@ -5,7 +5,7 @@ import { chooseEmbeddingLayer } from './embedding-layer.js';
 import { resolveInput } from './input-size.js';
 import { lowerLayers } from './lower-layers.js';
 import { DEFAULT_PREPROCESS, type LayerJson, type LoadedModel, type LoadOptions, type NamedWeight } from './model.js';
-import { layerName, listLayers, refuseKeras3 } from './topology.js';
+import { layerName, listLayers } from './topology.js';
 import { versionOf } from './version.js';
 
 export interface LayersSource {
@@ -26,7 +26,6 @@ export interface LayersSource {
  */
 export async function loadLayersModel({ format, path, topology: whole, readWeights }: LayersSource, options: LoadOptions): Promise<LoadedModel> {
   checkLayers(whole, path);
-  refuseKeras3(whole, path);
   const embeddingPath = chooseEmbeddingLayer(whole, { layer: options.layer, file: path });
   const input = resolveInput(inputShape(whole, path), options, path);
   const cut = withInputShape(cutAt(whole, embeddingPath, path), [null, input.height, input.width, input.channels]);

@@ -1,5 +1,6 @@
 /** Reads the topology of Keras and TF.js layers models: which layers there are and what feeds what, nested or not. */
-import { failModel, type LayerJson } from './model.js';
+import { isKeras3, toKeras2 } from './keras3-topology.js';
+import type { LayerJson } from './model.js';
 
 /** Models within models; more is no network that somebody trained. */
 export const DEPTH_MAX = 32;
@@ -20,15 +21,17 @@ export function isContainer(layer: LayerJson): boolean {
 }
 
 /**
- * The model inside a `modelTopology`, in one form: `{class_name, config}`, where a Sequential's config is an object too
- * (it was a bare list in old Keras).
+ * The model inside a `modelTopology`, in one form, whichever Keras wrote it: `{class_name, config}`, where a Sequential's
+ * config is an object too (it was a bare list in old Keras), and layers refer to each other as Keras 2 has it.
  *
  * @returns undefined when it is none
  */
 export function parseTopology(value: unknown): LayerJson | undefined {
   const outer = value as { model_config?: unknown } | null | undefined;
   const model = (outer?.model_config ?? outer) as Partial<LayerJson> | null | undefined;
-  return typeof model === 'object' && model !== null && isLayer(model) && isContainer(model) ? normalise(model, 1) : undefined;
+  if (!isLayer(model) || !isContainer(model)) return undefined;
+  const normalised = normalise(model, 1);
+  return listLayers(normalised).some(({ layer }) => isKeras3(layer)) ? toKeras2(normalised) : normalised;
 }
 
 function isLayer(value: unknown): value is LayerJson {
@@ -43,19 +46,6 @@ function normalise(layer: LayerJson, depth: number): LayerJson {
   const config = Array.isArray(layer.config) ? { name: layer.name ?? 'sequential', layers: layer.config as unknown[] } : layer.config;
   const layers = Array.isArray(config['layers']) ? config['layers'] : [];
   return { ...layer, config: { ...config, layers: layers.filter(isLayer).map((inner) => normalise(inner, depth + 1)) } };
-}
-
-/**
- * Throws EIS_MODEL_FILE about a topology that Keras 3 wrote: its layers refer to each other by `keras_history`, and its
- * inputs say `batch_shape`. TF.js cannot build it, and converted to a graph model it needs no layers to be known.
- */
-export function refuseKeras3(model: LayerJson, file: string): void {
-  const isKeras3 = ({ layer }: PlacedLayer): boolean => {
-    const uses = Array.isArray(layer.inbound_nodes) ? (layer.inbound_nodes as unknown[]) : [];
-    return uses.some((use) => typeof use === 'object' && use !== null && 'args' in use) || (layer.class_name === 'InputLayer' && layer.config['batch_input_shape'] === undefined && layer.config['batch_shape'] !== undefined);
-  };
-  const found = listLayers(model).find(isKeras3);
-  if (found) failModel(file, `its layer ${JSON.stringify(found.path.join('/'))} is written as Keras 3 writes layers, which TF.js cannot build. Save the model with model.export("saved_model") and convert that to a graph model: tensorflowjs_converter --input_format=tf_saved_model saved_model OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
 }
 
 export function layersOf(container: LayerJson): readonly LayerJson[] {
@@ -83,11 +73,42 @@ export function inboundNodes(layer: LayerJson): TensorRef[][] {
   return Array.isArray(layer.inbound_nodes) ? (layer.inbound_nodes as unknown[]).map(toRefs) : [];
 }
 
-/** References as Keras 2 writes them: `["layer", 0, 0, {}]`, one or a list of them. */
+/** Where Keras 2 would name a layer, and a value stands instead: `["_CONSTANT_VALUE", -1, 3, {}]`. */
+export const CONSTANT_REF = '_CONSTANT_VALUE';
+
+/** Of lists in lists among the arguments of a use. */
+const ARGUMENTS_DEPTH_MAX = 6;
+
+/** References as Keras 2 writes them: `["layer", 0, 0, {}]`, one or a list of them, with those among the arguments at their end. */
 export function toRefs(value: unknown): TensorRef[] {
   if (!Array.isArray(value)) return [];
-  if (typeof value[0] === 'string') return [[value[0], Number(value[1]), Number(value[2])]];
-  return (value as unknown[]).flatMap(toRefs);
+  if (typeof value[0] !== 'string') return (value as unknown[]).flatMap(toRefs);
+  const [layer, node, tensor, named] = value as [string, unknown, unknown, unknown];
+  const among = typeof named === 'object' && named !== null ? Object.values(named).flatMap((each) => refsAmong(each, 1)) : [];
+  return layer === CONSTANT_REF ? among : [[layer, Number(node), Number(tensor)], ...among];
+}
+
+function refsAmong(value: unknown, depth: number): TensorRef[] {
+  if (!Array.isArray(value) || depth > ARGUMENTS_DEPTH_MAX) return [];
+  return isRef(value) ? [value] : (value as unknown[]).flatMap((each) => refsAmong(each, depth + 1));
+}
+
+/** Whether a list among the arguments of a use is a reference, and no value: `["layer", 0, 0]`. */
+export function isRef(value: readonly unknown[]): value is TensorRef {
+  return value.length === 3 && typeof value[0] === 'string' && Number.isInteger(value[1]) && Number.isInteger(value[2]);
+}
+
+/**
+ * Tells which use of a layer of a container a reference means, from 0. Keras counts the uses of a nested model from 1,
+ * because a model has one of its own; where a file has a use 0 of it, it was not counted so.
+ */
+export function useNumbering(container: LayerJson): (ref: TensorRef) => number {
+  const layers = layersOf(container);
+  const counts = new Map(layers.map((layer) => [layerName(layer), inboundNodes(layer).length]));
+  const refs = [...layers.flatMap((layer) => inboundNodes(layer).flat()), ...toRefs(container.config['output_layers'])];
+  const fromZero = new Set(refs.filter(([, node]) => node === 0).map(([name]) => name));
+  const fromOne = new Set(layers.filter((layer) => isContainer(layer) && !fromZero.has(layerName(layer))).map(layerName));
+  return ([name, node]) => ((counts.get(name) ?? 0) <= 1 ? 0 : fromOne.has(name) ? node - 1 : node);
 }
 
 /** The layers that feed a layer of a container, by name. */
