@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packagePath } from '../../../common/package-root.js';
 import { dot, normalise } from '../../../common/vector.js';
 import type { EngineFactory, EngineOptions } from '../../../functions/engines/engine.js';
+import { loadTfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
 import { graphLoader } from '../../../functions/models/graph-loader.js';
 import { layersLoader } from '../../../functions/models/layers-loader.js';
 import type { LoadedModel, LoadOptions } from '../../../functions/models/model.js';
@@ -34,7 +35,7 @@ export function describeEngine(factory: EngineFactory, { skip }: EngineSuite = {
 
     it('computes the layer that was asked for, without the classifier', async () => {
       const path = await writeModel(`${folder.path}/tiny`, tinyClassifier());
-      await expectAgreement(factory, path, 'pooled', 4);
+      await expectAgreement(factory, path, 'pooled', 4, { backend: 'cpu' });
     });
 
     it('agrees with TF.js on builtin', () => expectAgreement(factory, packagePath('models/builtin/model.json'), 'embedding', 256));
@@ -74,7 +75,7 @@ export function describeEngine(factory: EngineFactory, { skip }: EngineSuite = {
 
     it.skipIf(missing)(`agrees with TF.js on ResNet-50 with random weights ${missing ?? ''}`, async () => {
       const json = JSON.parse(readFileSync(testDataPath('models/topologies/resnet50-layers-model.json'), 'utf8')) as ModelJson;
-      await expectAgreement(factory, await writeModel(`${folder.path}/resnet`, json), 'flatten_1', 2048, { backend: 'wasm' });
+      await expectAgreement(factory, await writeModel(`${folder.path}/resnet`, json), 'flatten_1', 2048);
     });
   });
 
@@ -137,12 +138,12 @@ async function compute(factory: EngineFactory, model: LoadedModel): Promise<Floa
 interface Agreement {
   /** The models around the layer. */
   readonly within?: readonly string[];
-  /** The backend of the reference; the CPU's takes long for large networks. */
+  /** The backend of the reference: the CPU's takes long for large networks. */
   readonly backend?: 'cpu' | 'wasm';
 }
 
 /** The engine on our cut of the model, against TF.js itself on the file as it is, read at the same layer. */
-export async function expectAgreement(factory: EngineFactory, path: string, layerName: string, dim: number, { within = [], backend = 'cpu' }: Agreement = {}): Promise<void> {
+export async function expectAgreement(factory: EngineFactory, path: string, layerName: string, dim: number, { within = [], backend = 'wasm' }: Agreement = {}): Promise<void> {
   const model = await load(path);
   expect(model.layer).toBe([...within, layerName].join('/'));
   const ours = await compute(factory, model);
@@ -152,6 +153,7 @@ export async function expectAgreement(factory: EngineFactory, path: string, laye
 }
 
 async function reference(path: string, model: LoadedModel, { layerName, backend }: { readonly layerName: string; readonly backend: string }): Promise<Float32Array> {
+  await loadTfjsWasm();
   const before = core.getBackend();
   expect(cpu.version_cpu).toBe(core.version_core);
   await core.setBackend(backend);

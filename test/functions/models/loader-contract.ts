@@ -41,7 +41,7 @@ export function describeLoader(loader: ModelLoader, fixtures: LoaderFixtures): v
     });
 
     it('keeps the weights under the embedding only', async () => {
-      const names = (await load('whole')).weights.map(({ name }) => name.split('/')[0]);
+      const names = [...(await load('whole')).network.weights.keys()].map((name) => name.split('/')[0]);
       expect(new Set(names)).toEqual(new Set(['conv']));
     });
 
