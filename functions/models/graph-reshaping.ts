@@ -26,7 +26,7 @@ export const RESHAPING_LOWERINGS: readonly (readonly [op: string, lowering: Lowe
 function filled(scope: NodeScope, from: Shape, wanted: readonly number[]): Shape {
   const known = sizeOf(wanted.filter((size) => size !== -1));
   const shape = wanted.map((size) => (size === -1 ? sizeOf(from) / known : size));
-  return wanted.filter((size) => size === -1).length <= 1 && sizeOf(shape) === sizeOf(from) && shape.every((size) => size >= 0) ? shape : scope.refuse(`it gives ${JSON.stringify(from)} the shape ${JSON.stringify(wanted)}, which has another number of numbers`);
+  return wanted.filter((size) => size === -1).length <= 1 && sizeOf(shape) === sizeOf(from) && shape.every((size) => Number.isInteger(size) && size >= 0) ? shape : scope.refuse(`it gives ${JSON.stringify(from)} the shape ${JSON.stringify(wanted)}, which has another number of numbers`);
 }
 
 function squeezed(scope: NodeScope): Value {

@@ -101,7 +101,7 @@ function elementwise(apply: Elementwise): Computation | undefined {
 
 const BINARY: Readonly<Record<BinaryFunction, (a: number, b: number) => number>> = {
   add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b, div: (a, b) => a / b, floorDiv: (a, b) => Math.floor(a / b),
-  max: Math.max, min: Math.min, pow: Math.pow, squaredDifference: (a, b) => (a - b) ** 2,
+  max: (a, b) => Math.max(a, b), min: (a, b) => Math.min(a, b), pow: (a, b) => a ** b, squaredDifference: (a, b) => (a - b) ** 2,
 };
 
 function combine({ shape, values }: Result, inputs: readonly Constant[], fn: (a: number, b: number, c: number) => number): void {
