@@ -7,7 +7,7 @@ import type { Metrics } from '../common/metrics.js';
 import { HEADERS, type Embedding } from '../common/wire.js';
 import { admit, bodyKind, type Route } from './admission.js';
 import { sendBytes, sendEmbedding, sendError, sendJson } from './answer.js';
-import type { EngineDescription, InferencePool } from './engines/inference-pool.js';
+import type { InferencePool } from './engines/inference-pool.js';
 import type { ReadRequest } from './framework-guard.js';
 import type { DecodeImage } from './image.js';
 import type { FunctionMetrics } from './function-metrics.js';
@@ -18,7 +18,7 @@ import { readImage, type ImageSourceOptions } from './source.js';
 /** A model that is loaded, with the threads that run it. */
 export interface Embedder {
   readonly model: Pick<LoadedModel, 'name' | 'version' | 'input' | 'layer'>;
-  readonly pool: Pick<InferencePool, 'embed'> & { readonly description: EngineDescription };
+  readonly pool: Pick<InferencePool, 'embed' | 'description' | 'bestBatch'>;
 }
 
 export interface EmbedParts {
@@ -58,7 +58,8 @@ function sendReadiness(parts: EmbedParts, response: ServerResponse): void {
   const embedder = parts.ready();
   if (!embedder) throw new EisError('EIS_NOT_READY', { detail: 'The model is being loaded.' }, { retryAfterS: 1 });
   const { model, pool } = embedder;
-  sendJson(response, 200, { model: model.name, model_version: model.version, engine: pool.description.engine, dim: pool.description.dim, layer: model.layer });
+  const { engine, dim, threads, workers, passedOver } = pool.description;
+  sendJson(response, 200, { model: model.name, model_version: model.version, layer: model.layer, dim, engine, threads, workers, batch: pool.bestBatch, passed_over: passedOver });
 }
 
 async function embed(parts: EmbedParts, request: ReadRequest, response: ServerResponse): Promise<void> {
@@ -87,7 +88,7 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   const [image, fetch] = await timed(async () => readImage({ kind, body, signal: gone.signal }, parts.source));
   const [decoded, decode] = await timed(() => parts.decode(image, model.input, gone.signal));
   gone.signal.throwIfAborted();
-  const [vector, infer] = await timed(() => pool.embed(decoded.pixels));
+  const [vector, infer] = await timed(() => pool.embed(decoded.pixels, gone.signal));
   if (kind === 'json') observed.fetchSeconds.observe(fetch / 1000);
   observed.decodeSeconds.observe(decode / 1000);
   observed.inferSeconds.observe(infer / 1000);

@@ -2,7 +2,6 @@
  * From the bytes of an image to the pixels that a model takes. Everything that a hostile file could do is bounded here:
  * formats (only five loaders can be reached), pixels (judged from the header), time, and what is decoded at once.
  */
-import { availableParallelism } from 'node:os';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { EisError, isEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
@@ -35,8 +34,8 @@ export type DecodeImage = (bytes: Buffer, size: ImageSize, signal?: AbortSignal)
 type DecodeLimits = Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>;
 
 export interface DecoderOptions {
-  /** Images decoded at once. Default: as many as CPUs are granted, up to the threads that libuv gives to all of sharp. */
-  readonly imagesAtOnceMax?: number;
+  /** CPUs that may be kept busy: as many images are decoded at once, up to the threads that libuv gives to all of sharp. */
+  readonly cpus: number;
 }
 
 const LIBUV_THREADS = 4;
@@ -55,12 +54,12 @@ const BACKGROUND = '#ffffff';
  * Makes a decoder. It sets sharp up for the whole process: no cache (every image is seen once), one thread an image
  * (images are decoded side by side), and no loader but those of the formats that are accepted.
  */
-export function createImageDecoder(limits: DecodeLimits, { imagesAtOnceMax = Math.max(1, Math.min(availableParallelism(), LIBUV_THREADS)) }: DecoderOptions = {}): DecodeImage {
+export function createImageDecoder(limits: DecodeLimits, { cpus }: DecoderOptions): DecodeImage {
   sharp.cache(false);
   sharp.concurrency(1);
   sharp.block({ operation: ['VipsForeignLoad'] });
   sharp.unblock({ operation: LOADERS });
-  const turns = new DecodeTurns({ imagesMax: imagesAtOnceMax, pixelsMax: limits.imagePixelsMax });
+  const turns = new DecodeTurns({ imagesMax: Math.min(cpus, LIBUV_THREADS), pixelsMax: limits.imagePixelsMax });
   return (bytes, size, signal) => decode({ bytes, size, signal }, limits, turns);
 }
 

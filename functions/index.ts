@@ -3,6 +3,7 @@
  * registers under the target `embed`. MODEL names the model of the configuration that is served here.
  */
 import type { Server } from 'node:http';
+import { join } from 'node:path';
 import { http } from '@google-cloud/functions-framework';
 import { openObjectReader } from '../common/bucket/object-reader.js';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
@@ -10,6 +11,7 @@ import { EisError } from '../common/errors.js';
 import type { Environment } from '../common/environment.js';
 import { closeIdleConnections } from '../common/idle-connections.js';
 import { closeOnSignal, runMain } from '../common/lifecycle.js';
+import { grantedCpus } from '../common/granted-cpus.js';
 import { createLog, type Log } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { createSafeFetch } from '../common/safe-fetch.js';
@@ -17,7 +19,7 @@ import { admit } from './admission.js';
 import { createEmbedHandler, noteRefusal, type Embedder } from './embed.js';
 import { startInferencePool, type InferencePool } from './engines/inference-pool.js';
 import { guardFramework } from './framework-guard.js';
-import { createFunctionMetrics } from './function-metrics.js';
+import { createFunctionMetrics, observeCall, type FunctionMetrics } from './function-metrics.js';
 import { createImageDecoder } from './image.js';
 import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
@@ -33,6 +35,7 @@ const PROGRESS_INTERVAL_MS = 3_000;
 runMain(async () => {
   const environment = readEnvironment();
   const { limits } = environment;
+  const cpus = grantedCpus();
   const model = chooseModel(loadConfig(environment.configFile), environment.model);
   const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
   const metrics = new Metrics('function', { model: model.name }).collectProcess();
@@ -42,11 +45,11 @@ runMain(async () => {
   const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
   let server: Server | undefined;
   const closing = new AbortController();
-  const loading = startEmbedder(model, environment, { log, signal: closing.signal });
+  const loading = startEmbedder(model, environment, { cpus, log, observed, signal: closing.signal });
   const state: { embedder?: Embedder } = {};
 
   http('embed', createEmbedHandler({
-    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits), source: { safeFetch, objects: openObjectReader(environment), urlLengthMax: limits.urlLengthMax }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
+    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits, { cpus }), source: { safeFetch, objects: openObjectReader(environment), urlLengthMax: limits.urlLengthMax }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
   }));
   guardFramework({
     admit: (request) => admit(request, limits),
@@ -82,12 +85,21 @@ function chooseModel(config: Config, name: string | undefined): ModelConfig {
 
 type Loaded = { readonly model: Embedder['model']; readonly pool: InferencePool };
 
-async function startEmbedder(config: ModelConfig, environment: Environment, { log, signal }: { readonly log: Log; readonly signal: AbortSignal }): Promise<Loaded> {
+interface LoadingParts {
+  readonly cpus: number;
+  readonly log: Log;
+  readonly observed: FunctionMetrics;
+  /** Ends the download of the model. */
+  readonly signal: AbortSignal;
+}
+
+async function startEmbedder(config: ModelConfig, environment: Environment, { cpus, log, observed, signal }: LoadingParts): Promise<Loaded> {
   const { dataDir, modelMirror, proxy } = environment;
   const onProgress = everyTenth(({ receivedBytes, totalBytes, isElsewhere = false }) => log.info({ receivedBytes, totalBytes }, isElsewhere ? 'another process is fetching the model' : 'fetching the model'), PROGRESS_INTERVAL_MS);
   const onRetry = (retry: DownloadRetry): void => log.warn(retry, 'fetching the model: trying again');
-  const model = await loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
-  return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
+  const model = loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
+  const pool = await startInferencePool({ model, choice: config.engine, log, cpus, cacheDir: join(dataDir, 'engines'), onCall: (call) => observeCall(observed, call) });
+  return { model: await model, pool };
 }
 
 /** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */

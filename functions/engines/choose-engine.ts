@@ -39,6 +39,18 @@ export async function chooseEngine(model: LoadedModel, choice: EngineChoice, opt
   throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: passedOver.join(' ') });
 }
 
+/** Loads the code of the engine that `chooseEngine` will most likely pick. What is wrong with it, `chooseEngine` says. */
+export async function prepareEngine(choice: EngineChoice): Promise<void> {
+  for (const factory of ENGINES) {
+    if (choice !== 'auto' && factory.name !== choice) continue;
+    try {
+      return void (await factory.prepare?.());
+    } catch {
+      // The next one is likely, then.
+    }
+  }
+}
+
 async function create(factory: EngineFactory, model: LoadedModel, options: EngineOptions): Promise<Engine> {
   const engine = await factory.create(model, options);
   try {

@@ -34,6 +34,13 @@ export interface EngineFactory {
   readonly name: EngineName;
 
   /**
+   * Loads the engine's own code, so that `create` finds it there: a model may still be on its way from the disk.
+   *
+   * @throws EisError EIS_ENGINE_UNAVAILABLE
+   */
+  prepare?(): Promise<unknown>;
+
+  /**
    * @throws EisError EIS_ENGINE_UNAVAILABLE when the engine cannot run here; EIS_MODEL_FILE when the model is one that
    *   it cannot run
    */

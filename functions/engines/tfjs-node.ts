@@ -11,12 +11,12 @@ type WholeTfjs = LayersTfjs & GraphTfjs;
 
 let loading: Promise<WholeTfjs> | undefined;
 
+const load = (): Promise<WholeTfjs> => (loading ??= loadTfjs());
+
 export const tfjsNode: EngineFactory = {
   name: 'tfjs-node',
-  async create(model) {
-    const load = (): Promise<WholeTfjs> => (loading ??= loadTfjs());
-    return createTfjsEngine('tfjs-node', { layers: load, graph: load }, model);
-  },
+  prepare: load,
+  create: (model) => createTfjsEngine('tfjs-node', { layers: load, graph: load }, model),
 };
 
 async function loadTfjs(): Promise<WholeTfjs> {

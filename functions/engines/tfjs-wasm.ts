@@ -19,6 +19,7 @@ const source: TfjsSource = {
 
 export const tfjsWasm: EngineFactory = {
   name: 'tfjs-wasm',
+  prepare: () => (loading ??= loadCore()),
   create: (model) => createTfjsEngine('tfjs-wasm', source, model),
 };
 
