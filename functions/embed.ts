@@ -1,5 +1,4 @@
 /** The function `embed`: an image in, its embedding out (contract in ARCHITECTURE.md), and what a platform asks of a service. */
-import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { EisError, toEisError } from '../common/errors.js';
 import type { Log } from '../common/log.js';
@@ -12,6 +11,7 @@ import type { ReadRequest } from './framework-guard.js';
 import type { DecodeImage } from './image.js';
 import type { FunctionMetrics } from './function-metrics.js';
 import type { LoadedModel } from './models/model.js';
+import { sha256 } from './sha256.js';
 import type { Slots } from './slots.js';
 import { readImage, type ImageSourceOptions } from './source.js';
 
@@ -82,10 +82,11 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   Object.assign(request, { rawBody: undefined, body: undefined });
   if (body.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
   const gone = new AbortController();
-  response.once('close', () => gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
+  response.once('close', () => response.writableFinished || gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
   const { model, pool } = await parts.embedder;
   const { observed } = parts;
   const [image, fetch] = await timed(async () => readImage({ kind, body, signal: gone.signal }, parts.source));
+  const hashing = sha256(image);
   const [decoded, decode] = await timed(() => parts.decode(image, model.input, gone.signal));
   gone.signal.throwIfAborted();
   const [vector, infer] = await timed(() => pool.embed(decoded.pixels, gone.signal));
@@ -93,7 +94,7 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   observed.decodeSeconds.observe(decode / 1000);
   observed.inferSeconds.observe(infer / 1000);
   const { width, height, format, phash } = decoded;
-  return { model: model.name, modelVersion: model.version, vector, sha256: createHash('sha256').update(image).digest('hex'), phash, width, height, format, timingsMs: { fetch: kind === 'json' ? fetch : 0, decode, infer } };
+  return { model: model.name, modelVersion: model.version, vector, sha256: await hashing, phash, width, height, format, timingsMs: { fetch: kind === 'json' ? fetch : 0, decode, infer } };
 }
 
 /** The result of some work, and how long it took: ms, to the microsecond. */
