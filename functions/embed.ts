@@ -1,9 +1,10 @@
 /** The function `embed`: an image in, its embedding out (contract in ARCHITECTURE.md), and what a platform asks of a service. */
 import type { ServerResponse } from 'node:http';
 import { EisError, toEisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { HEADERS, type Embedding } from '../common/wire.js';
+import type { Embedding } from '../common/wire.js';
 import { admit, bodyKind, type Route } from './admission.js';
 import { sendBytes, sendEmbedding, sendError, sendJson } from './answer.js';
 import type { InferencePool } from './engines/inference-pool.js';

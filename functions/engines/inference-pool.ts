@@ -70,10 +70,13 @@ export async function startInferencePool(options: InferencePoolOptions): Promise
   const { choice, cpus, log } = options;
   const first = startThread(options, choice);
   try {
+    const started = performance.now();
     const model = await options.model;
+    const read = performance.now();
     const engine = await first.load(model);
     const description = describe(engine, cpus);
-    log.info({ ...description, modelVersion: model.version, layer: model.layer }, 'model loaded');
+    const spent = { readMs: Math.round(read - started), engineMs: Math.round(performance.now() - read) };
+    log.info({ ...description, ...spent, modelVersion: model.version, layer: model.layer }, 'model loaded');
     return new Threads(options, { model, first, description });
   } catch (error) {
     await first.close();
