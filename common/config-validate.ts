@@ -1,6 +1,8 @@
 /** Finds what is wrong in a configuration file: first its shape, then the relations between its parts. */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
-import { FileSchema, SERVICE_SCHEMAS, type ModelFile, type PlatformFile, type PodsConfig, type ServiceFile, type ServiceName } from './config-schema.js';
+import { readFileSync } from 'node:fs';
+import { Ajv, type ErrorObject } from 'ajv';
+import type { ModelFile, PlatformFile, PodsConfig, ServiceFile, ServiceName } from './config-schema.js';
+import { packagePath } from './package-root.js';
 import { suggest } from './suggest.js';
 
 /** The file after validation of its shape. */
@@ -10,9 +12,23 @@ export interface ConfigFile {
   readonly platform?: PlatformFile;
 }
 
-const ajv = new Ajv({ allErrors: true, strict: false, verbose: true });
-const validateFile = ajv.compile(FileSchema);
-const validateService = Object.fromEntries(Object.entries(SERVICE_SCHEMAS).map(([name, schema]) => [name, ajv.compile(schema)])) as unknown as Record<ServiceName, ValidateFunction>;
+interface PublishedSchema {
+  readonly properties: Readonly<Record<string, object>> & { readonly services: { readonly items: { readonly anyOf: readonly ServiceSchema[] } } };
+}
+
+interface ServiceSchema {
+  readonly properties: { readonly name: { readonly const: string } };
+}
+
+/** Our own schema is not checked against the one of schemas: that would be most of the time that this takes. */
+const ajv = new Ajv({ allErrors: true, strict: false, verbose: true, validateSchema: false, meta: false });
+
+/** The published schema, which `config-schema.ts` writes: to build it anew would take a start 300 ms. */
+const published = JSON.parse(readFileSync(packagePath('config.schema.json'), 'utf8')) as PublishedSchema;
+const serviceSchemas = new Map(published.properties.services.items.anyOf.map((schema) => [schema.properties.name.const, schema]));
+
+/** The services are looked at one by one, each by its own schema, so that errors speak of the right one. */
+const validateFile = ajv.compile({ ...published, properties: { ...published.properties, services: { type: 'array', items: { type: 'object', required: ['name'], properties: { name: { type: 'string' } } } } } });
 
 // ── Shape ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -24,11 +40,12 @@ export function findSchemaProblems(value: unknown): string[] {
   services.forEach((service: unknown, i) => {
     const name = typeof service === 'object' && service !== null && 'name' in service ? service.name : undefined;
     if (typeof name !== 'string') return;
-    if (!Object.hasOwn(validateService, name)) {
-      problems.push(`services[${i}].name: there is no service ${JSON.stringify(name)}.${didYouMean(name, Object.keys(SERVICE_SCHEMAS))}`);
+    const schema = serviceSchemas.get(name);
+    if (!schema) {
+      problems.push(`services[${i}].name: there is no service ${JSON.stringify(name)}.${didYouMean(name, [...serviceSchemas.keys()])}`);
       return;
     }
-    const validate = validateService[name as ServiceName];
+    const validate = ajv.compile(schema); // which it does once
     if (!validate(service)) problems.push(...describe(validate.errors, `services[${i}]`));
   });
   return problems;

@@ -5,9 +5,10 @@
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
+import { HEADERS } from './headers.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
 import { decodeVector } from './vector.js';
-import { HEADERS, type Embedding } from './wire.js';
+import type { Embedding } from './wire.js';
 
 /** An image as the function takes it. */
 export type EmbedInput = { readonly bytes: Uint8Array } | { readonly url: string };

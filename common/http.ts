@@ -5,13 +5,13 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
 import { EisError, errorBody, isEisError, toEisError } from './errors.js';
+import { HEADERS } from './headers.js';
 import { closeIdleConnections } from './idle-connections.js';
 import type { Log } from './log.js';
 import { answerMalformed } from './malformed.js';
 import type { Metrics } from './metrics.js';
 import { discardRest, isClientGone, keepOpen, refuseEncoded } from './request-body.js';
 import { acceptRequestId } from './request-id.js';
-import { HEADERS } from './wire.js';
 
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
 

@@ -3,11 +3,11 @@
  * only public addresses, judged when they are dialled; bounded in bytes, in time and in redirects. A redirect is a new
  * URL and goes the whole way again.
  */
-import { Agent, request, type Dispatcher } from 'undici';
+import type { Agent, Dispatcher, request as undiciRequest } from 'undici';
 import { EisError, isEisError } from './errors.js';
 import type { Limits } from './limits.js';
 import { parseRanges } from './public-address.js';
-import { createPublicConnector, type AddressRange, type ResolveName } from './public-dialer.js';
+import type { AddressRange, ResolveName } from './public-dialer.js';
 import { abandonResponse, readResponse } from './read-bounded.js';
 
 export interface SafeFetch {
@@ -39,18 +39,14 @@ const TRANSIENT = new Set([408, 429]);
 /** @throws EisError EIS_ENVIRONMENT_INVALID when `allow` holds something else than CIDR ranges */
 export function createSafeFetch(options: SafeFetchOptions): SafeFetch {
   const { limits } = options;
-  const agent = new Agent({
-    connect: createPublicConnector({ allowed: readAllowed(options.allow), resolve: options.resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
-    headersTimeout: limits.fetchTimeoutMs,
-    bodyTimeout: limits.fetchTimeoutMs,
-    maxResponseSize: -1,
-    keepAliveTimeout: 1_000,
-  });
+  const allowed = readAllowed(options.allow);
+  let opening: Promise<Client> | undefined;
   return {
     async fetch(url, { signal } = {}) {
+      const client = await (opening ??= openClient(options, allowed));
       const deadline = AbortSignal.timeout(limits.fetchTimeoutMs);
       try {
-        return await follow(checkUrl(url, limits.urlLengthMax), { agent, limits, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
+        return await follow(checkUrl(url, limits.urlLengthMax), { ...client, limits, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
       } catch (thrown) {
         if (isEisError(thrown)) throw thrown;
         if (signal?.aborted) throw signal.reason;
@@ -58,8 +54,26 @@ export function createSafeFetch(options: SafeFetchOptions): SafeFetch {
         throw new EisError('EIS_URL_FAILED', { detail: describeFailure(thrown) }, { cause: thrown });
       }
     },
-    close: () => agent.destroy(),
+    close: async () => (await opening)?.agent.destroy(),
   };
+}
+
+interface Client {
+  readonly agent: Agent;
+  readonly request: typeof undiciRequest;
+}
+
+/** Loads the HTTP client, with the first URL: it takes longer than all else that a process which is sent bytes needs for a start. */
+async function openClient({ limits, resolve }: SafeFetchOptions, allowed: readonly AddressRange[]): Promise<Client> {
+  const [{ Agent, request }, { createPublicConnector }] = await Promise.all([import('undici'), import('./public-dialer.js')]);
+  const agent = new Agent({
+    connect: createPublicConnector({ allowed, resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
+    headersTimeout: limits.fetchTimeoutMs,
+    bodyTimeout: limits.fetchTimeoutMs,
+    maxResponseSize: -1,
+    keepAliveTimeout: 1_000,
+  });
+  return { agent, request };
 }
 
 function refuse(): EisError {
@@ -85,13 +99,12 @@ function checkUrl(text: string, lengthMax: number): URL {
 
 // ── Fetching ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-interface Context {
-  readonly agent: Agent;
+interface Context extends Client {
   readonly limits: SafeFetchOptions['limits'];
   readonly signal: AbortSignal;
 }
 
-async function follow(first: URL, { agent, limits, signal }: Context): Promise<Buffer> {
+async function follow(first: URL, { agent, request, limits, signal }: Context): Promise<Buffer> {
   let url = first;
   for (let redirects = 0; redirects <= limits.fetchRedirectsMax; redirects++) {
     const response = await request(url, { dispatcher: agent, headers: HEADERS, signal });

@@ -1,8 +1,9 @@
 /** Writes the function's answers: embeddings as JSON or binary, and errors. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
-import { HEADERS, type EmbedAnswer, type Embedding } from '../common/wire.js';
+import type { EmbedAnswer, Embedding } from '../common/wire.js';
 import { allowHeader } from './admission.js';
 
 export function sendJson(response: ServerResponse, statusCode: number, body: unknown): void {

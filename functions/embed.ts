@@ -1,24 +1,25 @@
 /** The function `embed`: an image in, its embedding out (contract in ARCHITECTURE.md), and what a platform asks of a service. */
-import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { EisError, toEisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { HEADERS, type Embedding } from '../common/wire.js';
+import type { Embedding } from '../common/wire.js';
 import { admit, bodyKind, type Route } from './admission.js';
 import { sendBytes, sendEmbedding, sendError, sendJson } from './answer.js';
-import type { EngineDescription, InferencePool } from './engines/inference-pool.js';
+import type { InferencePool } from './engines/inference-pool.js';
 import type { ReadRequest } from './framework-guard.js';
 import type { DecodeImage } from './image.js';
 import type { FunctionMetrics } from './function-metrics.js';
 import type { LoadedModel } from './models/model.js';
+import { sha256 } from './sha256.js';
 import type { Slots } from './slots.js';
 import { readImage, type ImageSourceOptions } from './source.js';
 
 /** A model that is loaded, with the threads that run it. */
 export interface Embedder {
   readonly model: Pick<LoadedModel, 'name' | 'version' | 'input' | 'layer'>;
-  readonly pool: Pick<InferencePool, 'embed'> & { readonly description: EngineDescription };
+  readonly pool: Pick<InferencePool, 'embed' | 'description' | 'bestBatch'>;
 }
 
 export interface EmbedParts {
@@ -58,7 +59,8 @@ function sendReadiness(parts: EmbedParts, response: ServerResponse): void {
   const embedder = parts.ready();
   if (!embedder) throw new EisError('EIS_NOT_READY', { detail: 'The model is being loaded.' }, { retryAfterS: 1 });
   const { model, pool } = embedder;
-  sendJson(response, 200, { model: model.name, model_version: model.version, engine: pool.description.engine, dim: pool.description.dim, layer: model.layer });
+  const { engine, dim, threads, workers, passedOver } = pool.description;
+  sendJson(response, 200, { model: model.name, model_version: model.version, layer: model.layer, dim, engine, threads, workers, batch: pool.bestBatch, passed_over: passedOver });
 }
 
 async function embed(parts: EmbedParts, request: ReadRequest, response: ServerResponse): Promise<void> {
@@ -81,18 +83,19 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   Object.assign(request, { rawBody: undefined, body: undefined });
   if (body.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
   const gone = new AbortController();
-  response.once('close', () => gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
+  response.once('close', () => response.writableFinished || gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
   const { model, pool } = await parts.embedder;
   const { observed } = parts;
   const [image, fetch] = await timed(async () => readImage({ kind, body, signal: gone.signal }, parts.source));
+  const hashing = sha256(image);
   const [decoded, decode] = await timed(() => parts.decode(image, model.input, gone.signal));
   gone.signal.throwIfAborted();
-  const [vector, infer] = await timed(() => pool.embed(decoded.pixels));
+  const [vector, infer] = await timed(() => pool.embed(decoded.pixels, gone.signal));
   if (kind === 'json') observed.fetchSeconds.observe(fetch / 1000);
   observed.decodeSeconds.observe(decode / 1000);
   observed.inferSeconds.observe(infer / 1000);
   const { width, height, format, phash } = decoded;
-  return { model: model.name, modelVersion: model.version, vector, sha256: createHash('sha256').update(image).digest('hex'), phash, width, height, format, timingsMs: { fetch: kind === 'json' ? fetch : 0, decode, infer } };
+  return { model: model.name, modelVersion: model.version, vector, sha256: await hashing, phash, width, height, format, timingsMs: { fetch: kind === 'json' ? fetch : 0, decode, infer } };
 }
 
 /** The result of some work, and how long it took: ms, to the microsecond. */

@@ -13,9 +13,9 @@
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EisError, toEisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import { answerMalformed } from '../common/malformed.js';
 import { acceptRequestId } from '../common/request-id.js';
-import { HEADERS } from '../common/wire.js';
 import type { Admission } from './admission.js';
 import { sendError, sendErrorEarly } from './answer.js';
 import { ClientGone, readBody, type BodyOptions } from './body.js';

@@ -2,7 +2,6 @@
  * From the bytes of an image to the pixels that a model takes. Everything that a hostile file could do is bounded here:
  * formats (only five loaders can be reached), pixels (judged from the header), time, and what is decoded at once.
  */
-import { availableParallelism } from 'node:os';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { EisError, isEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
@@ -19,6 +18,8 @@ export interface DecodedImage {
   readonly height: number;
   readonly format: ImageFormat;
   readonly phash: string;
+  /** What it took, waiting left out: decoding and shrinking; cutting out what the model sees, and the perceptual hash. */
+  readonly timingsMs: { readonly decode: number; readonly preprocess: number };
 }
 
 export interface ImageSize {
@@ -35,8 +36,8 @@ export type DecodeImage = (bytes: Buffer, size: ImageSize, signal?: AbortSignal)
 type DecodeLimits = Pick<Limits, 'imagePixelsMax' | 'decodeTimeoutMs'>;
 
 export interface DecoderOptions {
-  /** Images decoded at once. Default: as many as CPUs are granted, up to the threads that libuv gives to all of sharp. */
-  readonly imagesAtOnceMax?: number;
+  /** CPUs that may be kept busy: as many images are decoded at once, up to the threads that libuv gives to all of sharp. */
+  readonly cpus: number;
 }
 
 const LIBUV_THREADS = 4;
@@ -55,12 +56,12 @@ const BACKGROUND = '#ffffff';
  * Makes a decoder. It sets sharp up for the whole process: no cache (every image is seen once), one thread an image
  * (images are decoded side by side), and no loader but those of the formats that are accepted.
  */
-export function createImageDecoder(limits: DecodeLimits, { imagesAtOnceMax = Math.max(1, Math.min(availableParallelism(), LIBUV_THREADS)) }: DecoderOptions = {}): DecodeImage {
+export function createImageDecoder(limits: DecodeLimits, { cpus }: DecoderOptions): DecodeImage {
   sharp.cache(false);
   sharp.concurrency(1);
   sharp.block({ operation: ['VipsForeignLoad'] });
   sharp.unblock({ operation: LOADERS });
-  const turns = new DecodeTurns({ imagesMax: imagesAtOnceMax, pixelsMax: limits.imagePixelsMax });
+  const turns = new DecodeTurns({ imagesMax: Math.min(cpus, LIBUV_THREADS), pixelsMax: limits.imagePixelsMax });
   return (bytes, size, signal) => decode({ bytes, size, signal }, limits, turns);
 }
 
@@ -76,8 +77,14 @@ async function decode({ bytes, size, signal }: DecodeTask, limits: DecodeLimits,
   try {
     const { width, height, isHeldWhole } = await readHeader(bytes, limits.imagePixelsMax);
     const scaled = coveringSize({ width, height }, size);
-    const whole = await turns.run({ pixels: isHeldWhole ? width * height : 0, signal }, () => shrink(bytes, scaled, limits));
-    return { pixels: cropCentre(whole, scaled, size), width, height, format, phash: perceptualHash(whole, scaled.width, scaled.height) };
+    let startedAt = 0;
+    const whole = await turns.run({ pixels: isHeldWhole ? width * height : 0, signal }, () => {
+      startedAt = performance.now();
+      return shrink(bytes, scaled, limits);
+    });
+    const decodedAt = performance.now();
+    const decoded = { pixels: cropCentre(whole, scaled, size), width, height, format, phash: perceptualHash(whole, scaled.width, scaled.height) };
+    return { ...decoded, timingsMs: { decode: decodedAt - startedAt, preprocess: performance.now() - decodedAt } };
   } catch (thrown) {
     if (signal?.aborted) throw signal.reason;
     throw toImageError(thrown, limits.decodeTimeoutMs);

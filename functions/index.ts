@@ -3,26 +3,25 @@
  * registers under the target `embed`. MODEL names the model of the configuration that is served here.
  */
 import type { Server } from 'node:http';
+import { join } from 'node:path';
 import { http } from '@google-cloud/functions-framework';
-import { openObjectReader } from '../common/bucket/object-reader.js';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
 import { EisError } from '../common/errors.js';
 import type { Environment } from '../common/environment.js';
+import { grantedCpus } from '../common/granted-cpus.js';
 import { closeIdleConnections } from '../common/idle-connections.js';
 import { closeOnSignal, runMain } from '../common/lifecycle.js';
 import { createLog, type Log } from '../common/log.js';
-import { Metrics } from '../common/metrics.js';
-import { createSafeFetch } from '../common/safe-fetch.js';
 import { admit } from './admission.js';
-import { createEmbedHandler, noteRefusal, type Embedder } from './embed.js';
+import type { Embedder } from './embed.js';
+import type { FinishedCall } from './engines/batcher.js';
 import { startInferencePool, type InferencePool } from './engines/inference-pool.js';
 import { guardFramework } from './framework-guard.js';
-import { createFunctionMetrics } from './function-metrics.js';
-import { createImageDecoder } from './image.js';
 import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
 import type { DownloadRetry } from './models/download.js';
 import { everyTenth } from './models/progress.js';
+import type { Serving } from './serve.js';
 import { Slots, slotBounds } from './slots.js';
 
 /** Refused clients whose connections are kept while they go on sending: sockets without memory of ours. */
@@ -33,40 +32,42 @@ const PROGRESS_INTERVAL_MS = 3_000;
 runMain(async () => {
   const environment = readEnvironment();
   const { limits } = environment;
+  const cpus = grantedCpus();
   const model = chooseModel(loadConfig(environment.configFile), environment.model);
   const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
-  const metrics = new Metrics('function', { model: model.name }).collectProcess();
+  const closing = new AbortController();
+  const state: { embedder?: Embedder; serving?: Serving; server?: Server } = {};
+  const loading = startEmbedder(model, environment, { cpus, log, onCall: (call) => state.serving?.observeCall(call), signal: closing.signal });
   const slots = new Slots(slotBounds(limits));
   const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });
-  const observed = createFunctionMetrics(metrics, slots);
-  const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
-  let server: Server | undefined;
-  const closing = new AbortController();
-  const loading = startEmbedder(model, environment, { log, signal: closing.signal });
-  const state: { embedder?: Embedder } = {};
+  const serving = import('./serve.js').then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
 
-  http('embed', createEmbedHandler({
-    embedder: loading, ready: () => state.embedder, decode: createImageDecoder(limits), source: { safeFetch, objects: openObjectReader(environment), urlLengthMax: limits.urlLengthMax }, imageBytesMax: limits.imageBytesMax, slots, log, metrics, observed,
-  }));
+  http('embed', async (request, response) => (await serving).handle(request, response));
   guardFramework({
     admit: (request) => admit(request, limits),
     slots,
     lingering,
     bodyTimeoutMs: limits.functionTimeoutMs,
     host: environment.host,
-    onRefused: (request, error) => noteRefusal({ log, observed }, request, error),
-    onListening: (listening) => {
-      server = listening;
-      log.info({ address: listening.address() }, 'listening');
+    onRefused: (request, error) => void serving.then((loaded) => loaded.noteRefusal(request, error)),
+    onListening: (server) => {
+      state.server = server;
+      log.info({ address: server.address(), sinceStartMs: sinceStartMs() }, 'listening');
     },
   });
-  closeOnSignal([{ close: async () => closing.abort() }, { close: () => closeServer(server, lingering) }, safeFetch, { close: async () => (await loading.catch(() => undefined))?.pool.close() }], log);
+  closeOnSignal([{ close: async () => closing.abort() }, { close: () => closeServer(state.server, lingering) }, { close: async () => (await serving).close() }, { close: async () => (await loading.catch(() => undefined))?.pool.close() }], log);
   try {
-    state.embedder = await loading;
+    [state.embedder] = await Promise.all([loading, serving]);
+    log.info({ sinceStartMs: sinceStartMs() }, 'ready');
   } catch (error) {
     if (!closing.signal.aborted) throw error;
   }
 });
+
+/** Since Node began to start. */
+function sinceStartMs(): number {
+  return Math.round(performance.now());
+}
 
 /**
  * The model that is served here: the one that MODEL names, or the configuration's only one.
@@ -82,12 +83,21 @@ function chooseModel(config: Config, name: string | undefined): ModelConfig {
 
 type Loaded = { readonly model: Embedder['model']; readonly pool: InferencePool };
 
-async function startEmbedder(config: ModelConfig, environment: Environment, { log, signal }: { readonly log: Log; readonly signal: AbortSignal }): Promise<Loaded> {
+interface LoadingParts {
+  readonly cpus: number;
+  readonly log: Log;
+  readonly onCall: (call: FinishedCall) => void;
+  /** Ends the download of the model. */
+  readonly signal: AbortSignal;
+}
+
+async function startEmbedder(config: ModelConfig, environment: Environment, { cpus, log, onCall, signal }: LoadingParts): Promise<Loaded> {
   const { dataDir, modelMirror, proxy } = environment;
   const onProgress = everyTenth(({ receivedBytes, totalBytes, isElsewhere = false }) => log.info({ receivedBytes, totalBytes }, isElsewhere ? 'another process is fetching the model' : 'fetching the model'), PROGRESS_INTERVAL_MS);
   const onRetry = (retry: DownloadRetry): void => log.warn(retry, 'fetching the model: trying again');
-  const model = await loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
-  return { model, pool: await startInferencePool({ model, choice: config.engine, log }) };
+  const model = loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
+  const pool = await startInferencePool({ model, choice: config.engine, log, cpus, cacheDir: join(dataDir, 'engines'), onCall });
+  return { model: await model, pool };
 }
 
 /** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */

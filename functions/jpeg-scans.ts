@@ -23,8 +23,9 @@ export function countJpegScans(bytes: Uint8Array): number {
  * which says that the FF before it is coded data. Past the end when there is none.
  */
 function nextMarker(bytes: Uint8Array, at: number): number {
-  for (let i = at; i + 1 < bytes.length; i++) {
-    if (bytes[i] === 0xff && bytes[i + 1] !== 0 && bytes[i + 1] !== 0xff) return i + 2;
+  for (let i = bytes.indexOf(0xff, at); i >= 0; i = bytes.indexOf(0xff, i + 1)) {
+    const after = bytes[i + 1];
+    if (after !== undefined && after !== 0 && after !== 0xff) return i + 2;
   }
   return Infinity;
 }

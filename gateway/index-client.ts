@@ -2,8 +2,9 @@
 import { Compile } from 'typebox/compile';
 import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
-import { HEADERS, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import { readResponse, tryParseJson } from '../common/read-bounded.js';
 
 /** What every call carries: its deadline as a signal, and the id of the request that it belongs to. */

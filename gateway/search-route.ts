@@ -1,9 +1,10 @@
 /** POST /search: an image in, the nearest of the index out. */
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
-import { HEADERS, ImageId, SearchAnswer } from '../common/wire.js';
+import { ImageId, SearchAnswer } from '../common/wire.js';
 import { clientSignal } from './client-signal.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { Search } from './search.js';

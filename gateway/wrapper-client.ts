@@ -2,7 +2,7 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { Pool } from 'undici';
 import { EisError, isEisError } from '../common/errors.js';
-import { HEADERS } from '../common/wire.js';
+import { HEADERS } from '../common/headers.js';
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 

@@ -1,11 +1,12 @@
 /** The index pod's HTTP interface, from injected parts. */
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
+import { HEADERS } from '../common/headers.js';
 import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { ErrorBodySchema, HEADERS, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { ErrorBodySchema, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import type { IndexHost } from './index-host.js';
 import type { IndexMetrics } from './index-metrics.js';
 import { readQueries } from './query-vectors.js';

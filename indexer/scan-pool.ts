@@ -2,8 +2,8 @@
  * Runs scans in worker threads, off the event loop that answers requests. Every index has a pool of its own: a worker's
  * references to shared memory are only gone for sure when the worker is, and so is the memory of a closed index.
  */
-import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { grantedCpus } from '../common/granted-cpus.js';
 import { compiledUrl } from '../common/package-root.js';
 import type { ScanTask } from './scan.js';
 import type { Ranked } from './top-k.js';
@@ -16,8 +16,8 @@ export interface Scanner {
   close(): Promise<void>;
 }
 
-/** @param threads worker threads; default: as many as the process may use at once */
-export function createScanPool({ threads = availableParallelism() }: { readonly threads?: number } = {}): Scanner {
+/** @param threads worker threads; default: as many as CPUs are granted */
+export function createScanPool({ threads = grantedCpus() }: { readonly threads?: number } = {}): Scanner {
   const pool = new Piscina<ScanTask, Ranked[]>({
     filename: compiledUrl('indexer/scan-worker.ts').href,
     name: 'scan',

@@ -29,7 +29,7 @@ export interface ChosenEngine {
  * @throws EisError EIS_ENGINE_UNAVAILABLE when the one that was asked for cannot run here, or does not agree, or none
  *   can; EIS_MODEL_FILE when the model cannot be run, or is not the one that its name says
  */
-export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: EngineOptions, engines: readonly EngineFactory[] = ENGINES): Promise<ChosenEngine> {
+export async function chooseEngine(model: LoadedModel, choice: EngineChoice, options: ChooseOptions, engines: readonly EngineFactory[] = ENGINES): Promise<ChosenEngine> {
   const trial = new Trial(model, options);
   if (choice !== 'auto') return { engine: await trial.start(engines.find(({ name }) => name === choice) as EngineFactory), passedOver: [] };
   const passedOver: string[] = [];
@@ -44,21 +44,40 @@ export async function chooseEngine(model: LoadedModel, choice: EngineChoice, opt
   throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: choice, detail: passedOver.join(' ') });
 }
 
+/** @see chooseEngine */
+export interface ChooseOptions extends EngineOptions {
+  /** The engine that is named agreed with TF.js on this model in another thread of this process: it is not compared again. */
+  readonly hasAgreed?: boolean;
+}
+
+/** Loads the code of the engine that `chooseEngine` will most likely pick. What is wrong with it, `chooseEngine` says. */
+export async function prepareEngine(choice: EngineChoice): Promise<void> {
+  for (const factory of ENGINES) {
+    if (choice !== 'auto' && factory.name !== choice) continue;
+    try {
+      return void (await factory.prepare?.());
+    } catch {
+      // The next one is likely, then.
+    }
+  }
+}
+
 /** Starts engines for a model until one holds; what they are compared with is computed once. */
 class Trial {
   readonly #pixels: Uint8Array;
   #reference: Promise<Float32Array> | undefined;
 
-  constructor(private readonly model: LoadedModel, private readonly options: EngineOptions) {
+  constructor(private readonly model: LoadedModel, private readonly options: ChooseOptions) {
     this.#pixels = probePixels(model.input);
   }
 
   async start(factory: EngineFactory): Promise<Engine> {
-    const engine = await factory.create(this.model, { ...this.options, onFresh: () => void this.#computeReference() });
+    const { threads, cacheDir, hasAgreed = false } = this.options;
+    const engine = await factory.create(this.model, { threads, cacheDir, onFresh: hasAgreed ? undefined : () => void this.#computeReference() });
     try {
       requireExpected(engine, this.model);
       const embedding = await this.#embed(engine);
-      if (!engine.isConfirmed) {
+      if (!engine.isConfirmed && !hasAgreed) {
         await this.#requireAgreement(engine, embedding);
         await engine.confirm();
       }

@@ -41,6 +41,13 @@ export interface EngineFactory {
   readonly name: EngineName;
 
   /**
+   * Loads the engine's own code, so that `create` finds it there: a model may still be on its way from the disk.
+   *
+   * @throws EisError EIS_ENGINE_UNAVAILABLE
+   */
+  prepare?(): Promise<unknown>;
+
+  /**
    * @throws EisError EIS_ENGINE_UNAVAILABLE when the engine cannot run here, or lacks something that the model needs;
    *   EIS_MODEL_FILE when the model is one that no engine can run
    */

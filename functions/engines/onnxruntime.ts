@@ -23,6 +23,7 @@ let loading: Promise<Onnxruntime> | undefined;
 
 export const onnxruntime: EngineFactory = {
   name: 'onnxruntime',
+  prepare: () => (loading ??= load()),
   async create(model, options) {
     const prepared = prepareNetwork(model);
     const ort = await (loading ??= load());

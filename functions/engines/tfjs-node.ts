@@ -9,9 +9,12 @@ const PACKAGE: string = '@tensorflow/tfjs-node';
 
 let loading: Promise<Tfjs> | undefined;
 
+const load = (): Promise<Tfjs> => (loading ??= loadTfjs());
+
 export const tfjsNode: EngineFactory = {
   name: 'tfjs-node',
-  create: (model, options) => createTfjsEngine('tfjs-node', () => (loading ??= loadTfjs()), { ...options, model }),
+  prepare: load,
+  create: (model, options) => createTfjsEngine('tfjs-node', load, { ...options, model }),
 };
 
 async function loadTfjs(): Promise<Tfjs> {

@@ -13,6 +13,7 @@ let loading: Promise<Tfjs> | undefined;
 
 export const tfjsWasm: EngineFactory = {
   name: 'tfjs-wasm',
+  prepare: loadTfjsWasm,
   create: (model, options) => createTfjsEngine('tfjs-wasm', loadTfjsWasm, { ...options, model }),
 };
 

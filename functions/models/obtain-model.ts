@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { ProxySettings } from '../../common/environment.js';
 import { isEisError } from '../../common/errors.js';
 import { tryParseJson } from '../../common/read-bounded.js';
-import { downloadModel, findDownloaded, type DownloadProgress, type DownloadRetry } from './download.js';
+import type { DownloadProgress, DownloadRetry } from './download.js';
 import { failModel, refuseHdf5 } from './model.js';
 import { isUrl, type ResolvedModel } from './registry.js';
 import { parseManifest } from './weights.js';
@@ -36,6 +36,7 @@ export interface FoundModel {
 export async function obtainModel(model: ResolvedModel, options: ObtainOptions): Promise<string> {
   if (!isUrl(model.location)) return findFile(model);
   const { proxy, onProgress, onRetry, signal } = options;
+  const { downloadModel } = await import('./download.js'); // whose HTTP client would take every start 150 ms
   try {
     return await downloadModel({ ...downloadOf(model, options.dataDir), proxy, onProgress, onRetry, signal });
   } catch (error) {
@@ -46,7 +47,10 @@ export async function obtainModel(model: ResolvedModel, options: ObtainOptions):
 
 /** What is here of a model already, undefined for nothing. Never touches the network. */
 export async function findModel(model: ResolvedModel, dataDir: string): Promise<FoundModel | undefined> {
-  if (isUrl(model.location)) return findDownloaded(downloadOf(model, dataDir));
+  if (isUrl(model.location)) {
+    const { findDownloaded } = await import('./download.js');
+    return findDownloaded(downloadOf(model, dataDir));
+  }
   const path = await findFile(model).catch(() => undefined);
   return path === undefined ? undefined : { path, bytes: await measure(path).catch(() => undefined), isDamaged: false };
 }

@@ -37,7 +37,7 @@ beforeAll(async () => {
     avif: await scene.clone().avif({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer(),
   };
   refused = { TIFF: await scene.clone().tiff().toBuffer(), 'TIFF of 16 bits': await scene.clone().toColourspace('rgb16').tiff().toBuffer() };
-  decode = createImageDecoder({ ...DEFAULT_LIMITS, imagePixelsMax: 4_000_000 });
+  decode = createImageDecoder({ ...DEFAULT_LIMITS, imagePixelsMax: 4_000_000 }, { cpus: 2 });
   reference = await decode(fixtures['png']!, SIZE);
 });
 
@@ -129,7 +129,7 @@ describe('createImageDecoder()', () => {
   });
 
   it('does not decode an image whose client is gone while it waits for its turn', async () => {
-    const one = createImageDecoder(DEFAULT_LIMITS, { imagesAtOnceMax: 1 });
+    const one = createImageDecoder(DEFAULT_LIMITS, { cpus: 1 });
     const gone = new AbortController();
     const first = one(pngBomb(3_000, 3_000), SIZE);
     const second = one(fixtures['jpeg']!, SIZE, gone.signal);
@@ -140,7 +140,7 @@ describe('createImageDecoder()', () => {
 
   it('decodes many at once as it decodes one', async () => {
     const images = Object.values(fixtures);
-    const one = createImageDecoder({ ...DEFAULT_LIMITS, imagePixelsMax: 2_400 }, { imagesAtOnceMax: 3 });
+    const one = createImageDecoder({ ...DEFAULT_LIMITS, imagePixelsMax: 2_400 }, { cpus: 3 });
     const together = await Promise.all([...images, ...images].map((bytes) => one(bytes, SIZE)));
     for (const [i, { pixels }] of together.entries()) expect(pixels).toEqual((await decode(images[i % images.length]!, SIZE)).pixels);
   });

@@ -1,8 +1,9 @@
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
+import { HEADERS } from '../../common/headers.js';
 import { slotRange } from '../../common/slots.js';
 import { dot, encodeVector } from '../../common/vector.js';
-import { HEADERS, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../../common/wire.js';
+import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../../common/wire.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import { image, MODEL, startPod, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';

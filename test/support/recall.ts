@@ -3,6 +3,7 @@
  * that hold a model, an engine or a loader to it.
  */
 import sharp from 'sharp';
+import { grantedCpus } from '../../common/granted-cpus.js';
 import { createImageDecoder } from '../../functions/image.js';
 import { startInferencePool } from '../../functions/engines/inference-pool.js';
 import { loadModel } from '../../functions/models/load-model.js';
@@ -91,8 +92,8 @@ export interface LocalEmbedder {
 export async function openEmbedder(config: Partial<ModelConfig> & { readonly name: string }): Promise<LocalEmbedder> {
   const whole: ModelConfig = { kubernetesName: config.name, modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, engine: 'auto', ...config };
   const model = await loadModel(whole, { dataDir: 'unused' });
-  const pool = await startInferencePool({ model, choice: whole.engine, log: SILENT_LOG });
-  const decode = createImageDecoder(DEFAULT_LIMITS);
+  const pool = await startInferencePool({ model, choice: whole.engine, log: SILENT_LOG, cpus: grantedCpus(), cacheDir: undefined });
+  const decode = createImageDecoder(DEFAULT_LIMITS, { cpus: grantedCpus() });
   return {
     dim: pool.description.dim,
     embed: async (bytes) => pool.embed((await decode(bytes, model.input)).pixels),

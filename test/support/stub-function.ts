@@ -7,8 +7,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HEADERS } from '../../common/headers.js';
 import { encodeVector, normalise } from '../../common/vector.js';
-import { HEADERS } from '../../common/wire.js';
 
 export const STUB_VERSION = 'f'.repeat(64);
 

@@ -1,0 +1,20 @@
+/** The headers that processes tell each other things in: apart from `wire.ts`, whose schemas take long to load. */
+
+/** Header names, lowercase as Node has them. */
+export const HEADERS = {
+  requestId: 'x-request-id',
+  /** On an index query: the model version that its vector is of. On a search answer: see `model`. */
+  modelVersion: 'x-eis-model-version',
+  /** On a search answer: the model that was used. */
+  model: 'x-eis-model',
+  /** On a binary answer of the function: everything but the embedding, as JSON. */
+  dim: 'x-eis-dim',
+  sha256: 'x-eis-sha256',
+  phash: 'x-eis-phash',
+  width: 'x-eis-width',
+  height: 'x-eis-height',
+  format: 'x-eis-format',
+  timings: 'x-eis-timings-ms',
+  /** On a call of the wrapper: the submission that its images belong to. */
+  submission: 'x-eis-submission',
+} as const;
