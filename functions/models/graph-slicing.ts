@@ -86,6 +86,7 @@ function split(scope: NodeScope, x: Value, wantedAxis: number, listed?: readonly
 function sliced(scope: NodeScope): Value {
   const x = scope.input(0);
   const [begin, sizes] = [scope.wholes(1), scope.wholes(2)];
+  if (begin.length !== x.shape.length || sizes.length !== x.shape.length) scope.refuse(`its lists of ${begin.length} and ${sizes.length} numbers are to say something about each axis of ${JSON.stringify(x.shape)}`);
   return cut(scope, x, { begin, count: sizes.map((size, axis) => (size === -1 ? (x.shape[axis] as number) - (begin[axis] as number) : size)), step: begin.map(() => 1) });
 }
 

@@ -1,6 +1,6 @@
 /** Lowers TensorFlow's graphs into the typed network that engines run: node by node, in the order of computing. */
 import { sizeOf, type Network } from '../network/network.js';
-import { ShapeError } from '../network/shapes.js';
+import { dependents, ShapeError } from '../network/shapes.js';
 import { ARITHMETIC_LOWERINGS } from './graph-arithmetic.js';
 import { quote } from './graph-attributes.js';
 import { COMPARISON_LOWERINGS } from './graph-comparisons.js';
@@ -37,8 +37,8 @@ export function lowerGraph(cut: GraphNetwork, weights: readonly NamedWeight[], {
     else results.set(node.name, lowerNode(node, scopeOf, file));
   }
   const output = results.get(cut.outputName)?.at(0);
-  if (!output || output.kind === 'known') return failModel(file, `its embedding ${quote(cut.outputName)} is not computed from the image. Set "layer" to a node that is.`);
-  return lowering.build(output);
+  const network = output?.kind === 'computed' ? lowering.build(output) : undefined;
+  return network && dependents(network).includes(network.output) ? network : failModel(file, `its embedding ${quote(cut.outputName)} is not computed from the image. Set "layer" to a node that is.`);
 }
 
 function single(value: Value): Outputs {

@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isEisError } from '../../../common/errors.js';
+import { ARITHMETIC, CLASSIFYING, CONVOLVING, ELEMENTWISE, MULTIPLYING, NORMALISING, RESHAPING } from '../../../functions/models/graph-ops.js';
+import { REDUCING } from '../../../functions/models/graph-shapes.js';
 import { lowerGraph } from '../../../functions/models/lower-graph.js';
 import type { GraphNode, NamedWeight } from '../../../functions/models/model.js';
 import { inferShapes } from '../../../functions/network/shapes.js';
@@ -54,11 +56,14 @@ describe('a graph', () => {
     ['with an Einsum that is no product of matrices', [constant('k', [3]), node('Einsum', 'out', ['image', 'k'], { equation: text('bhwc,c->bhwc') })], /"bhwc,c->bhwc" is no product of matrices/],
     ['with an Einsum without an equation', [constant('k', [3]), node('Einsum', 'out', ['image', 'k'])], /its equation ""/],
     ['that multiplies matrices that do not fit', [constant('k', [4, 5]), node('BatchMatMulV2', 'out', ['image', 'k'])], /its weights take 4 numbers and its input has 3/],
+    ['whose matrix is not transposed', [constant('k', [5, 243]), integers('shape', -1, 243), node('Reshape', 'flat', ['image', 'shape']), node('MatMul', 'out', ['flat', 'k'], { transpose_b: flag(false) })], /its weights take 5 numbers/],
     ['that enlarges to another size', [integers('shape', 1, 40, 40, 4), constant('k', [3, 3, 4, 3]), node('Conv2DBackpropInput', 'out', ['shape', 'k', 'image'], SAME)], /it enlarges \[1,9,9,3\] to 40×40/],
     ['that mirrors more than there is', [constant('p', [4, 2], [0, 0, 9, 0, 0, 0, 0, 0], 'int32'), node('MirrorPad', 'out', ['image', 'p'], { mode: text('REFLECT') })], /mirrors more/],
     ['that makes text of numbers', [node('Cast', 'out', ['image'], { DstT: { type: 'DT_STRING' } })], /numbers of the type "DT_STRING"/],
     ['whose constant has no numbers', [constant('c', [0], []), node('AddV2', 'out', ['image', 'c'])], /"out" is of the operation AddV2/],
     ['that takes too little', [node('Maximum', 'out', ['image'])], /it takes 1 inputs, which are too few/],
+    ['whose slice says too much', [integers('from', 0, 0, 0, 0), integers('size', 1, 1, 1, 1, 1), node('Slice', 'out', ['image', 'from', 'size'])], /lists of 4 and 5 numbers/],
+    ['whose embedding is computed of constants', [constant('c', [2, 3]), node('Softmax', 'out', ['c'])], /"out" is not computed from the image/],
     ['whose embedding is a constant', [constant('c', [3]), node('Relu', 'out', ['c'])], /"out" is not computed from the image/],
   ])('%s is refused', (_what, nodes, words) => {
     expect(() => lower(nodes)).toThrow(expect.objectContaining({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(words) as string }) as Error);
@@ -138,4 +143,8 @@ describe('any graph', () => {
   });
 });
 
-it('flags that are not set are not', () => expect(() => lower([constant('k', [5, 243]), integers('shape', -1, 243), node('Reshape', 'flat', ['image', 'shape']), node('MatMul', 'out', ['flat', 'k'], { transpose_b: flag(false) })])).toThrow(/its weights take 5 numbers/));
+it('no operation that the loader speaks of is unknown', () => {
+  const ops = [...ELEMENTWISE, ...ARITHMETIC, ...NORMALISING, ...CONVOLVING, ...MULTIPLYING, ...CLASSIFYING, ...RESHAPING, ...REDUCING].filter((op) => op !== 'Flatten');
+  for (const op of ops) expect(() => lower([node('Relu', 'r', ['image']), node(op, 'n', ['r']), node('Relu', 'out', ['n'])]), op).not.toThrow(/are not known to need it/);
+  expect(() => lower([node('Flatten', 'out', ['image'])])).toThrow(/are not known to need it/);
+});

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { computeNode } from '../../../functions/engines/tfjs-operations.js';
 import { Evaluator, type Constant } from '../../../functions/network/evaluate.js';
 import type { Operation } from '../../../functions/network/network-builder.js';
-import { BINARY_FUNCTIONS, PLAIN_FUNCTIONS, type NetworkNode } from '../../../functions/network/network.js';
+import { BINARY_FUNCTIONS, PLAIN_FUNCTIONS } from '../../../functions/network/network.js';
 import { ShapeError } from '../../../functions/network/shapes.js';
 import { seededRandom } from '../support/tiny-model.js';
 
