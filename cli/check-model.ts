@@ -69,7 +69,7 @@ function requestOf(subject: string, environment: Environment, { engine, layer, p
 
 function atPlace(place: string, { workingDir }: Environment): Subject {
   const modelUrl = isUrl(place) ? place : resolve(workingDir, place);
-  if (!isUrl(place) && !existsSync(modelUrl)) throw new EisError('EIS_SOURCE_UNREADABLE', { source: modelUrl, detail: 'there is no such file or folder. Name the model.json of a model, or its folder.' });
+  if (!isUrl(place) && !existsSync(modelUrl)) throw new EisError('EIS_SOURCE_UNREADABLE', { source: modelUrl, detail: 'there is no such file or folder. Name a model.json, a .keras or .h5 file, or the folder of one.' });
   return { ...bare(basename(displayAddress(place))), modelUrl };
 }
 

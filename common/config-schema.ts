@@ -28,7 +28,7 @@ export type PodsConfig = Static<typeof Pods>;
 
 export const ModelSchema = closed({
   name: ModelName,
-  model_url: Type.Optional(Type.String({ minLength: 1, description: 'http(s)://, gs://, or a path (from this file) of a model.json, a Keras .h5 or a folder' })),
+  model_url: Type.Optional(Type.String({ minLength: 1, description: 'http(s)://, gs://, or a path (from this file) of a TF.js model.json, a Keras .keras or .h5, or the folder of one' })),
   sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the file that model_url names, not of its weights' })),
   layer: Type.Optional(Type.String({ minLength: 1, description: 'output layer; default: the pooled features under the classifier' })),
   input_size: Type.Optional(Type.Integer({ minimum: 8, maximum: 2048, description: 'pixels of the square input, where the model leaves it open' })),

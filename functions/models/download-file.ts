@@ -13,6 +13,7 @@ import { abandonResponse } from '../../common/read-bounded.js';
 import { TransferFailure, brokenOff, diskFailure, displayUrl, networkFailure, slowFailure, stallFailure, statusFailure } from './download-failure.js';
 import type { ModelHttp } from './download-http.js';
 import type { OnRetry } from './download-progress.js';
+import { HEAD_BYTES, readHead } from './file-signature.js';
 import { PartialFile, continueVersion, readVersion, type FileVersion, type HeldPart } from './download-partial.js';
 
 export interface RetrySettings {
@@ -55,8 +56,10 @@ export interface FileRequest {
   /** Where it is collected. */
   readonly partial: string;
   readonly bytesMax: number;
+  /** Told the first bytes of a file that is larger than these, and its size if that is known; gives the `bytesMax` of such a file. */
+  readonly onHead?: ((head: Buffer, bytes: number | undefined) => Promise<number>) | undefined;
   /** The error for a file of more than `bytesMax`; `bytes` is what is known of its size. */
-  readonly refuseSize: (bytes: number) => Error;
+  readonly refuseSize: (bytes: number, bytesMax: number) => Error;
   /** Told how much of the file is here. */
   readonly onBytes: (bytes: number) => void;
 }
@@ -189,18 +192,27 @@ interface Reception {
 
 /** Writes an answer down, to the end of the file. */
 async function receive({ response, version, offset }: Answer, { request, partial, onChunk }: Reception): Promise<FileVersion> {
-  const { bytesMax, refuseSize, onBytes } = request;
+  const { refuseSize, onBytes } = request;
+  let { bytesMax, onHead } = request;
   let handle: FileHandle | undefined;
+  const checkSize = (bytes: number): void => {
+    if (bytes > bytesMax) throw refuseSize(bytes, bytesMax);
+  };
   try {
-    if ((version.bytes ?? 0) > bytesMax) throw refuseSize(version.bytes ?? 0);
+    checkSize(version.bytes ?? 0);
     if (offset === 0) await partial.begin(version);
     handle = await partial.open();
     let position = offset;
     onBytes(position);
     for await (const chunk of response.body as AsyncIterable<Buffer>) {
-      if (position + chunk.length > bytesMax) throw refuseSize(position + chunk.length);
+      checkSize(position + chunk.length);
       await writeAt(handle, chunk, position);
       position += chunk.length;
+      if (onHead && position >= HEAD_BYTES) {
+        bytesMax = await onHead(await readHead(partial.path), version.bytes);
+        onHead = undefined;
+        checkSize(version.bytes ?? position);
+      }
       onChunk(chunk.length);
       onBytes(position);
     }

@@ -4,17 +4,22 @@
  *   model/      whole files, in their places; model.json among them is what the others belong to
  *   incoming/   beginnings of files (`PartialFile`)
  *   main.json   which version of model.json stands in model/
- *   fresh.json  model.json as it was fetched last, on its way to model/
+ *   fresh       the main file as it was fetched last, on its way to model/
+ *
+ * The main file of a Keras model is the whole of it: what it is tells its content, not its address.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { tryParseJson } from '../../common/read-bounded.js';
 import { TransferFailure } from './download-failure.js';
 import { fetchFile, type Transfer } from './download-file.js';
+import { decode } from './download-http.js';
 import type { FileVersion } from './download-partial.js';
 import { fileBytes, folderBytes, type DownloadProgress, type ProgressReport } from './download-progress.js';
-import { MAIN, planWeights } from './download-plan.js';
+import { MAIN, SINGLE_MAIN, planWeights } from './download-plan.js';
+import { containerOf, endsAsItShould, readHead, type Container } from './file-signature.js';
+import { sha256Of } from './model-file.js';
 import { failModel } from './model.js';
 import { groupBytes, parseManifest, type WeightGroup } from './weights.js';
 
@@ -30,8 +35,8 @@ export interface ModelDownload {
   readonly progress: ProgressReport;
 }
 
-/** It is read into memory. */
-const MAIN_BYTES_MAX = 100 * 1024 ** 2;
+/** Of a model.json, which is read into memory. */
+const JSON_BYTES_MAX = 100 * 1024 ** 2;
 
 /**
  * Brings what is missing of a model.
@@ -41,7 +46,10 @@ const MAIN_BYTES_MAX = 100 * 1024 ** 2;
  */
 export async function fetchModel(download: ModelDownload): Promise<string> {
   const { unfinished, progress } = download;
-  const { bytes, version } = await fetchMain(download);
+  const { path, version } = await fetchMain(download);
+  const container = containerOf(await readHead(path));
+  if (container !== undefined) return placeSingleFile(path, container, download);
+  const bytes = await readFile(path);
   const groups = planWeights(bytes, download.name);
   const totalBytes = bytes.length + announcedBytes(groups);
   if (totalBytes > download.bytesMax) throw tooLarge(totalBytes, download.bytesMax);
@@ -51,6 +59,19 @@ export async function fetchModel(download: ModelDownload): Promise<string> {
   await checkSpace(totalBytes - wholeBytes - (await folderBytes(join(unfinished, 'incoming'))), download.transfer.folder);
   progress.begin(totalBytes, wholeBytes);
   for (const group of groups) await fetchGroup(group, model, download);
+  progress.end();
+  return model;
+}
+
+/** Puts a model of one file in its place, under a name that says what it is. */
+async function placeSingleFile(path: string, container: Container, { unfinished, name, progress }: ModelDownload): Promise<string> {
+  if (!(await endsAsItShould(path, container))) failModel(name, 'what its host sent is cut short; nothing of it was kept. Start again, or tell whoever keeps the file.');
+  const bytes = (await fileBytes(path)) ?? 0;
+  const model = join(unfinished, 'model');
+  await rm(model, { recursive: true, force: true });
+  await mkdir(model, { recursive: true });
+  await rename(path, join(model, SINGLE_MAIN[container]));
+  progress.begin(bytes, bytes);
   progress.end();
   return model;
 }
@@ -73,22 +94,26 @@ function tooLarge(bytes: number, bytesMax: number): TransferFailure {
 
 // ── The main file ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Fetched each time, since it says what the rest belongs to, and is small. */
-async function fetchMain({ url, name, sha256, unfinished, bytesMax, transfer, progress }: ModelDownload): Promise<{ readonly bytes: Buffer; readonly version: FileVersion }> {
+/** Fetched each time, since it says what the rest belongs to, and is small; where it is the whole model, an interrupted transfer goes on. */
+async function fetchMain({ url, name, sha256, unfinished, bytesMax, transfer, progress }: ModelDownload): Promise<{ readonly path: string; readonly version: FileVersion }> {
   const path = freshPath(unfinished);
-  const mainBytesMax = Math.min(bytesMax, MAIN_BYTES_MAX);
-  const version = await fetchFile(
-    { file: MAIN, url, path, partial: partialPath(unfinished, MAIN), bytesMax: mainBytesMax, refuseSize: (bytes) => tooLarge(bytes, mainBytesMax), onBytes: (bytes) => progress.update(MAIN, bytes) },
-    transfer,
-  );
-  const bytes = await readFile(path);
-  const actual = createHash('sha256').update(bytes).digest('hex');
-  if (sha256 !== undefined && actual !== sha256) failModel(name, `its sha256 is ${actual}, and config.json says ${sha256}. It is not the file that was meant; nothing of it was kept. Correct "sha256" or "model_url".`);
-  return { bytes, version };
+  const partial = partialPath(unfinished, MAIN);
+  const file = decode(posix.basename(url.pathname));
+  const onHead = async (head: Buffer, bytes: number | undefined): Promise<number> => {
+    if (containerOf(head) === undefined) return Math.min(bytesMax, JSON_BYTES_MAX);
+    if (bytes === undefined || bytes > bytesMax) return bytesMax;
+    progress.begin(bytes, 0);
+    await checkSpace(bytes - ((await fileBytes(partial)) ?? 0), transfer.folder);
+    return bytesMax;
+  };
+  const version = await fetchFile({ file, url, path, partial, bytesMax, onHead, refuseSize: tooLarge, onBytes: (bytes) => progress.update(file, bytes) }, transfer);
+  const actual = sha256 === undefined ? undefined : await sha256Of(path);
+  if (actual !== sha256) failModel(name, `its sha256 is ${actual}, and config.json says ${sha256}. It is not the file that was meant; nothing of it was kept. Correct "sha256" or "model_url".`);
+  return { path, version };
 }
 
 function freshPath(unfinished: string): string {
-  return join(unfinished, 'fresh.json');
+  return join(unfinished, 'fresh');
 }
 
 function partialPath(unfinished: string, file: string): string {

@@ -1,9 +1,12 @@
 /** Which files a model consists of, as its model.json says, and whether they can be put side by side into a folder. */
 import { tryParseJson } from '../../common/read-bounded.js';
+import type { Container } from './file-signature.js';
 import { failModel } from './model.js';
 import { parseManifest, type WeightGroup } from './weights.js';
 
 export const MAIN = 'model.json';
+/** What the main file is called where it is a whole model. */
+export const SINGLE_MAIN: Readonly<Record<Container, string>> = { hdf5: 'model.h5', zip: 'model.keras' };
 /** Of a name in a folder: ext4, APFS and NTFS allow no longer ones. */
 const NAME_BYTES_MAX = 255;
 
@@ -15,7 +18,7 @@ const NAME_BYTES_MAX = 255;
  */
 export function planWeights(main: Buffer, name: string): WeightGroup[] {
   const json = tryParseJson(main) as { weightsManifest?: unknown } | null | undefined;
-  if (json === undefined) failModel(name, 'what its host sent is not JSON. Does the URL name a TF.js model.json, or its folder?');
+  if (json === undefined) failModel(name, 'what its host sent is not JSON, and no file of Keras. Does the URL name a TF.js model.json, its folder, or a .keras or .h5 file?');
   const groups = parseManifest(json?.weightsManifest, name);
   const paths = new Set(groups.flatMap((group) => group.paths));
   if (paths.size === 0) failModel(name, 'it names no weights: its list "weightsManifest" is empty. Convert the model again, with its weights.');

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { access, mkdir, rename, rm, rmdir, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { publicObjectUrl } from '../../common/cloud-storage.js';
 import type { ProxySettings } from '../../common/environment.js';
@@ -18,12 +18,11 @@ import { removeLeftovers } from './download-leftovers.js';
 import { LOCK_TIMING, Locker, type Lock, type LockTiming } from './download-lock.js';
 import { fetchModel, measureUnfinished } from './download-model.js';
 import { ProgressReport, folderBytes, type DownloadProgress, type DownloadRetry, type OnRetry } from './download-progress.js';
-import { refuseHdf5 } from './model.js';
 
 export type { DownloadProgress, DownloadRetry };
 
 export interface DownloadOptions {
-  /** http(s):// or gs://, of a model.json or its folder. Chosen by the operator, so any host will do. */
+  /** http(s):// or gs://, of a model.json or its folder, or of a .keras or .h5 file. Chosen by the operator, so any host will do. */
   readonly url: string;
   /** Of the file that the URL names. */
   readonly sha256: string | undefined;
@@ -70,9 +69,10 @@ type ModelKey = Pick<DownloadOptions, 'url' | 'sha256' | 'folder'>;
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
   const place = placeOf(options);
-  if (await isWhole(place)) {
+  const here = await inspectCached(place.target, place.sha256);
+  if (here.state === 'whole') {
     await tidyUp(place);
-    return place.main;
+    return here.main;
   }
   options.signal?.throwIfAborted();
   const deadline = new AbortController();
@@ -80,7 +80,7 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   try {
     await mkdir(options.folder, { recursive: true });
     await downloadInTurn(options, place, options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal);
-    return place.main;
+    return (await inspectCached(place.target, undefined)).main;
   } catch (thrown) {
     if (options.signal?.aborted) throw options.signal.reason;
     if (deadline.signal.aborted) throw tooLate(options, place);
@@ -99,8 +99,8 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
  * @throws EisError EIS_MODEL_DOWNLOAD, EIS_MODEL_FILE when the URL is not one that models are downloaded from
  */
 export async function findDownloaded(options: ModelKey): Promise<{ readonly path: string; readonly bytes: number; readonly isDamaged: boolean } | undefined> {
-  const { main, target, sha256 } = placeOf(options);
-  const state = await inspectCached(main, sha256);
+  const { target, sha256 } = placeOf(options);
+  const { state, main } = await inspectCached(target, sha256);
   return state === 'absent' ? undefined : { path: main, bytes: await folderBytes(target), isDamaged: state === 'damaged' };
 }
 
@@ -113,7 +113,6 @@ interface Place {
   readonly sha256: string | undefined;
   readonly key: string;
   readonly target: string;
-  readonly main: string;
   readonly unfinished: string;
   readonly lock: string;
 }
@@ -122,8 +121,11 @@ function placeOf({ url: text, sha256, folder }: ModelKey): Place {
   const url = mainFileUrl(text);
   const key = createHash('sha256').update(`${url.href}\n${sha256 ?? ''}`).digest('hex').slice(0, 32);
   const target = join(folder, key);
-  return { url, name: displayUrl(new URL(text)), sha256, key, target, main: join(target, 'model.json'), unfinished: `${target}.part`, lock: `${target}.lock` };
+  return { url, name: displayUrl(new URL(text)), sha256, key, target, unfinished: `${target}.part`, lock: `${target}.lock` };
 }
+
+/** Whatever else an address ends in is a folder. */
+const FILE_NAME = /\.(json|keras|h5|hdf5)$/i;
 
 /** The https:// URL of the file itself. */
 function mainFileUrl(text: string): URL {
@@ -131,8 +133,7 @@ function mainFileUrl(text: string): URL {
   const given = new URL(text);
   const url = given.protocol === 'gs:' ? new URL(publicObjectUrl(given.host, decode(given.pathname.slice(1)))) : given;
   if ((url.protocol !== 'https:' && url.protocol !== 'http:') || given.host === '') throw new EisError('EIS_MODEL_DOWNLOAD', { url: displayUrl(given), detail: 'models come from http://, https:// or gs:// URLs, or from paths.' });
-  refuseHdf5(url.pathname);
-  if (!url.pathname.endsWith('.json')) url.pathname = `${url.pathname.replace(/\/+$/, '')}/model.json`;
+  if (!FILE_NAME.test(url.pathname)) url.pathname = `${url.pathname.replace(/\/+$/, '')}/model.json`;
   return url;
 }
 
@@ -140,8 +141,8 @@ function tooLate({ timeoutMs = DOWNLOAD_TIMEOUT_MS }: DownloadOptions, { name }:
   return new EisError('EIS_MODEL_DOWNLOAD', { url: name, detail: `it took too long: it was not whole after ${timeoutMs / 1_000} s. Check the network. What has come so far is kept: start again, and it goes on from there.` });
 }
 
-async function isWhole({ main, sha256 }: Place): Promise<boolean> {
-  return (await inspectCached(main, sha256)) === 'whole';
+async function isWhole({ target, sha256 }: Place): Promise<boolean> {
+  return (await inspectCached(target, sha256)).state === 'whole';
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -177,7 +178,7 @@ async function downloadInTurn(options: DownloadOptions, place: Place, signal: Ab
   if (!hasWaited) return;
   await tidyUp(place);
   const bytes = await folderBytes(place.target);
-  options.onProgress?.({ file: 'model.json', receivedBytes: bytes, totalBytes: bytes });
+  options.onProgress?.({ file: posix.basename(place.url.pathname), receivedBytes: bytes, totalBytes: bytes });
 }
 
 interface Turn {

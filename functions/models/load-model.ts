@@ -1,15 +1,16 @@
 /** From a model's configuration to the model: finds or downloads its file, and has the loader of its format read it. */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isEisError } from '../../common/errors.js';
 import { describeForeign } from './foreign-file.js';
 import { graphLoader } from './graph-loader.js';
+import { kerasArchiveLoader } from './keras-archive-loader.js';
+import { kerasH5Loader } from './keras-h5-loader.js';
 import { layersLoader } from './layers-loader.js';
+import { openModelFile, sha256Of } from './model-file.js';
 import { failModel, type LoadedModel, type LoadOptions, type ModelFile, type ModelLoader } from './model.js';
 import { obtainModel, type ObtainOptions } from './obtain-model.js';
 import { resolveModel, type ExpectedModel, type ModelRequest } from './registry.js';
 
-const LOADERS: readonly ModelLoader[] = [layersLoader, graphLoader];
+const LOADERS: readonly ModelLoader[] = [kerasH5Loader, kerasArchiveLoader, layersLoader, graphLoader];
 
 export interface LoadModelOptions extends ObtainOptions {
   /** A folder or URL that the models known by name come from. */
@@ -24,10 +25,8 @@ export interface LoadModelOptions extends ObtainOptions {
 export async function loadModel(config: ModelRequest, options: LoadModelOptions): Promise<LoadedModel> {
   const model = resolveModel(config, options);
   const path = await obtainModel(model, options);
-  const bytes = await readModelFile(path);
-  checkSha256(bytes, model.sha256, path);
-  const file: ModelFile = { path, json: parseJson(bytes, path) };
-  const loader = LOADERS.find((candidate) => candidate.accepts(file)) ?? failModel(path, describeUnknown(file.json));
+  const file = await readModelFile(path, model.sha256);
+  const loader = LOADERS.find((candidate) => candidate.accepts(file)) ?? failModel(path, file.json === undefined ? describeForeign(file.head, path) : describeUnknown(file.json));
   const { name, layer, inputSize, preprocess, expected } = model;
   try {
     if (!expected) return await loader.load(file, { name, layer, inputSize, preprocess });
@@ -51,25 +50,20 @@ async function loadExpected(loader: ModelLoader, file: ModelFile, options: LoadO
   }
 }
 
-async function readModelFile(path: string): Promise<Buffer> {
+async function readModelFile(path: string, sha256: string | undefined): Promise<ModelFile> {
   try {
-    return await readFile(path);
+    const file = await openModelFile(path);
+    if (sha256 !== undefined) await checkSha256(path, sha256);
+    return file;
   } catch (cause) {
-    return failModel(path, 'it cannot be read. A model folder holds a model.json and its weight files.', cause);
+    if (isEisError(cause)) throw cause;
+    return failModel(path, 'it cannot be read. A model folder holds a model.json and its weight files, or one .keras or .h5 file.', cause);
   }
 }
 
-function checkSha256(bytes: Buffer, expected: string | undefined, path: string): void {
-  const actual = createHash('sha256').update(bytes).digest('hex');
-  if (expected !== undefined && actual !== expected) failModel(path, `its sha256 is ${actual}, and config.json says ${expected}. It is not the file that was meant.`);
-}
-
-function parseJson(bytes: Buffer, path: string): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
-  } catch (cause) {
-    return failModel(path, describeForeign(bytes, path), cause);
-  }
+async function checkSha256(path: string, expected: string): Promise<void> {
+  const actual = await sha256Of(path);
+  if (actual !== expected) failModel(path, `its sha256 is ${actual}, and config.json says ${expected}. It is not the file that was meant.`);
 }
 
 function describeUnknown(json: unknown): string {

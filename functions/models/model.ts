@@ -82,9 +82,12 @@ export interface LoadOptions {
   readonly preprocess: Preprocess | undefined;
 }
 
-/** A model's main file as loaders see it: its parsed JSON where it is JSON. */
+/** A model's main file as loaders see it. It may be large, so that a loader that takes it reads of it what it needs. */
 export interface ModelFile {
   readonly path: string;
+  /** Its first bytes, up to 4 KiB. */
+  readonly head: Uint8Array;
+  /** Its parsed JSON, read when it is first asked for; undefined where it is not JSON. */
   readonly json: unknown;
 }
 
@@ -104,10 +107,4 @@ export interface ModelLoader {
 /** Throws EIS_MODEL_FILE about `file`. */
 export function failModel(file: string, detail: string, cause?: unknown): never {
   throw new EisError('EIS_MODEL_FILE', { file, detail }, { cause });
-}
-
-/** Throws EIS_MODEL_FILE about a file in Keras's own format, HDF5, which this release cannot read. */
-export function refuseHdf5(file: string): void {
-  if (!/\.(h5|hdf5|keras)$/i.test(file)) return;
-  failModel(file, `it is a Keras file, and this release reads TF.js models. Convert it: pip install tensorflowjs && tensorflowjs_converter --input_format=keras ${file} OUTPUT_FOLDER; then set "model_url" to OUTPUT_FOLDER.`);
 }

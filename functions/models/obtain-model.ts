@@ -1,11 +1,13 @@
 /** Brings the file of a model here: from a path it is there already, from a URL it is downloaded, once. */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ProxySettings } from '../../common/environment.js';
 import { isEisError } from '../../common/errors.js';
 import { tryParseJson } from '../../common/read-bounded.js';
 import type { DownloadProgress, DownloadRetry } from './download.js';
-import { failModel, refuseHdf5 } from './model.js';
+import { MAIN } from './download-plan.js';
+import { containerOf, readHead } from './file-signature.js';
+import { failModel } from './model.js';
 import { isUrl, type ResolvedModel } from './registry.js';
 import { parseManifest } from './weights.js';
 
@@ -59,17 +61,22 @@ function downloadOf({ location, sha256 }: ResolvedModel, dataDir: string): { rea
   return { url: location, sha256, folder: join(dataDir, 'models') };
 }
 
+/** Models that are one file, as they are named. */
+const SINGLE_FILE = /\.(keras|h5|hdf5)$/i;
+
 /** The file of a path that names it or its folder. */
 async function findFile({ name, location, absence }: ResolvedModel): Promise<string> {
-  refuseHdf5(location);
   const place = await stat(location).catch((cause: unknown) => failModel(location, absence ?? 'there is no such file or folder.', cause));
   if (!place.isDirectory()) return location;
-  const path = join(location, 'model.json');
-  await stat(path).catch((cause: unknown) => failModel(path, `there is no such file. The folder of the model ${JSON.stringify(name)} should hold a model.json and its weight files.`, cause));
-  return path;
+  const names = await readdir(location);
+  if (names.includes(MAIN)) return join(location, MAIN);
+  const singles = names.filter((name) => SINGLE_FILE.test(name));
+  if (singles.length > 1) failModel(location, `the folder holds several models: ${singles.slice(0, 5).join(', ')}${singles.length > 5 ? ', …' : ''}. Name one of them in "model_url".`);
+  return singles.length === 1 ? join(location, singles[0] as string) : failModel(join(location, MAIN), `there is no such file. The folder of the model ${JSON.stringify(name)} should hold a model.json and its weight files, or one .keras or .h5 file.`);
 }
 
 async function measure(path: string): Promise<number> {
+  if (containerOf(await readHead(path)) !== undefined) return (await stat(path)).size;
   const text = await readFile(path, 'utf8');
   const groups = parseManifest((tryParseJson(text) as { weightsManifest?: unknown } | undefined)?.weightsManifest, path);
   const files = [path, ...new Set(groups.flatMap((group) => group.paths.map((part) => join(dirname(path), part))))];

@@ -86,7 +86,7 @@ function inMirror(mirror: string, path: string): string {
 
 function describeUnknown(name: string): string {
   const nearest = suggest(name, KNOWN_NAMES);
-  return `no model is known by this name.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Known are ${KNOWN_NAMES.join(', ')}. For another, set "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json or its folder.`;
+  return `no model is known by this name.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Known are ${KNOWN_NAMES.join(', ')}. For another, set "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json, a Keras .keras or .h5 file, or the folder of one.`;
 }
 
 function describeRecipe(name: string, known: KnownModel, application: string): string {

@@ -159,7 +159,7 @@ function dequantise(values: Float32Array | Int32Array, bytes: Uint8Array, { dtyp
 }
 
 /** The number that 16 bits of IEEE 754 half precision stand for: sign 1, exponent 5 (bias 15), fraction 10. */
-function float16(bits: number): number {
+export function float16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;

@@ -15,7 +15,7 @@ import type { LoadedModel, LoadOptions } from '../../../functions/models/model.j
 import { preprocess } from '../support/preprocess-pixels.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { graphBytes, graphModel, seededQuantised, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
-import { OPTIONS, seededRandom, temporaryFolder, tinyClassifier, writeModel, type ModelJson } from '../support/tiny-model.js';
+import { OPTIONS, jsonFile, seededRandom, temporaryFolder, tinyClassifier, writeModel, type ModelJson } from '../support/tiny-model.js';
 
 /** The cosine that engines must agree with TF.js to. */
 const AGREEMENT = 0.99999;
@@ -111,7 +111,7 @@ export function describeEngine(factory: EngineFactory, { skip }: EngineSuite = {
 }
 
 export async function load(path: string, options: Partial<LoadOptions> = {}): Promise<LoadedModel> {
-  const file = { path, json: JSON.parse(readFileSync(path, 'utf8')) as unknown };
+  const file = jsonFile(path, JSON.parse(readFileSync(path, 'utf8')));
   return (graphLoader.accepts(file) ? graphLoader : layersLoader).load(file, { ...OPTIONS, ...options });
 }
 

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { graphLoader } from '../../../functions/models/graph-loader.js';
 import type { LoadedModel, LoadOptions } from '../../../functions/models/model.js';
 import { constant, conv, graphBytes, graphModel, image, integers, ints, matMul, mean, node, text, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
-import { OPTIONS, writeModel } from '../support/tiny-model.js';
+import { OPTIONS, jsonFile, writeModel } from '../support/tiny-model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'eis-function-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,7 +16,7 @@ interface Options extends Partial<LoadOptions> {
 
 async function load(nodes: readonly NodeJson[], { outputs, ...options }: Options = {}): Promise<LoadedModel> {
   const json = graphModel(nodes, outputs);
-  return graphLoader.load({ path: await writeModel(mkdtempSync(join(folder, 'm-')), json, graphBytes(nodes)), json }, { ...OPTIONS, ...options });
+  return graphLoader.load(jsonFile(await writeModel(mkdtempSync(join(folder, 'm-')), json, graphBytes(nodes)), json), { ...OPTIONS, ...options });
 }
 
 const choose = async (nodes: readonly NodeJson[], options: Options = {}): Promise<string> => (await load(nodes, options)).layer;

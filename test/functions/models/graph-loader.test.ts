@@ -8,10 +8,10 @@ import { parseGraph } from '../../../functions/models/graph-file.js';
 import { graphLoader } from '../../../functions/models/graph-loader.js';
 import type { LoadedModel, LoadOptions, ModelFile } from '../../../functions/models/model.js';
 import { constant, conv, flag, graphBytes, graphModel, graphValues, image, integers, ints, matMul, mean, node, quantise, text, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
-import { OPTIONS, seededRandom, writeModel, type ModelJson } from '../support/tiny-model.js';
+import { OPTIONS, jsonFile, seededRandom, writeModel, type ModelJson } from '../support/tiny-model.js';
 import { describeLoader } from './loader-contract.js';
 
-const write = async (folder: string, model: ModelJson, bytes: Buffer): Promise<ModelFile> => ({ path: await writeModel(folder, model, bytes), json: model });
+const write = async (folder: string, model: ModelJson, bytes: Buffer): Promise<ModelFile> => jsonFile(await writeModel(folder, model, bytes), model);
 
 describeLoader(graphLoader, {
   whole: (folder) => write(folder, graphModel(tinyGraph()), graphBytes(tinyGraph())),
@@ -32,7 +32,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function loadJson(json: unknown, bytes: Buffer, options: Partial<LoadOptions> = {}): Promise<LoadedModel> {
   const [group] = (json as Partial<ModelJson>).weightsManifest ?? [];
   const path = await writeModel(mkdtempSync(join(folder, 'm-')), { modelTopology: {}, weightsManifest: [group ?? { paths: ['w.bin'], weights: [] }] }, bytes);
-  return graphLoader.load({ path, json }, { ...OPTIONS, ...options });
+  return graphLoader.load(jsonFile(path, json), { ...OPTIONS, ...options });
 }
 const load = (nodes: readonly NodeJson[], options: Partial<LoadOptions> = {}): Promise<LoadedModel> => loadJson(graphModel(nodes), graphBytes(nodes), options);
 const refused = (words: string | RegExp): object => ({ code: 'EIS_MODEL_FILE', message: (typeof words === 'string' ? expect.stringContaining(words) : expect.stringMatching(words)) as string });
@@ -204,7 +204,7 @@ describe('malformed graphs', () => {
     }
     const random = seededRandom(4);
     const junk = { modelTopology: { node: Array.from({ length: many }, (_, i) => ({ name: `n${i}`, op: String(random()), input: [String(random())], attr: { a: { i: '1' } } })) }, weightsManifest: [] };
-    await expect(graphLoader.load({ path: 'junk/model.json', json: junk }, OPTIONS)).rejects.toMatchObject(refused('not there'));
+    await expect(graphLoader.load(jsonFile('junk/model.json', junk), OPTIONS)).rejects.toMatchObject(refused('not there'));
   }, 120_000);
 });
 

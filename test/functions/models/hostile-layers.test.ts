@@ -51,7 +51,7 @@ describe('a file that is no model.json', () => {
     ['nothing.json', '', 'it is empty'],
     ['pointer.json', 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n', 'git lfs pull'],
     ['page.json', '<!doctype html><title>Not found</title>', 'web page'],
-    ['keras.bin', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), 'Keras file'],
+    ['keras.bin', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), 'no HDF5 file, or it is damaged'],
     ['lite.json', Buffer.concat([Buffer.from([28, 0, 0, 0]), Buffer.from('TFL3')]), 'TensorFlow Lite'],
     ['archive.json', 'PK\x03\x04', 'archive'],
     ['saved_model.pb', Buffer.from([8, 1, 18]), /SavedModel.*tensorflowjs_converter/],

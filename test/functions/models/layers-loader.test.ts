@@ -7,10 +7,10 @@ import type { LayerJson, LoadOptions, ModelFile } from '../../../functions/model
 import type { ModelConfig } from '../../../common/config.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { graphBytes, graphModel, tinyGraph } from '../support/tiny-graph.js';
-import { OPTIONS, conv, functional, input, layer, seededWeights, sequential, temporaryFolder, tinyClassifier, writeModel, float, type ModelJson } from '../support/tiny-model.js';
+import { OPTIONS, conv, functional, input, jsonFile, layer, seededWeights, sequential, temporaryFolder, tinyClassifier, writeModel, float, type ModelJson } from '../support/tiny-model.js';
 import { describeLoader } from './loader-contract.js';
 
-const write = async (folder: string, model: ModelJson, bytes?: Buffer): Promise<ModelFile> => ({ path: await writeModel(folder, model, bytes), json: model });
+const write = async (folder: string, model: ModelJson, bytes?: Buffer): Promise<ModelFile> => jsonFile(await writeModel(folder, model, bytes), model);
 
 describeLoader(layersLoader, {
   whole: (folder) => write(folder, tinyClassifier()),
@@ -51,11 +51,6 @@ describe('loadModel()', () => {
 
   it('holds the file to its sha256', async () => {
     await expect(load({ modelUrl: join(folder.path, 'tiny'), sha256: 'a'.repeat(64) })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('sha256') as string });
-  });
-
-  it('says how to convert a Keras file', async () => {
-    await writeModel(join(folder.path, 'h5'), tinyClassifier());
-    await expect(load({ modelUrl: 'https://example.com/model-finetuned.h5' })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('tensorflowjs_converter --input_format=keras') as string });
   });
 
   it('says what is wrong with a path that leads nowhere', async () => {
@@ -112,6 +107,6 @@ describe('loadModel()', () => {
     await expect(layersLoader.load(file, { ...OPTIONS, preprocess: 'caffe' })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
     expect((await layersLoader.load(file, OPTIONS)).input.channels).toBe(1);
     const five: ModelJson = { ...grey, modelTopology: functional('five', [input(16, 5), conv('conv', 'image')]) };
-    await expect(layersLoader.load({ path: file.path, json: five }, OPTIONS)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('[null,16,16,5]') as string });
+    await expect(layersLoader.load(jsonFile(file.path, five), OPTIONS)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('[null,16,16,5]') as string });
   });
 });

@@ -1,7 +1,7 @@
 /** What every model loader keeps, whatever the format of its files. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoadedModel, LoadOptions, ModelFile, ModelLoader } from '../../../functions/models/model.js';
-import { OPTIONS, temporaryFolder } from '../support/tiny-model.js';
+import { OPTIONS, jsonFile, temporaryFolder } from '../support/tiny-model.js';
 
 /** Files of the loader's format, each written into the folder it is given. All are of the same small classifier. */
 export interface LoaderFixtures {
@@ -30,7 +30,7 @@ export function describeLoader(loader: ModelLoader, fixtures: LoaderFixtures): v
 
     it('accepts its own files and no others', async () => {
       expect(loader.accepts(await fixtures.whole(`${folder.path}/own`))).toBe(true);
-      for (const json of [undefined, null, [], {}, { modelTopology: { node: [] } }]) expect(loader.accepts({ path: 'x.json', json })).toBe(false);
+      for (const json of [undefined, null, [], {}, { modelTopology: { node: [] } }]) expect(loader.accepts(jsonFile('x.json', json))).toBe(false);
     });
 
     it('describes the model in plain data that another thread can take', async () => {

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { LayerJson, LoadOptions } from '../../../functions/models/model.js';
+import type { LayerJson, LoadOptions, ModelFile } from '../../../functions/models/model.js';
 
 export interface WeightJson {
   readonly name: string;
@@ -86,6 +86,11 @@ export async function writeModel(folder: string, model: ModelJson, bytes: Buffer
   }
   await writeFile(join(folder, 'model.json'), JSON.stringify(model));
   return join(folder, 'model.json');
+}
+
+/** A main file that is JSON, as loaders see it. */
+export function jsonFile(path: string, json: unknown): ModelFile {
+  return { path, head: Buffer.from('{'), json };
 }
 
 export async function temporaryFolder(): Promise<{ readonly path: string; readonly remove: () => Promise<void> }> {
