@@ -1,5 +1,5 @@
 /** Compiles a network to an ONNX model that takes pixels. */
-import { inputOf, type BatchNormNode, type BinaryNode, type GatherNode, type MatMulNode, type Network, type NetworkNode, type PadNode, type PreluNode, type ReduceNode, type SliceNode } from '../network/network.js';
+import { inputOf, type BatchNormNode, type BinaryNode, type GatherNode, type MatMulNode, type Network, type NetworkNode, type PadNode, type PreluNode, type ReduceNode, type SelectNode, type SliceNode } from '../network/network.js';
 import { inferShapes } from '../network/shapes.js';
 import { emitConv, emitConvTranspose, emitDepthwise, emitPool, emitResize } from './onnx-convolutions.js';
 import { emitBinary, emitElementwise } from './onnx-elementwise.js';
@@ -9,6 +9,9 @@ export interface CompileOptions {
   /** Whether any number of images can be computed side by side; else one. */
   readonly isBatching: boolean;
 }
+
+/** ONNX's numbers for types. */
+const [FLOAT, BOOL] = [1, 9];
 
 export const INPUT = 'pixels';
 export const OUTPUT = 'embedding';
@@ -25,7 +28,7 @@ export function compileOnnx(network: Network, { isBatching }: CompileOptions): U
   const input = inputOf(network);
   const batch = isBatching ? 'images' : 1;
   const first = writer.emit('Transpose', [INPUT], { perm: [0, 3, 1, 2] }, `${INPUT}/first`);
-  writer.place(input.name, 'channelsFirst', writer.emit('Cast', [first], { to: 1 }, `${INPUT}/real`));
+  writer.place(input.name, 'channelsFirst', writer.emit('Cast', [first], { to: FLOAT }, `${INPUT}/real`));
   for (const node of network.nodes) if (node.op !== 'input') emitNode(writer, node);
   const [, ...sizes] = writer.shape(network.output);
   const dim = sizes.reduce((product, size) => product * size, 1);
@@ -50,7 +53,7 @@ function emitNode(writer: OnnxWriter, node: Exclude<NetworkNode, { readonly op: 
     case 'lrn': return first(writer.emit('LRN', [writer.take(x, 'channelsFirst')], { size: 2 * node.radius + 1, alpha: { float: node.alpha * (2 * node.radius + 1) }, beta: { float: node.beta }, bias: { float: node.bias } }, name));
     case 'batchNorm': return emitBatchNorm(writer, node);
     case 'elementwise': return kept(emitElementwise(writer, node.apply, writer.take(x, layout), name));
-    case 'binary': case 'prelu': return emitPair(writer, node);
+    case 'binary': case 'prelu': case 'select': return emitStretched(writer, node);
     case 'reduce': return emitReduce(writer, node, layout);
     case 'softmax': return kept(writer.emit(node.log ? 'LogSoftmax' : 'Softmax', [writer.take(x, layout)], { axis: there(node.axis) }, name));
     case 'concat': return kept(writer.emit('Concat', node.inputs.map((each) => writer.take(each, layout)), { axis: there(node.axis) }, name));
@@ -85,13 +88,17 @@ function emitBatchNorm(writer: OnnxWriter, { name, inputs, epsilon }: BatchNormN
   writer.place(name, 'channelsLast', rank === 2 ? normalised : writer.emit('Reshape', [normalised, writer.integers([rank === 1 ? -1 : 0, ...writer.shape(x).slice(1)].map((size, i) => (i === 0 ? -1 : size)))], {}, name));
 }
 
-/** Both inputs in one layout; in channels first only where the result is an image and neither is a smaller tensor that is computed. */
-function emitPair(writer: OnnxWriter, node: BinaryNode | PreluNode): void {
+/** All inputs in one layout; in channels first only where the result is an image and none is a smaller tensor that is computed. */
+function emitStretched(writer: OnnxWriter, node: BinaryNode | PreluNode | SelectNode): void {
   const computed = node.inputs.filter((name) => !writer.weight(name));
   const isImage = writer.shape(node.name).length === 4 && computed.every((name) => writer.shape(name).length === 4);
   const layout = isImage ? commonLayout(writer, node.inputs) : 'channelsLast';
-  const inputs = node.inputs.map((name) => writer.take(name, layout)) as [string, string];
-  writer.place(node.name, layout, node.op === 'prelu' ? writer.emit('PRelu', inputs, {}, node.name) : emitBinary(writer, node.fn, inputs, node.name));
+  const inputs = node.inputs.map((name) => writer.take(name, layout)) as [string, string, string];
+  writer.place(node.name, layout, node.op === 'prelu' ? writer.emit('PRelu', inputs, {}, node.name) : node.op === 'select' ? emitSelect(writer, inputs, node.name) : emitBinary(writer, node.fn, [inputs[0], inputs[1]], node.name));
+}
+
+function emitSelect(writer: OnnxWriter, [condition, a, b]: readonly [string, string, string], name: string): string {
+  return writer.emit('Where', [writer.emit('Cast', [condition], { to: BOOL }, name), a, b], {}, name);
 }
 
 const REDUCTIONS = { mean: 'ReduceMean', sum: 'ReduceSum', max: 'ReduceMax', min: 'ReduceMin', prod: 'ReduceProd' } as const;

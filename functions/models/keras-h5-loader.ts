@@ -10,26 +10,22 @@ import { describeLayers, nameWeights, numberedTexts, readH5Weights } from './ker
 import { parseKerasConfig } from './keras-config.js';
 import { WeightNames } from './keras-weight-names.js';
 import { failModel, type LoadedModel, type LoadOptions, type ModelLoader } from './model.js';
-import type { RecogniseArchitecture } from './recognise-architecture.js';
+import type { RecognisedArchitecture } from './architectures/recognise.js';
+import type { WeightedLayer } from './architectures/weighted-layer.js';
 
 const FORMAT = 'Keras .h5';
 
-/** @param recognise tells which network weights are of in a file that does not say it; by default none is known */
-export function createKerasH5Loader(recognise: RecogniseArchitecture = () => undefined): ModelLoader {
-  return {
-    format: FORMAT,
-    accepts: ({ head }) => containerOf(head) === 'hdf5',
-    async load({ path }, options) {
-      const { size } = await stat(path);
-      return withHdf5({ kind: 'part', path, start: 0, bytes: size }, { file: path }, (hdf5) => {
-        const config = numberedTexts(hdf5.contents.groups.get('') ?? {}, 'model_config');
-        return config === undefined ? loadWeightsAlone(hdf5, recognise, { path, options }) : loadWhole(hdf5, config.join(''), { path, options });
-      });
-    },
-  };
-}
-
-export const kerasH5Loader: ModelLoader = createKerasH5Loader();
+export const kerasH5Loader: ModelLoader = {
+  format: FORMAT,
+  accepts: ({ head }) => containerOf(head) === 'hdf5',
+  async load({ path }, options) {
+    const { size } = await stat(path);
+    return withHdf5({ kind: 'part', path, start: 0, bytes: size }, { file: path }, (hdf5) => {
+      const config = numberedTexts(hdf5.contents.groups.get('') ?? {}, 'model_config');
+      return config === undefined ? loadWeightsAlone(hdf5, { path, options }) : loadWhole(hdf5, config.join(''), { path, options });
+    });
+  },
+};
 
 interface Request {
   readonly path: string;
@@ -42,17 +38,28 @@ async function loadWhole(hdf5: Hdf5File, config: string, { path, options }: Requ
   return loadFromHdf5(hdf5, { format: FORMAT, path, topology, weights, names }, options);
 }
 
-async function loadWeightsAlone(hdf5: Hdf5File, recognise: RecogniseArchitecture, { path, options }: Request): Promise<LoadedModel> {
+/** Weights of a network of `tf.keras.applications`: those of Keras itself, and of whoever trained one further. */
+async function loadWeightsAlone(hdf5: Hdf5File, { path, options }: Request): Promise<LoadedModel> {
   const { groups } = hdf5.contents;
   if (groups.has('layers') || groups.has('_layer_checkpoint_dependencies')) failWithoutArchitecture(path);
   const layers = describeLayers(readH5Weights(hdf5, '', path));
-  const found = recognise(layers.map(({ name, weights }) => ({ name, weights: weights.map(({ plainName, shape }) => ({ name: plainName, shape })) }))) ?? failWithoutArchitecture(path);
+  const found = (await recognise(layers.map(({ name, weights }) => ({ name, weights: weights.map(({ plainName, shape }) => ({ name: plainName, shape })) })), { path, options })) ?? failWithoutArchitecture(path);
   const weights = layers.flatMap((layer) => layer.weights.flatMap(({ plainName, ...place }) => {
     const name = found.weightNames.get(`${layer.name}/${plainName}`);
     return name === undefined ? [] : [{ ...place, name }];
   }));
   const { preprocess = found.preprocess } = options;
   return loadFromHdf5(hdf5, { format: FORMAT, path, topology: found.topology, weights, names: new WeightNames(found.topology) }, { ...options, preprocess });
+}
+
+async function recognise(layers: readonly WeightedLayer[], { path, options }: Request): Promise<RecognisedArchitecture | undefined> {
+  const { ArchitectureMismatch, recogniseArchitecture } = await import('./architectures/recognise.js');
+  try {
+    return recogniseArchitecture(layers, { inputSize: options.inputSize });
+  } catch (thrown) {
+    if (thrown instanceof ArchitectureMismatch) failModel(path, thrown.message, thrown);
+    throw thrown;
+  }
 }
 
 function failWithoutArchitecture(path: string): never {

@@ -136,7 +136,7 @@ function toArgument(value: unknown, models: Models, depth: number): unknown {
 function flattenRefs(value: unknown, depth: number): readonly Ref[] {
   if (typeof value !== 'object' || value === null || depth > DEPTH_MAX) return [];
   if (Array.isArray(value) && typeof value[0] === 'string') return [[value[0], Number(value[1]), Number(value[2])]];
-  return inOrder(value as object).flatMap((each) => flattenRefs(each, depth + 1));
+  return inOrder(value).flatMap((each) => flattenRefs(each, depth + 1));
 }
 
 /** As Keras flattens them: lists as they are, dictionaries by their keys. */

@@ -26,15 +26,25 @@ export function inferShapes(network: Network, batch = 1): Map<string, Shape> {
 /** Whether several images can be computed side by side: every tensor that depends on the image has the batch as its first size. */
 export function isBatchable(network: Network): boolean {
   try {
-    const [one, three] = [inferShapes(network, 1), inferShapes(network, 3)];
-    return dependents(network).every((name) => {
-      const [single, triple] = [one.get(name) as Shape, three.get(name) as Shape];
-      return single[0] === 1 && triple[0] === 3 && single.length === triple.length && single.every((size, i) => i === 0 || triple[i] === size);
-    }) && network.nodes.every((node) => !mixesBatch(node));
+    const one = inferShapes(network, 1);
+    const many = BATCHES_TRIED.map((batch) => [batch, inferShapes(network, batch)] as const);
+    const isSideBySide = (name: string): boolean => {
+      const single = one.get(name) as Shape;
+      return single[0] === 1 && many.every(([batch, shapes]) => isEqual(shapes.get(name) as Shape, [batch, ...single.slice(1)]));
+    };
+    const dependent = dependents(network);
+    return dependent.includes(network.output) && dependent.every(isSideBySide) && network.nodes.every((node) => !mixesBatch(node));
   } catch (error) {
     if (error instanceof ShapeError) return false;
     throw error;
   }
+}
+
+/** Two, so that no axis of the network happens to have as many entries as both. */
+const BATCHES_TRIED = [2, 3];
+
+function isEqual(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
 /** The names of the nodes that are computed from the image. */

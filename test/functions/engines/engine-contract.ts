@@ -163,7 +163,7 @@ async function reference(path: string, model: LoadedModel, { layerName, backend 
   const artifacts = { modelTopology: json.modelTopology as object, weightSpecs: group!.weights as core.io.WeightsManifestEntry[], weightData: Uint8Array.from(bytes).buffer };
   const { height, width, channels } = model.input;
   const image = core.tensor4d(preprocess(drawPixels(model), model.input, model.preprocess), [1, height, width, channels]);
-  const result = graphLoader.accepts({ path, json }) ? await executeGraph(artifacts, image, layerName) : await executeLayers(artifacts, image, layerName);
+  const result = graphLoader.accepts(jsonFile(path, json)) ? await executeGraph(artifacts, image, layerName) : await executeLayers(artifacts, image, layerName);
   image.dispose();
   await core.setBackend(before);
   return result;

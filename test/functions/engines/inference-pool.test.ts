@@ -64,15 +64,13 @@ describe('startInferencePool()', () => {
     expect(dot(await pool.embed(pixels(2)), vectors[0]!)).toBeLessThan(0.9999);
   });
 
-  it('runs a graph on threads too, and does not start with one that cannot be run', async () => {
+  it('runs a graph on threads too', async () => {
     const nodes = tinyGraph();
     const graph = await load(await writeModel(join(folder.path, 'graph'), graphModel(nodes), graphBytes(nodes)));
     const pool = await start({ model: graph });
     expect(pool.description).toMatchObject({ engine: 'tfjs-wasm', dim: 4 });
     const image = (): Uint8Array => Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => (i * 31) % 256);
     expect(dot(await pool.embed(image()), await pool.embed(image()))).toBeCloseTo(1, 5);
-    const network = JSON.parse(JSON.stringify(graph.network).replace('"_FusedConv2D"', '"FancyOp"')) as LoadedModel['network'];
-    await expect(start({ model: { ...graph, network } })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"conv" is of the operation FancyOp') as string });
   });
 
   it('hands the pixels over instead of copying them', async () => {

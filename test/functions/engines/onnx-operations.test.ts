@@ -30,6 +30,7 @@ const CASES: Readonly<Record<string, Make>> = {
   'sum with a weight of rows': (n, x) => n.node({ op: 'binary', fn: 'add', inputs: [n.conv(x, [1, 1], 4), n.numbers([9, 1, 1])] }),
   'a weight less a tensor': (n, x) => n.node({ op: 'binary', fn: 'sub', inputs: [n.numbers([3]), x] }),
   'a weight over a tensor': (n, x) => n.node({ op: 'binary', fn: 'div', inputs: [n.numbers([3]), positive(n, x)] }),
+  'a choice between two tensors': (n, x) => n.node({ op: 'select', inputs: [n.node({ op: 'elementwise', inputs: [x], apply: { fn: 'relu' } }), n.conv(x, [1, 1], 3), n.numbers([3])] }),
   'product with a gate of one number a channel': (n, x) => {
     const features = n.conv(x, [3, 3], 4);
     const gate = n.node({ op: 'matmul', inputs: [n.node({ op: 'reduce', kind: 'mean', inputs: [features], axes: [1, 2], keepDims: false }), n.numbers([4, 4])], transposeA: false, transposeB: false });

@@ -74,6 +74,7 @@ describe('isBatchable()', () => {
     ['the batch is reversed', (n) => n.node({ op: 'slice', inputs: [n.input], begin: [0, 0, 0, 0], count: [-1, 9, 11, 3], step: [-1, 1, 1, 1] })],
     ['the batch is averaged over', (n) => n.node({ op: 'reduce', kind: 'mean', inputs: [n.input], axes: [0], keepDims: true })],
     ['the batch goes into rows', (n) => n.node({ op: 'transpose', inputs: [n.input], order: [1, 0, 2, 3] })],
+    ['a batch is stretched over rows', (n) => n.node({ op: 'binary', fn: 'add', inputs: [n.node({ op: 'reshape', inputs: [n.input], shape: [0, 3, 99] }), n.node({ op: 'reshape', inputs: [n.node({ op: 'slice', inputs: [n.input], begin: [0, 0, 0, 0], count: [-1, 9, 11, 1], step: [1, 1, 1, 1] })], shape: [-1, 99] })] })],
     ['images are put behind each other', (n) => n.node({ op: 'concat', inputs: [n.input, n.input], axis: 0 })],
     ['one image is picked', (n) => n.node({ op: 'gather', inputs: [n.input], axis: 0, indices: [0] })],
     ['a vector is made of all images', (n) => n.node({ op: 'reshape', inputs: [n.input], shape: [-1, 3] })],
