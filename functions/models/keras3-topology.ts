@@ -98,8 +98,8 @@ type Ref = readonly [name: string, node: number, tensor: number];
 
 /** A use as Keras 2 has it: the first argument as references, the others by name in each of them, or as `args` by their places. */
 function toUse({ args, kwargs }: KerasCall, models: Models): readonly unknown[] {
-  const named = Object.entries(typeof kwargs === 'object' && kwargs !== null ? kwargs : {}).filter(([, value]) => value !== null);
-  const [first, ...rest] = args.length > 0 ? args : named.flatMap(([, value]) => (holdsTensor(value, 0) ? [value] : [])).slice(0, 1);
+  const named = Object.entries((typeof kwargs === 'object' && kwargs !== null ? kwargs : {}) as Record<string, unknown>).filter(([, value]) => value !== null);
+  const [first, ...rest] = args.length > 0 ? args : named.filter(([, value]) => holdsTensor(value, 0)).map(([, value]) => value).slice(0, 1);
   const others = [...named.filter(([, value]) => value !== first), ...(rest.length > 0 ? [['args', rest] as const] : [])];
   const shared = Object.fromEntries(others.map(([name, value]) => [name, toArgument(value, models, 0)]));
   return flattenFirst(first, 0).map((each) => [...(refOf(each, models) ?? [CONSTANT, -1, toValue(each, 0)]), shared]);
@@ -116,7 +116,7 @@ function refOf(value: unknown, models: Models): Ref | undefined {
 const NO_MODELS: Models = { all: new Set(), sequential: new Set() };
 
 function holdsTensor(value: unknown, depth: number): boolean {
-  return refOf(value, NO_MODELS) !== undefined || (typeof value === 'object' && value !== null && depth <= DEPTH_MAX && Object.values(value).some((each) => holdsTensor(each, depth + 1)));
+  return refOf(value, NO_MODELS) !== undefined || (typeof value === 'object' && value !== null && depth <= DEPTH_MAX && Object.values(value).some((each: unknown) => holdsTensor(each, depth + 1)));
 }
 
 /** The tensors, and the values between them, of lists and dictionaries; one value where there are none. */
@@ -141,5 +141,5 @@ function flattenRefs(value: unknown, depth: number): readonly Ref[] {
 
 /** As Keras flattens them: lists as they are, dictionaries by their keys. */
 function inOrder(value: object): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each as unknown);
+  return Array.isArray(value) ? (value as unknown[]) : Object.entries(value as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each);
 }

@@ -95,6 +95,12 @@ export class LayerUse {
     return this.#once(key, () => this.site.network.addWeight(`${this.path.join('/')}/${all[0]}`, as, toFloats(this.#find(all, position, shape))));
   }
 
+  /** What the next weight is of by the file; undefined: it is not there. */
+  shapeInFile(names: readonly string[]): Shape | undefined {
+    const found = this.site.weights.find(this.path, names, this.#position);
+    return found !== undefined && 'name' in found ? found.shape : undefined;
+  }
+
   /** The numbers of a weight, which the network does not hold as they are; undefined: there is none. */
   numbers(name: string, shape: Shape): Float32Array | undefined {
     const position = this.#position++;

@@ -11,9 +11,17 @@ const SEGMENTS_MAX = 12;
 /** What was found: a weight; several that may be meant; or none. */
 export type FoundWeight = NamedWeight | readonly NamedWeight[] | undefined;
 
+/** A weight under one of the endings of its name. */
+interface Ended {
+  readonly weight: NamedWeight;
+  /** What stands before its last segment, without the scope that was left out of the ending. */
+  readonly layer: readonly string[];
+  readonly scope: string | undefined;
+}
+
 export class LayerWeights {
   readonly #byName = new Map<string, NamedWeight[]>();
-  readonly #byEnding = new Map<string, { readonly base: string; readonly weight: NamedWeight }[]>();
+  readonly #byEnding = new Map<string, Ended[]>();
   readonly #layers: ReadonlySet<string>;
 
   /** @param layers the names and paths of all layers: a weight that bears another layer's name is that one's */
@@ -22,10 +30,13 @@ export class LayerWeights {
     for (const weight of weights) {
       const name = weight.name.replace(/:\d+$/, '');
       push(this.#byName, name, weight);
-      const segments = name.split('/');
-      const [last, base] = [segments.at(-1) as string, segments.slice(0, -1).join('/')];
-      for (let from = Math.max(1, segments.length - SEGMENTS_MAX); from < segments.length - 1; from++) push(this.#byEnding, segments.slice(from).join('/'), { base, weight });
-      for (let from = Math.max(0, segments.length - SEGMENTS_MAX); from < segments.length - 2; from++) push(this.#byEnding, `${segments.slice(from, -2).join('/')}/${last}`, { base, weight });
+      const segments = name.split('/').slice(-SEGMENTS_MAX);
+      const last = segments.at(-1) as string;
+      const endings = (layer: readonly string[], scope: string | undefined): void => {
+        for (let from = 0; from < layer.length; from++) push(this.#byEnding, [...layer.slice(from), last].join('/'), { weight, layer, scope });
+      };
+      endings(segments.slice(0, -1), undefined);
+      endings(segments.slice(0, -2), segments.at(-2));
     }
   }
 
@@ -48,10 +59,21 @@ export class LayerWeights {
       const exact = this.#byName.get(`${path.slice(from).join('/')}/${name}`);
       if (exact) return exact.length === 1 ? exact[0] : exact;
     }
-    const layer = path.at(-1) as string;
-    const candidates = (this.#byEnding.get(`${layer}/${name}`) ?? []).filter(({ base }) => !this.#layers.has(base));
-    const ending = [...new Set(candidates.map(({ weight }) => weight))];
-    return ending.length <= 1 ? ending[0] : ending;
+    const ended = (this.#byEnding.get(`${path.at(-1)}/${name}`) ?? []).filter((each) => this.#isOf(path, each));
+    const plain = ended.filter(({ scope }) => scope === undefined);
+    const found = [...new Set((plain.length > 0 ? plain : ended).map(({ weight }) => weight))];
+    return found.length <= 1 ? found[0] : found;
+  }
+
+  /** Whether the longest name of a layer in which the weight's ends is that of the layer at `path`, and its scope is no layer. */
+  #isOf(path: readonly string[], { layer, scope }: Ended): boolean {
+    if (scope !== undefined && this.#owner([...layer, scope]) !== undefined) return false;
+    const owner = this.#owner(layer);
+    return owner === undefined || owner === path.at(-1) || `/${path.join('/')}`.endsWith(`/${owner}`);
+  }
+
+  #owner(segments: readonly string[]): string | undefined {
+    return segments.map((_, from) => segments.slice(from).join('/')).find((ending) => this.#layers.has(ending));
   }
 }
 

@@ -104,12 +104,15 @@ function convolve(use: LayerUse, x: string, { sliding, padding, isRow = false }:
   return finish(use, use.add({ op: 'conv', strides: sliding.strides, dilations: sliding.dilations, padding, groups, ...fusedActivation(use), inputs: [x, kernel, ...bias] }));
 }
 
-/** Keras 3 names it `kernel`. */
+/** Keras 3 names it `kernel`. TF.js does not write down the multiplier of a SeparableConv2D, and does not dilate a DepthwiseConv2D. */
 function depthwiseKernel(use: LayerUse, x: string): { readonly kernel: string; readonly given: number; readonly sliding: Sliding } {
+  const names = ['depthwise_kernel', 'kernel'];
   const sliding = slidingOf(use);
   const taken = use.ranked(x, 4)[3] as number;
-  const multiplier = use.config.integer('depth_multiplier', { fallback: 1 });
-  return { kernel: use.weight(['depthwise_kernel', 'kernel'], [...sliding.size, taken, multiplier]), given: taken * multiplier, sliding };
+  const multiplier = use.config.integer('depth_multiplier', { fallback: use.shapeInFile(names)?.[3] ?? 1 });
+  const kernel = use.weight(names, [...sliding.size, taken, multiplier]);
+  const isUndilated = use.site.isFromTfjs && use.className === 'DepthwiseConv2D';
+  return { kernel, given: taken * multiplier, sliding: isUndilated ? { ...sliding, dilations: [1, 1] } : sliding };
 }
 
 function biasOf(use: LayerUse, channels: number): readonly string[] {

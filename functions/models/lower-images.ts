@@ -26,16 +26,12 @@ export function lowerUpSampling2d(use: LayerUse): string {
   });
 }
 
-/** TF.js aligns the corners, unless it is told to keep the aspect ratio, which it does not. */
 export function lowerResizing(use: LayerUse): string {
   const { config } = use;
   const [size, method] = [targetSize(use), config.choice('interpolation', METHODS, 'bilinear')];
   if (config.flag('pad_to_aspect_ratio', false)) use.fail('it pads images to an aspect ratio, which is not computed here.', 'Set "layer" to a layer below it.');
   const isCropping = config.flag('crop_to_aspect_ratio', false);
-  return channelsLast(use, use.input, (x) => {
-    if (use.site.isFromTfjs) return resize(use, x, { method, size, alignCorners: !isCropping, halfPixelCenters: false });
-    return isCropping ? fill(use, x, { size, method }) : resize(use, x, { method, size, ...HALF_PIXELS });
-  });
+  return channelsLast(use, use.input, (x) => (isCropping ? fill(use, x, { size, method }) : resize(use, x, { method, size, ...HALF_PIXELS })));
 }
 
 /** The middle; of an image that is smaller, what `fill` makes of it. */

@@ -14,7 +14,7 @@ export interface LowerOptions {
   readonly input: InputShape;
   /** To be named in errors. */
   readonly file: string;
-  /** Whether TF.js wrote the file: it resizes as Keras does not. Default: Keras wrote it. */
+  /** Whether TF.js wrote the file: it interpolates in UpSampling2D, and dilates in DepthwiseConv2D, as Keras does not. Default: Keras wrote it. */
   readonly isFromTfjs?: boolean;
 }
 

@@ -13,12 +13,14 @@ export function lowerFlatten(use: LayerUse): string {
   return reshapeTo(use, x, [sizeOf(shape.slice(1))]);
 }
 
+/** One size may be left to the others: −1, or null as TF.js writes it. */
 export function lowerReshape(use: LayerUse): string {
-  const target = use.config.raw('target_shape');
+  const written = use.config.raw('target_shape');
+  const target = Array.isArray(written) ? (written as unknown[]).map((each) => each ?? -1) : [NaN];
   const size = sizeOf(use.shape(use.input).slice(1));
-  if (!Array.isArray(target) || !(target as unknown[]).every((each) => Number.isInteger(each) && ((each as number) >= 1 || each === -1))) return use.fail(`its "target_shape" is ${show(target)}; right are whole numbers in a list.`);
-  const known = sizeOf((target as number[]).filter((each) => each !== -1));
-  return reshapeTo(use, use.input, (target as number[]).map((each) => (each === -1 ? size / known : each)));
+  if (!target.every((each): each is number => Number.isInteger(each) && ((each as number) >= 1 || each === -1))) return use.fail(`its "target_shape" is ${show(written)}; right are whole numbers in a list.`);
+  const known = sizeOf(target.filter((each) => each !== -1));
+  return reshapeTo(use, use.input, target.map((each) => (each === -1 ? size / known : each)));
 }
 
 /** Its axes count from 1: the batch stays where it is. */

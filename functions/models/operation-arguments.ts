@@ -16,13 +16,18 @@ interface Where {
 
 /** The argument as the file has it; undefined: it is not there, or null. */
 export function argument(use: LayerUse, { names, place }: Where): Operand | undefined {
-  const placed = use.named.get('args');
   const found = names.map((name) => use.named.get(name)).find((operand) => operand !== undefined && !isNull(operand));
   if (found !== undefined) return found;
-  const inPlace = place !== undefined && placed && 'items' in placed ? placed.items[place] : undefined;
+  const inPlace = place === undefined ? undefined : inItsPlace(use.named.get('args'), place);
   if (inPlace !== undefined && !isNull(inPlace)) return inPlace;
   const written = names.map((name) => use.config.raw(name)).find((value) => value !== undefined);
   return written === undefined ? undefined : { value: written };
+}
+
+function inItsPlace(args: Operand | undefined, place: number): Operand | undefined {
+  if (args === undefined || 'tensor' in args) return undefined;
+  if ('items' in args) return args.items[place];
+  return Array.isArray(args.value) && place < args.value.length ? { value: args.value[place] as unknown } : undefined;
 }
 
 /** The argument as plain data. */

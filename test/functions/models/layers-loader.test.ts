@@ -90,14 +90,16 @@ describe('loadModel()', () => {
     expect(await rescaled(functional('m', [input(), conv('conv', 'image')]))).toBe('[-1,1]');
   });
 
-  it('says how to convert what Keras 3 wrote', async () => {
+  it('loads what Keras 3 wrote', async () => {
     const tensor = { class_name: '__keras_tensor__', config: { shape: [null, 16, 16, 3], dtype: 'float32', keras_history: ['image', 0, 0] } };
+    const open = { class_name: 'InputLayer', config: { name: 'image', batch_shape: [null, null, null, 3], dtype: 'float32' } };
     const referring = { ...conv('conv', 'image'), module: 'keras.layers', registered_name: null, inbound_nodes: [{ args: [tensor], kwargs: {} }] };
-    const functional3 = { ...functional('m', [input(), referring]), class_name: 'Functional' };
-    const sequential3 = sequential('m', [{ class_name: 'InputLayer', config: { name: 'image', batch_shape: [null, 16, 16, 3], dtype: 'float32' } }, { class_name: 'Conv2D', config: conv('conv').config }]);
+    const functional3 = { ...functional('m', [{ ...open, name: 'image' }, referring]), class_name: 'Functional' };
+    const sequential3 = sequential('m', [open, { class_name: 'Conv2D', config: conv('conv').config }]);
     for (const topology of [functional3, sequential3]) {
       const file = await write(join(folder.path, 'keras3'), { ...tinyClassifier(), modelTopology: topology });
-      await expect(layersLoader.load(file, OPTIONS)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/Keras 3.*tensorflowjs_converter --input_format=tf_saved_model/) as string });
+      expect(await layersLoader.load(file, { ...OPTIONS, inputSize: 20 })).toMatchObject({ layer: 'conv', input: { height: 20, width: 20, channels: 3 } });
+      await expect(layersLoader.load(file, OPTIONS)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringContaining('"input_size"') as string });
     }
   });
 
