@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { http } from '@google-cloud/functions-framework';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
 import { EisError } from '../common/errors.js';
@@ -14,18 +15,20 @@ import { closeOnSignal, runMain } from '../common/lifecycle.js';
 import { createLog, type Log } from '../common/log.js';
 import { admit } from './admission.js';
 import type { Embedder } from './embed.js';
-import type { FinishedCall } from './engines/batcher.js';
-import { startInferencePool, type InferencePool } from './engines/inference-pool.js';
+import { startInferencePool } from './engines/inference-pool.js';
 import { guardFramework } from './framework-guard.js';
 import { Lingering } from './lingering.js';
 import { loadModel } from './models/load-model.js';
 import type { DownloadRetry } from './models/download.js';
+import type { LoadedModel } from './models/model.js';
 import { everyTenth } from './models/progress.js';
 import type { Serving } from './serve.js';
 import { Slots, slotBounds } from './slots.js';
 
 /** Refused clients whose connections are kept while they go on sending: sockets without memory of ours. */
 const LINGERING_MAX = 1_000;
+/** So long a model may keep this thread to itself, before what answers requests is loaded: most are read by then. */
+const MODEL_FIRST_MS = 500;
 /** Between two lines of the log about one download. */
 const PROGRESS_INTERVAL_MS = 3_000;
 
@@ -37,10 +40,12 @@ runMain(async () => {
   const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
   const closing = new AbortController();
   const state: { embedder?: Embedder; serving?: Serving; server?: Server } = {};
-  const loading = startEmbedder(model, environment, { cpus, log, onCall: (call) => state.serving?.observeCall(call), signal: closing.signal });
+  const reading = readModel(model, environment, { log, signal: closing.signal });
+  const starting = startInferencePool({ model: reading, choice: model.engine, log, cpus, cacheDir: join(environment.dataDir, 'engines'), onCall: (call) => state.serving?.observeCall(call) });
+  const loading = Promise.all([reading, starting]).then(([read, pool]) => ({ model: read, pool }));
   const slots = new Slots(slotBounds(limits));
   const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });
-  const serving = import('./serve.js').then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
+  const serving = settledOr(reading, MODEL_FIRST_MS).then(() => import('./serve.js')).then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
 
   http('embed', async (request, response) => (await serving).handle(request, response));
   guardFramework({
@@ -64,6 +69,13 @@ runMain(async () => {
   }
 });
 
+/** Resolves when a promise has settled, one way or the other, or after a time. */
+async function settledOr(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([promise.catch(() => undefined), sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)]);
+  timer.abort();
+}
+
 /** Since Node began to start. */
 function sinceStartMs(): number {
   return Math.round(performance.now());
@@ -81,23 +93,11 @@ function chooseModel(config: Config, name: string | undefined): ModelConfig {
   throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `it is not set, and ${config.file} has several models: ${config.models.map((model) => model.name).join(', ')}. Set it to one of them.` });
 }
 
-type Loaded = { readonly model: Embedder['model']; readonly pool: InferencePool };
-
-interface LoadingParts {
-  readonly cpus: number;
-  readonly log: Log;
-  readonly onCall: (call: FinishedCall) => void;
-  /** Ends the download of the model. */
-  readonly signal: AbortSignal;
-}
-
-async function startEmbedder(config: ModelConfig, environment: Environment, { cpus, log, onCall, signal }: LoadingParts): Promise<Loaded> {
-  const { dataDir, modelMirror, proxy } = environment;
+/** The model's file, downloaded if need be, which the log follows. `signal` ends the download. */
+function readModel(config: ModelConfig, { dataDir, modelMirror, proxy }: Environment, { log, signal }: { readonly log: Log; readonly signal: AbortSignal }): Promise<LoadedModel> {
   const onProgress = everyTenth(({ receivedBytes, totalBytes, isElsewhere = false }) => log.info({ receivedBytes, totalBytes }, isElsewhere ? 'another process is fetching the model' : 'fetching the model'), PROGRESS_INTERVAL_MS);
   const onRetry = (retry: DownloadRetry): void => log.warn(retry, 'fetching the model: trying again');
-  const model = loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
-  const pool = await startInferencePool({ model, choice: config.engine, log, cpus, cacheDir: join(dataDir, 'engines'), onCall });
-  return { model: await model, pool };
+  return loadModel(config, { dataDir, mirror: modelMirror, proxy, onProgress, onRetry, signal });
 }
 
 /** Takes no more connections, and waits for the requests that are under way; kept-alive connections are not waited for. */

@@ -2,8 +2,10 @@
 import { Command } from 'commander';
 import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
+import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
 addIngestBench(program);
 addLoadBench(program);
+addStartBench(program);
 await program.parseAsync();
