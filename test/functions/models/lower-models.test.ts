@@ -1,16 +1,8 @@
-/** Models of models: nested, shared, with several inputs and outputs, in any order; and the real ones. */
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
+/** Models of models: nested, shared, with several inputs and outputs, in any order. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { layersLoader } from '../../../functions/models/layers-loader.js';
 import { lowerLayers } from '../../../functions/models/lower-layers.js';
-import { loadModel } from '../../../functions/models/load-model.js';
 import type { LayerJson, LoadedModel } from '../../../functions/models/model.js';
 import { isBatchable } from '../../../functions/network/shapes.js';
-import { toArtifacts } from '../../../functions/engines/tfjs-network.js';
-import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { compute, core, difference, drawImages, FILE, INPUT, layers as tfl, lower, predict, weight, write, type Written } from '../support/layers-reference.js';
 import { functional, layer, OPTIONS, seededWeights, sequential, temporaryFolder, writeModel, type ModelJson } from '../support/tiny-model.js';
 
@@ -133,55 +125,3 @@ describe('what cannot be lowered', () => {
     ['a cast to whole numbers', used(layer('TFOpLambda', 'a', { function: 'cast' }), ['image', 0, 0, { dtype: 'int32' }]), [], 'it rounds to "int32"'],
   ])('%s', (_, json, weights, words) => refuse([layer('Permute', 'p', { dims: [3, 2, 1] }, 'image'), json], weights, words));
 });
-
-describe('real models', () => {
-  beforeAll(async () => {
-    setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + sep);
-    await core.setBackend('wasm');
-  });
-  afterAll(async () => {
-    await core.setBackend('cpu');
-  });
-
-  const check = async (model: LoadedModel): Promise<{ readonly cosine: number; readonly apart: number; readonly batchable: boolean }> => {
-    if (model.network.kind !== 'layers') throw new Error('It is a graph.');
-    const { topology } = model.network;
-    const network = lowerLayers(topology, model.weights, { input: model.input, file: FILE });
-    const reference = await tfl.loadLayersModel({ load: async () => ({ modelTopology: topology as never, ...toArtifacts(model.weights) }) });
-    const images = drawImages(2, model.input);
-    const [one, two] = [images.subarray(0, images.length / 2), images.subarray(images.length / 2)];
-    const both = compute(network, images, model.input);
-    const alone = [one, two].flatMap((each) => [...compute(network, each, model.input)]);
-    const cosine = cosineOf(both.subarray(0, both.length / 2), predict(reference, one, model.input));
-    reference.dispose();
-    return { cosine, apart: difference(both, alone) / Math.max(...alone.map(Math.abs)), batchable: isBatchable(network) };
-  };
-
-  it.skipIf(missingTestData('models')).each(['builtin', 'teachable-machine', 'mobilenet-v2-quantized'])(`%s gives what tfjs-layers gives ${missingTestData('models') ?? ''}`, async (name) => {
-    const model = await loadModel({ name, kubernetesName: name, modelUrl: testDataPath(`models/${name}`), sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, engine: 'auto' } as never, { dataDir: '/nowhere' });
-    const { cosine, apart, batchable } = await check(model);
-    expect(cosine).toBeGreaterThan(0.99999);
-    expect(apart).toBeLessThan(1e-5);
-    expect(batchable).toBe(true);
-  }, 60_000);
-
-  it.skipIf(missingTestData('models')).each(['resnet50', 'mobilenet-v2'])(`%s with seeded weights gives what tfjs-layers gives ${missingTestData('models') ?? ''}`, async (name) => {
-    const folder = await temporaryFolder();
-    try {
-      const json = JSON.parse(readFileSync(testDataPath(`models/topologies/${name}-layers-model.json`), 'utf8')) as ModelJson;
-      const plain: ModelJson = { ...json, weightsManifest: [{ paths: ['w.bin'], weights: json.weightsManifest.flatMap(({ weights }) => weights.map(({ name: weightName, shape: sizes }) => ({ name: weightName, shape: sizes, dtype: 'float32' }))) }] };
-      const path = await writeModel(join(folder.path, name), plain, seededWeights(plain));
-      const { cosine, apart, batchable } = await check(await layersLoader.load({ path, json: plain }, OPTIONS));
-      expect(cosine).toBeGreaterThan(0.99999);
-      expect(apart).toBeLessThan(1e-5);
-      expect(batchable).toBe(true);
-    } finally {
-      await folder.remove();
-    }
-  }, 60_000);
-});
-
-function cosineOf(a: Float32Array, b: Float32Array): number {
-  const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, value, i) => sum + value * y[i]!, 0);
-  return a.length === b.length ? dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)) : NaN;
-}
