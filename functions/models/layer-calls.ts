@@ -1,6 +1,6 @@
 /** What the layers of a model are applied to: each use of each layer with what flows into it, and which results are the model's. */
 import { failModel, type LayerJson } from './model.js';
-import { CONSTANT_REF, isRef, layerName, layersOf, toRefs, useNumbering, type TensorRef } from './topology.js';
+import { CONSTANT_REF, isRef, layerName, layersOf, toIndex, toRefs, useNumbering, writtenRefs, type TensorRef } from './topology.js';
 
 /** What flows into a layer: an input of the model, a result of a layer, or a value that stands in the file. */
 export type Source =
@@ -58,11 +58,10 @@ function readGraph(container: LayerJson, file: string): Calls {
 
 type ToSource = (ref: TensorRef) => Source;
 
-/** A use as Keras 2 writes it: `[["a", 0, 0, {}], ["b", 0, 0, {}]]`, or of a function `["a", 0, 0, { "y": ["b", 0, 0] }]`. */
+/** The first argument of a use, and the others, which Keras 2 repeats with each of its tensors. */
 function readUse(use: unknown, names: ReadonlySet<string>, toSource: ToSource): LayerCall {
-  const refs = flattenUse(use, 0);
-  const inputs = refs.map(([layer, node, tensor]): Source => (layer === CONSTANT_REF ? { kind: 'constant', value: tensor } : toSource([layer, Number(node), Number(tensor)])));
-  const named = refs.map((ref) => ref[3]).find((each): each is Record<string, unknown> => typeof each === 'object' && each !== null && !Array.isArray(each)) ?? {};
+  const refs = writtenRefs(use);
+  const inputs = refs.map(({ layer, node, tensor }): Source => (layer === CONSTANT_REF ? { kind: 'constant', value: tensor } : toSource([layer, toIndex(node), toIndex(tensor)])));
   const read = (value: unknown, depth: number): Argument => {
     if (!Array.isArray(value) || depth > DEPTH_MAX) return { kind: 'constant', value };
     if (isRef(value) && names.has(value[0])) return toSource(value);
@@ -70,23 +69,16 @@ function readUse(use: unknown, names: ReadonlySet<string>, toSource: ToSource): 
     const items = (value as unknown[]).map((each) => read(each, depth + 1));
     return items.every(({ kind }) => kind === 'constant') ? { kind: 'constant', value } : { kind: 'list', items };
   };
-  return { inputs, named: new Map(Object.entries(named).map(([name, value]) => [name, read(value, 0)])) };
-}
-
-type WrittenRef = readonly [layer: string, node: unknown, tensor: unknown, named?: unknown];
-
-function flattenUse(use: unknown, depth: number): readonly WrittenRef[] {
-  if (!Array.isArray(use) || depth > DEPTH_MAX) return [];
-  return typeof use[0] === 'string' ? [use as unknown as WrittenRef] : (use as unknown[]).flatMap((each) => flattenUse(each, depth + 1));
+  return { inputs, named: new Map(Object.entries(refs[0]?.named ?? {}).map(([name, value]) => [name, read(value, 0)])) };
 }
 
 /** What must be computed before a use can be. */
 export function dependencies({ inputs, named }: LayerCall): readonly Extract<Source, { kind: 'layer' }>[] {
   const found: Extract<Source, { kind: 'layer' }>[] = [];
-  const open: Argument[] = [...inputs, ...named.values()];
-  for (let next = open.pop(); next; next = open.pop()) {
-    if (next.kind === 'list') open.push(...next.items);
-    else if (next.kind === 'layer') found.push(next);
-  }
-  return found.reverse();
+  const collect = (argument: Argument): void => {
+    if (argument.kind === 'list') argument.items.forEach(collect);
+    else if (argument.kind === 'layer') found.push(argument);
+  };
+  [...inputs, ...named.values()].forEach(collect);
+  return found;
 }

@@ -24,7 +24,7 @@ const LOWERINGS = new Map<string, Lowering>([
   ...['Activation', 'ReLU', 'LeakyReLU', 'ELU', 'ThresholdedReLU', 'Softmax'].map((name) => [name, lowerActivation] as const),
   ['PReLU', lowerPrelu],
   ['BatchNormalization', lowerBatchNorm],
-  ['SyncBatchNormalization', lowerBatchNorm],
+  ...['SyncBatchNormalization', 'BatchNormalizationV1', 'BatchNormalizationV2'].map((name) => [name, lowerBatchNorm] as const),
   ['LayerNormalization', lowerLayerNorm],
   ['GroupNormalization', lowerGroupNorm],
   ['UnitNormalization', lowerUnitNorm],

@@ -18,6 +18,8 @@ export interface Site {
   readonly made: Map<string, string>;
   /** By the list in the file that they come from. */
   readonly constants: Map<unknown, string>;
+  /** How often each name was wanted: the next one gets a number. */
+  readonly names: Map<string, number>;
 }
 
 export interface Call {
@@ -56,7 +58,7 @@ export class LayerUse {
 
   /** Throws EIS_MODEL_FILE that names the layer. */
   fail(detail: string, advice = ADVICE): never {
-    return failModel(this.site.file, `of its layer ${JSON.stringify(this.path.join('/'))} (${this.className}): ${detail} ${advice}`);
+    return failModel(this.site.file, `its layer ${JSON.stringify(this.path.join('/'))} (${this.className}): ${detail} ${advice}`);
   }
 
   /** The shape of a node or weight, for a batch of one image. */
@@ -76,7 +78,7 @@ export class LayerUse {
    * @throws ShapeError when it does not fit what it takes
    */
   add(spec: NodeSpec, part?: string): string {
-    const name = part === undefined && !this.#isNamed ? this.#base : `${this.#base}/${part ?? spec.op}`;
+    const name = part === undefined && !this.#isNamed ? this.#base : this.#numbered(`${this.#base}/${part ?? spec.op}`);
     if (part === undefined) this.#isNamed = true;
     return this.site.network.add(name, spec);
   }
@@ -132,7 +134,7 @@ export class LayerUse {
     const known = this.site.constants.get(value);
     if (known !== undefined) return known;
     const { shape, numbers } = this.#flatten(value);
-    const name = this.site.network.addWeight(`${this.path.join('/')}/${part}`, shape, numbers);
+    const name = this.site.network.addWeight(this.#numbered(`${this.path.join('/')}/${part}`), shape, numbers);
     this.site.constants.set(value, name);
     return name;
   }
@@ -148,6 +150,13 @@ export class LayerUse {
       return Array.isArray(inner) && inner.length === shape[depth] ? inner.flatMap((each) => flatten(each, depth + 1)) : refuse();
     };
     return { shape, numbers: shape.length === 0 ? refuse() : flatten(value, 0) };
+  }
+
+  /** The name; where it was wanted before, with a number. */
+  #numbered(name: string): string {
+    const count = this.site.names.get(name) ?? 0;
+    this.site.names.set(name, count + 1);
+    return count === 0 ? name : `${name}:${count}`;
   }
 
   #once(key: string, make: () => string): string {

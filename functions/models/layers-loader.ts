@@ -1,7 +1,7 @@
 /** Loads TF.js layers models: `model.json` with its weight files beside it, as tfjs-converter, TF.js and Teachable Machine write them. */
 import { loadLayersModel } from './layers-model.js';
 import type { LayerJson, ModelLoader } from './model.js';
-import { parseTopology } from './topology.js';
+import { isFromTfjs, parseTopology } from './topology.js';
 import { readWeights } from './weights.js';
 
 interface LayersModelJson {
@@ -16,6 +16,6 @@ export const layersLoader: ModelLoader = {
   accepts: ({ json }) => parseTopology((json as LayersModelJson | null)?.modelTopology) !== undefined,
   async load({ path, json }, options) {
     const { modelTopology, weightsManifest } = json as LayersModelJson;
-    return loadLayersModel({ format: FORMAT, path, topology: parseTopology(modelTopology) as LayerJson, readWeights: (isWanted) => readWeights(weightsManifest, { file: path, isWanted }) }, options);
+    return loadLayersModel({ format: FORMAT, path, topology: parseTopology(modelTopology) as LayerJson, isFromTfjs: isFromTfjs(modelTopology), readWeights: (isWanted) => readWeights(weightsManifest, { file: path, isWanted }) }, options);
   },
 };

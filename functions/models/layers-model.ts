@@ -15,6 +15,8 @@ export interface LayersSource {
   readonly path: string;
   /** As `parseTopology` gives it: nothing about it is checked yet. */
   readonly topology: LayerJson;
+  /** TF.js made it, and computes some layers otherwise than Keras does. */
+  readonly isFromTfjs?: boolean;
   /** Reads those weights that `isWanted` names. */
   readonly readWeights: (isWanted: (name: string) => boolean) => Promise<NamedWeight[]>;
 }
@@ -24,7 +26,7 @@ export interface LayersSource {
  *
  * @throws EisError EIS_MODEL_FILE
  */
-export async function loadLayersModel({ format, path, topology: whole, readWeights }: LayersSource, options: LoadOptions): Promise<LoadedModel> {
+export async function loadLayersModel({ format, path, topology: whole, isFromTfjs = false, readWeights }: LayersSource, options: LoadOptions): Promise<LoadedModel> {
   checkLayers(whole, path);
   const embeddingPath = chooseEmbeddingLayer(whole, { layer: options.layer, file: path });
   const input = resolveInput(inputShape(whole, path), options, path);
@@ -33,7 +35,7 @@ export async function loadLayersModel({ format, path, topology: whole, readWeigh
   const weights = await readWeights(weightsOf(topology));
   const layer = embeddingPath.join('/');
   const { name, preprocess = rescalesItsInput(whole) ? 'raw' : DEFAULT_PREPROCESS } = options;
-  return { name, format, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: lowerLayers(topology, weights, { input, file: path }), input, layer, preprocess };
+  return { name, format, file: path, version: versionOf({ topology, layer, input, preprocess }, weights), network: lowerLayers(topology, weights, { input, file: path, isFromTfjs }), input, layer, preprocess };
 }
 
 /** Which weights the layers of a model have: `layer/kernel`, or `outer/layer/kernel`. */

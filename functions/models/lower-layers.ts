@@ -14,7 +14,7 @@ export interface LowerOptions {
   readonly input: InputShape;
   /** To be named in errors. */
   readonly file: string;
-  /** Whether TF.js wrote the file: it interpolates in UpSampling2D, and dilates in DepthwiseConv2D, as Keras does not. Default: Keras wrote it. */
+  /** Whether TF.js wrote the file: it interpolates in UpSampling2D otherwise than Keras, and does not dilate in DepthwiseConv2D. Default: Keras wrote it. */
   readonly isFromTfjs?: boolean;
 }
 
@@ -32,7 +32,7 @@ const ADVICE = 'Set "layer" to a layer below it, or export the model with model.
  */
 export function lowerLayers(topology: LayerJson, weights: readonly NamedWeight[], { input, file, isFromTfjs = false }: LowerOptions): Network {
   const names = listLayers(topology).flatMap(({ path, layer }) => [layerName(layer), path.join('/')]);
-  const site: Site = { network: new NetworkBuilder(input), weights: new LayerWeights(weights, new Set(names)), file, isFromTfjs, made: new Map(), constants: new Map() };
+  const site: Site = { network: new NetworkBuilder(input), weights: new LayerWeights(weights, new Set(names)), file, isFromTfjs, made: new Map(), constants: new Map(), names: new Map() };
   const model = new ModelUse({ site, calls: new Map(), counts: new Map(), left: USES_MAX }, topology, { path: [], inputs: [site.network.input] });
   return site.network.build(asVector(site, model.output(0)));
 }
@@ -86,7 +86,7 @@ class ModelUse {
       if (missing.length > 0) {
         if (begun.has(key)) this.#fail(`computes its layer ${JSON.stringify(next.layer)} from itself`);
         begun.add(key);
-        open.push(...missing);
+        for (const each of missing.reverse()) open.push(each);
         continue;
       }
       if (!this.#results.has(key)) this.#results.set(key, this.#apply(next.layer, call));
@@ -117,7 +117,7 @@ class ModelUse {
       const result = lowering(use);
       return typeof result === 'string' ? [result] : result;
     } catch (error) {
-      if (error instanceof ShapeError) return failModel(site.file, `of its layer ${shown} (${layer.class_name}): ${error.message}. The file is damaged, or its input is of another size than it was made for.`, error);
+      if (error instanceof ShapeError) return failModel(site.file, `its layer ${shown} (${layer.class_name}): ${error.message}. The file is damaged, or its input is of another size than it was made for.`, error);
       throw error;
     }
   }

@@ -27,7 +27,7 @@ function fold(use: LayerUse, [first, ...rest]: readonly string[], fn: BinaryFunc
 
 /** What it takes, as tensors of one rank: Keras stretches those of fewer sizes behind the batch, NumPy would before it. */
 function aligned(use: LayerUse): readonly string[] {
-  const rank = Math.max(...use.inputs.map((input) => use.shape(input).length));
+  const rank = use.inputs.reduce((most, input) => Math.max(most, use.shape(input).length), 0);
   return use.inputs.map((input) => {
     const shape = use.shape(input);
     if (shape.length === rank || use.site.network.isWeight(input)) return input;

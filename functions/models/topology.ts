@@ -34,6 +34,12 @@ export function parseTopology(value: unknown): LayerJson | undefined {
   return listLayers(normalised).some(({ layer }) => isKeras3(layer)) ? toKeras2(normalised) : normalised;
 }
 
+/** Whether TF.js wrote a `modelTopology`, and not Keras: some layers of the same name are not the same (`lower-layers.ts`). */
+export function isFromTfjs(modelTopology: unknown): boolean {
+  const { keras_version: version } = (modelTopology ?? {}) as { keras_version?: unknown };
+  return typeof version === 'string' && version.startsWith('tfjs-layers');
+}
+
 function isLayer(value: unknown): value is LayerJson {
   const layer = value as Partial<LayerJson> | null;
   return typeof layer === 'object' && layer !== null && typeof layer.class_name === 'string' && typeof layer.config === 'object' && layer.config !== null;
@@ -81,11 +87,31 @@ const ARGUMENTS_DEPTH_MAX = 6;
 
 /** References as Keras 2 writes them: `["layer", 0, 0, {}]`, one or a list of them, with those among the arguments at their end. */
 export function toRefs(value: unknown): TensorRef[] {
-  if (!Array.isArray(value)) return [];
-  if (typeof value[0] !== 'string') return (value as unknown[]).flatMap(toRefs);
-  const [layer, node, tensor, named] = value as [string, unknown, unknown, unknown];
-  const among = typeof named === 'object' && named !== null ? Object.values(named).flatMap((each) => refsAmong(each, 1)) : [];
-  return layer === CONSTANT_REF ? among : [[layer, Number(node), Number(tensor)], ...among];
+  return writtenRefs(value).flatMap(({ layer, node, tensor, named }) => {
+    const among = Object.values(named).flatMap((each) => refsAmong(each, 1));
+    return layer === CONSTANT_REF ? among : [[layer, toIndex(node), toIndex(tensor)] as const, ...among];
+  });
+}
+
+/** A reference as it stands in the file: of a constant, `tensor` is its value. */
+export interface WrittenRef {
+  readonly layer: string;
+  readonly node: unknown;
+  readonly tensor: unknown;
+  /** Further arguments of the call. */
+  readonly named: Readonly<Record<string, unknown>>;
+}
+
+export function writtenRefs(value: unknown, depth = 0): readonly WrittenRef[] {
+  if (!Array.isArray(value) || depth > ARGUMENTS_DEPTH_MAX) return [];
+  const [layer, node, tensor, named] = value as unknown[];
+  if (typeof layer !== 'string') return (value as unknown[]).flatMap((each) => writtenRefs(each, depth + 1));
+  return [{ layer, node, tensor, named: typeof named === 'object' && named !== null && !Array.isArray(named) ? (named as Record<string, unknown>) : {} }];
+}
+
+/** NaN where the file has anything else than a number, so that it refers to nothing. */
+export function toIndex(value: unknown): number {
+  return typeof value === 'number' ? value : NaN;
 }
 
 function refsAmong(value: unknown, depth: number): TensorRef[] {

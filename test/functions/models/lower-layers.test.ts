@@ -43,7 +43,7 @@ const CASES: Readonly<Record<string, Build>> = {
   'Conv2D of channels first': first(l.conv2d({ filters: 4, kernelSize: 3, strides: 2, padding: 'same', dataFormat: 'channelsFirst' })),
   DepthwiseConv2D: chain(l.depthwiseConv2d({ kernelSize: 3 })),
   'DepthwiseConv2D of depth multiplier 2': chain(l.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, padding: 'same', strides: [2, 2], activation: 'relu' })),
-  'DepthwiseConv2D dilated, without bias': chain(l.depthwiseConv2d({ kernelSize: 3, dilationRate: [2, 2], padding: 'same', useBias: false })),
+  'DepthwiseConv2D, which TF.js does not dilate, without bias': chain(l.depthwiseConv2d({ kernelSize: 3, dilationRate: [2, 2], padding: 'same', useBias: false })),
   SeparableConv2D: chain(l.separableConv2d({ filters: 5, kernelSize: 3, activation: 'tanh' })),
   'SeparableConv2D of depth multiplier 2': chain(l.separableConv2d({ filters: 5, kernelSize: 3, depthMultiplier: 2, strides: [2, 2], padding: 'same' })),
   'SeparableConv2D dilated': chain(l.separableConv2d({ filters: 5, kernelSize: 3, dilationRate: [2, 2], useBias: false })),
@@ -115,7 +115,7 @@ describe('lowerLayers() of', () => {
   it.each(Object.entries(CASES))('%s computes what tfjs-layers does, for each of several images', async (_, build) => {
     const image = tfl.input({ shape: [INPUT.height, INPUT.width, INPUT.channels] });
     const model = tfl.model({ inputs: image, outputs: build(image) });
-    const network = lower(await write(model), { isFromTfjs: true });
+    const network = lower(await write(model));
     const images = drawImages(2);
     const [one, two] = [images.subarray(0, images.length / 2), images.subarray(images.length / 2)];
     const expected = [...predict(model, one), ...predict(model, two)];

@@ -1,8 +1,8 @@
 /** Models of models: nested, shared, with several inputs and outputs, in any order. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadLayersModel } from '../../../functions/models/layers-model.js';
 import { lowerLayers } from '../../../functions/models/lower-layers.js';
 import type { LayerJson, LoadedModel } from '../../../functions/models/model.js';
-import { isBatchable } from '../../../functions/network/shapes.js';
 import { compute, core, difference, drawImages, FILE, INPUT, layers as tfl, lower, predict, weight, write, type Written } from '../support/layers-reference.js';
 import { functional, layer, OPTIONS, seededWeights, sequential, temporaryFolder, writeModel, type ModelJson } from '../support/tiny-model.js';
 
@@ -50,6 +50,13 @@ describe('lowerLayers() of models', () => {
     const apart: Written = { topology: functional('m', [image(), pixelwise('a', 'image'), pixelwise('b', 'a')]), weights: [kernel('a'), { ...kernel('a'), name: 'b/kernel' }] };
     const topology = { ...again.topology, config: { ...again.topology.config, output_layers: [['a', 1, 0]] } };
     expect(difference(compute(lower({ ...again, topology }), drawImages(1)), compute(lower(apart), drawImages(1)))).toBe(0);
+  });
+
+  it('that load with layers which follow upon themselves, named without what was put around them to pool', async () => {
+    const topology = functional('m', [image(), used(pixelwise('a'), ['image', 0, 0, {}], ['a', 0, 0, {}]), layer('ReLU', 'r', {}, 'a')]);
+    const last = { ...topology, config: { ...topology.config, layers: [...(topology.config['layers'] as LayerJson[]).slice(0, 2), used(layer('ReLU', 'r'), ['a', 1, 0, {}])] } };
+    const model = await loadLayersModel({ format: 'test', path: FILE, topology: last, readWeights: async () => [kernel('a')] }, OPTIONS);
+    expect(model.network.nodes.map(({ name, inputs }) => [name, inputs[0]])).toEqual([['image', undefined], ['a', 'image'], ['a:1', 'a'], ['r', 'a:1'], ['eis_pooled', 'r']]);
   });
 
   it('whose layers the file has in any order', () => {
@@ -113,12 +120,12 @@ describe('what cannot be lowered', () => {
   });
 
   it.each<[string, LayerJson, Written['weights'], string | RegExp]>([
-    ['a weight that is not there', pixelwise('a', 'image'), [], /of its layer "a" \(Conv2D\): its weight "a\/kernel" is not there/],
+    ['a weight that is not there', pixelwise('a', 'image'), [], /its layer "a" \(Conv2D\): its weight "a\/kernel" is not there/],
     ['a weight of another shape', pixelwise('a', 'image'), [weight('a/kernel', [1, 1, 4, 3])], 'its weight "a/kernel" is of the shape [1,1,4,3]; right is [1,1,3,3]'],
     ['a weight that may be either', pixelwise('a', 'image'), [weight('x/a/kernel', [1, 1, 3, 3]), weight('y/a/kernel', [1, 1, 3, 3])], 'may be any of "x/a/kernel", "y/a/kernel"'],
     ['an activation that nobody knows', layer('Activation', 'a', { activation: 'cube' }, 'image'), [], 'its activation "cube" is not known'],
     ['a function that nobody knows', used(layer('TFOpLambda', 'a', { function: 'signal.fft' }), ['image', 0, 0, {}]), [], 'its function "signal.fft" is not computed here'],
-    ['a window that is larger than what it slides over', layer('MaxPooling2D', 'a', { pool_size: 12 }, 'image'), [], /of its layer "a" \(MaxPooling2D\): .*too small/],
+    ['a window that is larger than what it slides over', layer('MaxPooling2D', 'a', { pool_size: 12 }, 'image'), [], /its layer "a" \(MaxPooling2D\): .*too small/],
     ['inputs that do not fit together', used(layer('Concatenate', 'a', { axis: 1 }), [['image', 0, 0, {}], ['p', 0, 0, {}]]), [], /its layer "a" \(Concatenate\).*do not fit/],
     ['a reshape that puts images together', used(layer('TFOpLambda', 'a', { function: 'reshape' }), ['image', 0, 0, { shape: [-1, 3] }]), [], 'does not keep images apart'],
     ['a mean over the batch', used(layer('TFOpLambda', 'a', { function: 'math.reduce_mean' }), ['image', 0, 0, { axis: 0 }]), [], 'right are axes from 1 to 3'],

@@ -5,7 +5,7 @@ import * as layers from '@tensorflow/tfjs-layers';
 import { interpret } from '../../../functions/engines/tfjs-interpreter.js';
 import { lowerLayers, type LowerOptions } from '../../../functions/models/lower-layers.js';
 import type { LayerJson, NamedWeight } from '../../../functions/models/model.js';
-import { parseTopology } from '../../../functions/models/topology.js';
+import { isFromTfjs, parseTopology } from '../../../functions/models/topology.js';
 import type { Network } from '../../../functions/network/network.js';
 import { seededRandom } from './tiny-model.js';
 
@@ -26,6 +26,7 @@ export const weight = (name: string, shape: readonly number[], values: readonly 
 export interface Written {
   readonly topology: LayerJson;
   readonly weights: readonly NamedWeight[];
+  readonly isFromTfjs?: boolean;
 }
 
 /** Gives a model of tfjs-layers weights from a seed, and writes it down as TF.js does. */
@@ -37,7 +38,7 @@ export async function write(model: layers.LayersModel): Promise<Written> {
   const tensors = core.io.decodeWeights(weightData!, weightSpecs);
   const weights = weightSpecs.map(({ name, shape }) => ({ name, shape, dtype: 'float32' as const, values: tensors[name]!.dataSync() as Float32Array }));
   core.dispose(tensors);
-  return { topology: parseTopology(JSON.parse(JSON.stringify(modelTopology)))!, weights };
+  return { topology: parseTopology(JSON.parse(JSON.stringify(modelTopology)))!, weights, isFromTfjs: isFromTfjs(modelTopology) };
 }
 
 function drawWeights({ size }: core.Tensor, name: string, seed: number): Float32Array {
@@ -45,7 +46,7 @@ function drawWeights({ size }: core.Tensor, name: string, seed: number): Float32
   return /variance/.test(name) ? numbers.map((value) => Math.abs(value) + 0.1) : numbers;
 }
 
-export const lower = ({ topology, weights }: Written, options: Partial<LowerOptions> = {}): Network => lowerLayers(topology, weights, { input: INPUT, file: FILE, ...options });
+export const lower = ({ topology, weights, isFromTfjs: isTfjs = false }: Written): Network => lowerLayers(topology, weights, { input: INPUT, file: FILE, isFromTfjs: isTfjs });
 
 /** The network's result for images side by side: a vector each. */
 export function compute(network: Network, images: Float32Array, input: LowerOptions['input'] = INPUT): Float32Array {
