@@ -86,6 +86,21 @@ describe('POST / with the bytes of an image', () => {
     await client.close();
   });
 
+  it('answers every one of many clients the embedding of its own image', async () => {
+    const own = await Promise.all(Array.from({ length: 16 }, (_, i) => noise.clone().modulate({ hue: i * 20, lightness: i }).jpeg({ quality: 95 }).toBuffer()));
+    const alone: EmbedAnswer[] = [];
+    for (const bytes of own) alone.push((await post(bytes)).body);
+    for (let round = 0; round < 3; round++) {
+      const together = await Promise.all(own.map((bytes) => post(bytes)));
+      together.forEach(({ body: { sha256, embedding } }, i) => {
+        expect(sha256).toBe(alone[i]!.sha256);
+        expect(dot(Float32Array.from(embedding), Float32Array.from(alone[i]!.embedding))).toBeGreaterThan(0.99999);
+      });
+    }
+    const similar = dot(Float32Array.from(alone[0]!.embedding), Float32Array.from(alone[8]!.embedding));
+    expect(similar).toBeLessThan(0.999); // else one image could be answered for another unseen
+  });
+
   it('takes odd but right images: animated, CMYK, 16 bits, turned, tiny, and one that unpacks to 49 million pixels', async () => {
     const frames = await sharp(Buffer.concat([Buffer.alloc(768, 250), Buffer.alloc(768, 9)]), { raw: { width: 16, height: 32, channels: 3, pageHeight: 16 } }).gif().toBuffer();
     const odd: [Buffer, object][] = [
@@ -184,7 +199,7 @@ describe('the other routes', () => {
     expect((await send(plain, '/health')).status).toBe(200);
     const { status, body } = await send(plain, '/ready');
     expect(status).toBe(200);
-    expect(body).toMatchObject({ model: 'builtin', model_version: (await post(jpeg)).body.model_version, engine: expect.stringMatching(/^tfjs-(wasm|node)$/) as string, dim: 256 });
+    expect(body).toMatchObject({ model: 'builtin', model_version: (await post(jpeg)).body.model_version, engine: expect.stringMatching(/^(tfjs-wasm|tfjs-node|onnxruntime)$/) as string, dim: 256, threads: expect.any(Number) as number, workers: expect.any(Number) as number, batch: expect.any(Number) as number, passed_over: expect.any(Array) as string[] });
   });
 
   it('answer paths, methods and URLs that are wrong in our words', async () => {

@@ -12,6 +12,8 @@ import { seededRandom } from './support/tiny-model.js';
 const MEMORY_MB_MAX = 900;
 /** What decoding one AVIF of 12 million pixels takes, and more than what else varies. */
 const AVIF_MEMORY_MB = 120;
+/** What garbage varies by. */
+const GROWTH_MB_MAX = 40;
 /** Longer than a server that closes too early would wait. */
 const SLOW_CLIENT_MS = 2_500;
 const UPLOAD_BYTES = 5_000_000;
@@ -168,6 +170,17 @@ describe('the memory of the function', () => {
     await Promise.all([...Array.from({ length: 8 }, () => post(plain, bomb, 'image/png')), ...Array.from({ length: 8 }, () => post(plain, large))]);
     expect(plain.peakMemoryMb() ?? 0).toBeLessThan(MEMORY_MB_MAX);
     expect((await post(plain, jpeg)).status).toBe(200);
+  });
+
+  it('does not grow with the images that it has answered', async () => {
+    const plain = await start();
+    const answer = (images: number): Promise<unknown> => Promise.all(Array.from({ length: 8 }, async () => {
+      for (let i = 0; i < images / 8; i++) expect((await post(plain, jpeg)).status).toBe(200);
+    }));
+    await answer(160);
+    const warm = plain.peakMemoryMb() ?? 0;
+    await answer(400);
+    expect(plain.peakMemoryMb() ?? 0).toBeLessThan(warm + GROWTH_MB_MAX);
   });
 
   it('is that of one image of the most pixels, however many come at once', async () => {
