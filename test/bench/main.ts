@@ -1,10 +1,12 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
+import { addEmbedBench } from './embed.js';
 import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
+addEmbedBench(program);
 addIngestBench(program);
 addLoadBench(program);
 addStartBench(program);

@@ -12,6 +12,7 @@ import sharp from 'sharp';
 import { spawnFunction, type FunctionProcess } from '../functions/support/function-process.js';
 import { seededQuantised } from '../functions/support/tiny-graph.js';
 import { seededWeights, writeModel, type ModelJson } from '../functions/support/tiny-model.js';
+import { isSeededName, SEEDED_NAMES, writeSeededModel } from '../support/seeded-model.js';
 import { median, printReport } from './report.js';
 
 const MODEL = 'builtin';
@@ -23,6 +24,7 @@ interface StartBenchOptions {
   readonly model: string;
   readonly engine: string;
   readonly runs: number;
+  readonly fresh: boolean;
   readonly json: boolean;
 }
 
@@ -43,7 +45,8 @@ export function addStartBench(program: Command): void {
   program
     .command('start')
     .description('a function starts and answers its first image')
-    .option('--model <place>', `${MODEL}, or the path of a model.json`, MODEL)
+    .option('--model <place>', `${MODEL}, a folder, the path of a model.json, or with seeded random weights ${SEEDED_NAMES.join(', ')}`, MODEL)
+    .option('--fresh', 'nothing is kept from an earlier run: the model is compiled, and compared with TF.js', false)
     .option('--engine <name>', 'what runs it', 'auto')
     .option('--runs <n>', 'runs, of which the median counts', Number, 7)
     .option('--json', 'end with one line of JSON', false)
@@ -59,7 +62,7 @@ async function benchStart(options: StartBenchOptions): Promise<void> {
     const image = await sharp({ create: { width: 640, height: 480, channels: 3, background: '#888888', noise: { type: 'gaussian', mean: 128, sigma: 40 } } }).jpeg().toBuffer();
     const runs: Run[] = [];
     for (let i = 0; i < options.runs; i++) {
-      const run = await measure({ EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, 'data'), MODEL }, image);
+      const run = await measure({ EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, options.fresh ? `data${i}` : 'data'), MODEL }, image);
       runs.push(run);
       console.log(`run ${i + 1}: listening after ${run.listeningMs.toFixed(0)} ms, ready after ${run.readyMs.toFixed(0)}, first answer after ${run.firstAnswerMs.toFixed(0)}`);
     }
@@ -85,6 +88,7 @@ function report({ json, ...options }: StartBenchOptions, runs: readonly Run[]): 
 
 /** The path of a model, or of a copy with seeded weights where it has none. */
 async function withWeights(place: string, copy: string): Promise<string> {
+  if (isSeededName(place)) return writeSeededModel(copy, place);
   const path = resolve(statSync(place).isDirectory() ? join(place, 'model.json') : place);
   const model = JSON.parse(readFileSync(path, 'utf8')) as ModelJson;
   const [group] = model.weightsManifest;
