@@ -5,6 +5,7 @@ import { EisError } from '../common/errors.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
+import { reclaimMemory } from '../common/reclaim.js';
 import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
 import { createIndexApp } from './app.js';
@@ -12,9 +13,10 @@ import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
 import { startPollLoop } from './poll-loop.js';
-import { reclaimMemory } from './reclaim.js';
 
 const POLL_EVERY_MS = 500;
+/** By then, what was closing an index holds no reference to it any more. */
+const SETTLE_MS = 100;
 const POLL_BACKOFF_MAX_MS = 5_000;
 /** From the base port: the gateway has 8080, index pods start at 8100. */
 const PORT_OFFSET = 20;
@@ -39,7 +41,7 @@ runMain(async () => {
     createIndex: ({ dim }) => indexing.create({ dim, onScan: ({ seconds }) => indexMetrics.scanned(seconds) }),
     log,
     observer: indexMetrics,
-    reclaim: reclaimMemory,
+    reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),
   });
   const app = createIndexApp({ model, shard, algorithm: indexing.algorithm, host, limits: environment.limits, log, metrics, indexMetrics });
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort + PORT_OFFSET, log });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineChoice } from '../../common/config.js';
 import { EisError } from '../../common/errors.js';
 import type { Log } from '../../common/log.js';
+import { reclaimMemory } from '../../common/reclaim.js';
 import { compiledUrl } from '../../common/package-root.js';
 import type { LoadedModel } from '../models/model.js';
 import { Batcher, type FinishedCall } from './batcher.js';
@@ -76,6 +77,7 @@ export async function startInferencePool(options: InferencePoolOptions): Promise
     const engine = await first.load(model);
     const description = describe(engine, cpus);
     const spent = { readMs: Math.round(read - started), engineMs: Math.round(performance.now() - read) };
+    reclaimMemory(); // the bytes of files
     log.info({ ...description, ...spent, modelVersion: model.version, layer: model.layer }, 'model loaded');
     return new Threads(options, { model, first, description });
   } catch (error) {

@@ -5,6 +5,7 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import type { EngineChoice } from '../../common/config.js';
 import { toEisError, type ErrorBody } from '../../common/errors.js';
+import { reclaimMemory } from '../../common/reclaim.js';
 import { normalise } from '../../common/vector.js';
 import type { LoadedModel } from '../models/model.js';
 import { chooseEngine, prepareEngine, type ChooseOptions, type ChosenEngine } from './choose-engine.js';
@@ -60,6 +61,7 @@ function send(message: ThreadAnswer): void {
 
 async function start(model: LoadedModel): Promise<ThreadAnswer> {
   chosen = await chooseEngine(model, choice, options);
+  reclaimMemory();
   const { engine, passedOver } = chosen;
   return { kind: 'engine', engine: { name: engine.name, dim: engine.dim, threads: engine.threads, isBatching: engine.isBatching, passedOver } };
 }

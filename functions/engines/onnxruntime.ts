@@ -5,6 +5,7 @@
 import { rm, utimes } from 'node:fs/promises';
 import type * as onnxruntimeNode from 'onnxruntime-node';
 import { EisError } from '../../common/errors.js';
+import { reclaimMemory } from '../../common/reclaim.js';
 import type { LoadedModel } from '../models/model.js';
 import { optimise } from '../network/optimise.js';
 import type { Engine, EngineFactory, EngineOptions } from './engine.js';
@@ -15,6 +16,9 @@ import { prepareNetwork, type PreparedNetwork } from './prepare.js';
 type Onnxruntime = typeof onnxruntimeNode;
 type Session = onnxruntimeNode.InferenceSession;
 type SessionOptions = onnxruntimeNode.InferenceSession.SessionOptions;
+
+/** What compiling a larger model leaves behind is collected at once: twice its size. */
+const RECLAIMED_BYTES_MIN = 16 * 1024 ** 2;
 
 /** Only errors: its warnings are about what it optimises. */
 const LOG_SEVERITY_ERROR = 3;
@@ -72,6 +76,7 @@ interface Making {
 async function openFresh(ort: Onnxruntime, { prepared, kept, options }: Making): Promise<Session> {
   try {
     const bytes = compileOnnx(optimise(prepared.network), { isBatching: prepared.isBatchable });
+    if (bytes.length > RECLAIMED_BYTES_MIN) reclaimMemory();
     const draft = kept && { optimizedModelFilePath: kept.draft };
     return await ort.InferenceSession.create(bytes, { ...sessionOptions(options), ...draft, graphOptimizationLevel: 'all' });
   } catch (cause) {

@@ -87,7 +87,7 @@ export async function readWeights(manifest: unknown, options: { readonly file: s
     const paths = group.paths.map((path) => join(dirname(file), path));
     await checkSizes(group, paths, file);
     const parts = await Promise.all(paths.map((path) => readPart(path, file)));
-    weights.push(...decodeGroup(group, Buffer.concat(parts), options));
+    weights.push(...decodeGroup(group, parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts), options));
   }
   return weights;
 }
