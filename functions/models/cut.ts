@@ -90,7 +90,8 @@ function inputLayers(container: LayerJson): readonly LayerJson[] {
 }
 
 /**
- * The model's input as the file has it, batch first: `[null, 224, 224, 3]`; null where it is left open.
+ * The model's input as the file has it, batch first: `[null, 224, 224, 3]`; null where it is left open. Rows × columns of
+ * a model that first gives them a shape of its own are a grey image: its one channel makes no difference there.
  *
  * @throws EisError EIS_MODEL_FILE when the model has several inputs, or does not say
  */
@@ -99,7 +100,7 @@ export function inputShape(model: LayerJson, file: string): readonly (number | n
   if (inputs.length !== 1) failModel(file, `it has ${inputs.length} inputs; a model that embeds images has one.`);
   const layer = inputs[0] as LayerJson;
   const shape = layer.config['batch_input_shape'] ?? layer.config['batch_shape'];
-  if (Array.isArray(shape)) return shape as (number | null)[];
+  if (Array.isArray(shape)) return shape.length === 3 && beginsWith(model, SHAPING) ? [...(shape as (number | null)[]), 1] : (shape as (number | null)[]);
   if (isContainer(layer)) return inputShape(layer, file);
   return failModel(file, `its first layer ${JSON.stringify(layerName(layer))} does not say the shape of its input. Save the model with one.`);
 }
@@ -117,7 +118,15 @@ export function withInputShape(model: LayerJson, shape: readonly (number | null)
 
 /** Whether the first layer is Keras's `Rescaling` (MobileNetV3, EfficientNet): such a model takes pixels as they are, 0 to 255. */
 export function rescalesItsInput(model: LayerJson): boolean {
+  return beginsWith(model, ['Rescaling']);
+}
+
+/** What takes numbers in their order, whatever the shape they come in. */
+const SHAPING = ['Reshape', 'Flatten'];
+
+/** Whether all layers that the input goes into are of these classes. */
+function beginsWith(model: LayerJson, classes: readonly string[]): boolean {
   const inputs = inputLayers(model).filter(({ class_name }) => class_name === 'InputLayer').map(layerName);
   const first = inputs.length === 0 ? inputLayers(model) : layersOf(model).filter((layer) => feedersOf(model, layer).some((name) => inputs.includes(name)));
-  return first.length > 0 && first.every((layer) => (isContainer(layer) ? rescalesItsInput(layer) : layer.class_name === 'Rescaling'));
+  return first.length > 0 && first.every((layer) => (isContainer(layer) ? beginsWith(layer, classes) : classes.includes(layer.class_name)));
 }

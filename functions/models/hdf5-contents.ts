@@ -29,10 +29,10 @@ export interface Hdf5Values {
 /** What is wrong with a file, in a sentence about it: `its dataset "a" …`. */
 export class Hdf5Fault extends Error {}
 
-/** Groups and datasets; the largest networks of Keras have some 5,000. */
-export const OBJECTS_MAX = 20_000;
-/** Groups within groups. */
-export const GROUPS_DEPTH_MAX = 64;
+/** Groups and datasets; the largest networks of Keras have some 4,000. */
+export const OBJECTS_MAX = 10_000;
+/** Groups within groups: two for each model within a model, and as many as a layer's name has slashes. */
+export const GROUPS_DEPTH_MAX = 32;
 /** Of one attribute: a topology, or the names of layers. */
 export const ATTRIBUTE_BYTES_MAX = 64 * 1024 ** 2;
 export const ATTRIBUTE_TEXTS_MAX = 100_000;

@@ -72,14 +72,13 @@ interface Found {
 function walk(library: Hdf5Library, onProgress: () => void): Found {
   const found: Found = { groups: new Map(), datasets: new Map() };
   const open: { readonly path: string; readonly depth: number }[] = [{ path: '', depth: 0 }];
-  for (let next = open.pop(); next; next = open.pop()) {
-    const { path, depth } = next;
+  for (const { path, depth } of open) { // level by level, so that circles meet a bound while their paths are short
     if (depth > GROUPS_DEPTH_MAX) fault(`its groups are nested more than ${GROUPS_DEPTH_MAX} deep.`);
     const names = guard(describeGroup(path), () => {
       found.groups.set(path, readAttributes(library, path));
       return library.module.get_names(library.fileId, `/${path}`, false);
     });
-    if (found.groups.size + found.datasets.size + open.length + names.length > OBJECTS_MAX) fault(`it has more than ${OBJECTS_MAX} groups and datasets.`);
+    if (open.length + found.datasets.size + names.length > OBJECTS_MAX) fault(`it has more than ${OBJECTS_MAX} groups and datasets.`);
     for (const name of names) {
       onProgress();
       if (path === '' && OPTIMIZER.test(name)) continue;

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { packagePath } from '../../common/package-root.js';
+import { tinyH5, tinyKeras } from '../functions/support/keras-files.js';
 import { seededWeights, tinyClassifier, writeModel } from '../functions/support/tiny-model.js';
 import { startFileServer, type FileServer } from '../support/file-server.js';
 import { runCli, type CliResult } from '../support/run-cli.js';
@@ -64,6 +65,20 @@ describe('eis models', () => {
     expect(table[2]).toMatch(/^mobilenet_v1 +no +~17 MB +\[-1,1\] +1024 +https:\/\/storage\.googleapis\.com\//);
     expect(table).toContain('resnet has no address: "eis models check resnet" says what to do.');
     expect(server.asked).toEqual([]);
+  });
+
+  it('lists Keras files, and checks them, where they lie and from their host', async () => {
+    const [h5, keras] = [await tinyH5(), await tinyKeras()];
+    const server = await startFileServer({ '/model-finetuned.h5': h5 });
+    onTestFinished(server.close);
+    const { folder, run } = place([{ name: 'remote', model_url: `${server.url}/model-finetuned.h5` }, { name: 'own', model_url: 'own' }]);
+    mkdirSync(join(folder, 'own'));
+    writeFileSync(join(folder, 'own', 'mine.keras'), keras);
+    const [remote, own] = await Promise.all(['remote', 'own'].map(async (name) => JSON.parse((await run('check', name, '--json')).stdout) as Record<string, unknown>));
+    expect(remote).toMatchObject({ format: 'Keras .h5', layer: 'pooled', dim: 4 });
+    expect(own).toMatchObject({ format: 'Keras .keras', file: join(folder, 'own', 'mine.keras'), model_version: remote!['model_version'] });
+    expect((JSON.parse((await run('--json')).stdout) as ListJson).models).toMatchObject([{ name: 'remote', cached: 'yes', bytes: h5.length }, { name: 'own', cached: 'local', bytes: keras.length }]);
+    expect(server.asked).toEqual(['/model-finetuned.h5']);
   });
 
   it('says that a fetched model is damaged; check fetches it again, in sight', async () => {

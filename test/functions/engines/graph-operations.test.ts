@@ -81,14 +81,6 @@ describe('a depthwise convolution fused with a LeakyRelu', () => {
   });
 });
 
-describe('an operation without a kernel', () => {
-  it('is named when the engine is created', async () => {
-    const nodes = [image(), constant('k', [3, 5]), node('Einsum', 'path/einsum', ['image', 'k'], { equation: text('bhwc,cd->bhwd'), N: { i: '2' } }), node('Relu', 'out', ['path/einsum'])];
-    const model = await load(await writeModel(`${folder.path}/einsum`, graphModel(nodes), graphBytes(nodes)), { layer: 'out' });
-    await expect(tfjsWasm.create(model, ENGINE)).rejects.toMatchObject({ code: 'EIS_MODEL_FILE', message: expect.stringMatching(/"path\/einsum" is of the operation Einsum.*[Kk]ernel/) as string });
-  });
-});
-
 const missing = missingTestData('models');
 it.skipIf(missing)(`the shapes that the loader tells are those of every node of MobileNetV2 ${missing ?? ''}`, async () => {
   const json = JSON.parse(readFileSync(testDataPath('models/topologies/mobilenet-v2-graph-model.json'), 'utf8')) as ModelJson;

@@ -48,14 +48,14 @@ export function makeGroups(file: Group, path: string): Group {
 }
 
 export interface DatasetOptions {
-  readonly chunks?: number[];
-  readonly compression?: 'gzip';
+  /** In pieces of half of its rows, each packed. */
+  readonly isPacked?: boolean;
 }
 
-export function setWeight(group: Group, { name, shape, values }: H5Weight, options: DatasetOptions = {}): void {
+export function setWeight(group: Group, { name, shape, values }: H5Weight, { isPacked = false }: DatasetOptions = {}): void {
   const parts = name.split('/');
   const parent = parts.length === 1 ? group : makeGroups(group, parts.slice(0, -1).join('/'));
-  parent.create_dataset({ name: parts.at(-1) as string, data: values, shape: [...shape], ...options });
+  parent.create_dataset({ name: parts.at(-1) as string, data: values, shape: [...shape], ...(isPacked ? { chunks: [Math.ceil((shape[0] as number) / 2), ...shape.slice(1)], compression: 'gzip' } : {}) });
 }
 
 /** Layers as Keras 2 writes them into a group. */
