@@ -15,17 +15,25 @@ import type { WeightedLayer } from './architectures/weighted-layer.js';
 
 const FORMAT = 'Keras .h5';
 
-export const kerasH5Loader: ModelLoader = {
-  format: FORMAT,
-  accepts: ({ head }) => containerOf(head) === 'hdf5',
-  async load({ path }, options) {
-    const { size } = await stat(path);
-    return withHdf5({ kind: 'part', path, start: 0, bytes: size }, { file: path }, (hdf5) => {
-      const config = numberedTexts(hdf5.contents.groups.get('') ?? {}, 'model_config');
-      return config === undefined ? loadWeightsAlone(hdf5, { path, options }) : loadWhole(hdf5, config.join(''), { path, options });
-    });
-  },
-};
+/** The network that weights alone are of; undefined: none that is known. */
+export type RecogniseArchitecture = (layers: readonly WeightedLayer[], request: Request) => Promise<Omit<RecognisedArchitecture, 'inputSize'> | undefined>;
+
+/** @param recognise tells which network weights are of, in a file that does not say it */
+export function createKerasH5Loader(recognise: RecogniseArchitecture): ModelLoader {
+  return {
+    format: FORMAT,
+    accepts: ({ head }) => containerOf(head) === 'hdf5',
+    async load({ path }, options) {
+      const { size } = await stat(path);
+      return withHdf5({ kind: 'part', path, start: 0, bytes: size }, { file: path }, (hdf5) => {
+        const config = numberedTexts(hdf5.contents.groups.get('') ?? {}, 'model_config');
+        return config === undefined ? loadWeightsAlone(hdf5, recognise, { path, options }) : loadWhole(hdf5, config.join(''), { path, options });
+      });
+    },
+  };
+}
+
+export const kerasH5Loader: ModelLoader = createKerasH5Loader(recogniseKnown);
 
 interface Request {
   readonly path: string;
@@ -39,7 +47,7 @@ async function loadWhole(hdf5: Hdf5File, config: string, { path, options }: Requ
 }
 
 /** Weights of a network of `tf.keras.applications`: those of Keras itself, and of whoever trained one further. */
-async function loadWeightsAlone(hdf5: Hdf5File, { path, options }: Request): Promise<LoadedModel> {
+async function loadWeightsAlone(hdf5: Hdf5File, recognise: RecogniseArchitecture, { path, options }: Request): Promise<LoadedModel> {
   const { groups } = hdf5.contents;
   if (groups.has('layers') || groups.has('_layer_checkpoint_dependencies')) failWithoutArchitecture(path);
   const layers = describeLayers(readH5Weights(hdf5, '', path));
@@ -52,7 +60,7 @@ async function loadWeightsAlone(hdf5: Hdf5File, { path, options }: Request): Pro
   return loadFromHdf5(hdf5, { format: FORMAT, path, topology: found.topology, weights, names: new WeightNames(found.topology) }, { ...options, preprocess });
 }
 
-async function recognise(layers: readonly WeightedLayer[], { path, options }: Request): Promise<RecognisedArchitecture | undefined> {
+async function recogniseKnown(layers: readonly WeightedLayer[], { path, options }: Request): Promise<RecognisedArchitecture | undefined> {
   const { ArchitectureMismatch, recogniseArchitecture } = await import('./architectures/recognise.js');
   try {
     return recogniseArchitecture(layers, { inputSize: options.inputSize });

@@ -7,15 +7,16 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tfjsWasm } from '../../../functions/engines/tfjs-wasm.js';
-import { createKerasH5Loader, kerasH5Loader } from '../../../functions/models/keras-h5-loader.js';
+import { createKerasH5Loader, kerasH5Loader, type RecogniseArchitecture } from '../../../functions/models/keras-h5-loader.js';
 import { layersLoader } from '../../../functions/models/layers-loader.js';
 import { loadModel } from '../../../functions/models/load-model.js';
 import { openModelFile } from '../../../functions/models/model-file.js';
 import type { LayerJson, LoadedModel, LoadOptions } from '../../../functions/models/model.js';
-import { preprocess } from '../../../functions/models/preprocess.js';
-import type { RecogniseArchitecture, WeightedLayer } from '../../../functions/models/recognise-architecture.js';
+import type { WeightedLayer } from '../../../functions/models/architectures/weighted-layer.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { asKeras, kerasH5, setLayers, setTexts, tinyH5, writeHdf5, writeModelFile, type H5Layer, type H5Weight } from '../support/keras-files.js';
+import { weightsIn } from '../support/loaded-weights.js';
+import { preprocess } from '../support/preprocess-pixels.js';
 import { OPTIONS, conv, dense, functional, input, layer, seededRandom, seededWeights, sequential, temporaryFolder, tinyClassifier, writeModel, type ModelJson } from '../support/tiny-model.js';
 import { describeLoader } from './loader-contract.js';
 
@@ -42,7 +43,7 @@ const place = (name: string): string => join(folder.path, String(count++), name)
 const load = async (bytes: Buffer, options: Partial<LoadOptions> = {}, loader = kerasH5Loader): Promise<LoadedModel> => loader.load(await writeModelFile(place('model.h5'), bytes), { ...OPTIONS, ...options });
 /** The same model as a model.json, as tensorflowjs_converter would write it. */
 const loadJson = async (model: ModelJson): Promise<LoadedModel> => layersLoader.load(await openModelFile(await writeModel(place('json'), model)), OPTIONS);
-const valuesOf = ({ weights }: LoadedModel): Record<string, number[]> => Object.fromEntries(weights.map(({ name, values }) => [name, [...values]]));
+const valuesOf = (model: LoadedModel): Record<string, number[]> => Object.fromEntries(weightsIn(model).map(({ name, values }) => [name, [...values]]));
 const refused = (words: string | RegExp): object => ({ code: 'EIS_MODEL_FILE', message: (typeof words === 'string' ? expect.stringContaining(words) : expect.stringMatching(words)) as string });
 const renamed = (names: Readonly<Record<string, string>>): H5Layer[] => TINY.layers.map((each) => ({ ...each, weights: each.weights.map((weight) => ({ ...weight, name: names[weight.name] ?? weight.name })) }));
 
@@ -50,13 +51,6 @@ describe('a .h5 of Keras 2', () => {
   it('is the model that tensorflowjs_converter makes of it: the same weights and the same version', async () => {
     const [h5, json] = await Promise.all([load(await tinyH5()), loadJson(tinyClassifier())]);
     expect(h5).toEqual({ ...json, file: h5.file, format: 'Keras .h5' });
-  });
-
-  it('has its weights in the order of the converter, which is that of the names of groups', async () => {
-    const chain = [input(), conv('zebra', 'image'), conv('Apple', 'zebra'), conv('apple', 'Apple'), layer('GlobalAveragePooling2D', 'pooled', {}, 'apple')];
-    const weights = ['zebra', 'Apple', 'apple'].flatMap((name, i) => [{ name: `${name}/kernel`, shape: [3, 3, i === 0 ? 3 : 4, 4], dtype: 'float32' }, { name: `${name}/bias`, shape: [4], dtype: 'float32' }]);
-    const { topology, layers: all } = asKeras({ modelTopology: functional('m', chain), weightsManifest: [{ paths: [], weights }] });
-    expect((await load(await kerasH5(topology, all))).weights.map(({ name }) => name)).toEqual(['Apple/kernel', 'Apple/bias', 'apple/kernel', 'apple/bias', 'zebra/kernel', 'zebra/bias']);
   });
 
   it('may name weights as Keras did over the years', async () => {
@@ -75,7 +69,7 @@ describe('a .h5 of Keras 2', () => {
       { name: 'block/deep', weights: [numbers('m/block/deep/kernel', [3, 3, 4, 1])] },
       { name: 'block/bn', weights: [numbers('block/bn/beta:0', [4]), numbers('block/bn/moving_mean:0', [4]), numbers('block/bn/moving_variance:0', [4])] },
     ];
-    expect((await load(await kerasH5(functional('m', chain), all))).weights.map(({ name }) => name)).toEqual(['block/bn/beta', 'block/bn/moving_mean', 'block/bn/moving_variance', 'block/conv/kernel', 'block/conv/bias', 'block/deep/depthwise_kernel']);
+    expect(weightsIn(await load(await kerasH5(functional('m', chain), all))).map(({ name }) => name)).toEqual(expect.arrayContaining(['block/bn/beta', 'block/bn/moving_mean', 'block/bn/moving_variance', 'block/conv/kernel', 'block/conv/bias', 'block/deep/depthwise_kernel']));
   });
 
   it('may hold models in models, each as one layer', async () => {
@@ -95,7 +89,7 @@ describe('a .h5 of Keras 2', () => {
     const part = (name: string): LayerJson => ({ ...sequential(name, [{ ...conv('conv'), config: { ...conv('conv').config, batch_input_shape: [null, 16, 16, 3], filters: 3 } }]), name });
     const kernel = (value: number): H5Weight[] => [{ name: 'conv/kernel:0', shape: [3, 3, 3, 3], values: new Float32Array(81).fill(value) }, { name: 'conv/bias:0', shape: [3], values: new Float32Array(3) }];
     const model = await load(await kerasH5(sequential('m', [part('one'), part('two')]), [{ name: 'one', weights: kernel(1) }, { name: 'two', weights: kernel(2) }]));
-    expect(model.weights.filter(({ name }) => name.endsWith('kernel')).map(({ name, values }) => [name, values[0]])).toEqual([['one/conv/kernel', 1], ['two/conv/kernel', 2]]);
+    expect(weightsIn(model).filter(({ name }) => name.endsWith('kernel')).map(({ name, values }) => [name, values[0]])).toEqual([['one/conv/kernel', 1], ['two/conv/kernel', 2]]);
   });
 
   it('may keep long texts in pieces, and weights packed', async () => {
@@ -172,7 +166,7 @@ function asHalf(file: Buffer, elements: number): Buffer {
 
 describe('weights alone', () => {
   const seen: (readonly WeightedLayer[])[] = [];
-  const recognise: RecogniseArchitecture = (given) => {
+  const recognise: RecogniseArchitecture = async (given) => {
     seen.push(given);
     if (given[0]?.name !== 'conv_7') return undefined;
     return { title: 'Tiny', topology: TINY.topology as unknown as LayerJson, preprocess: 'caffe', weightNames: new Map([['conv_7/kernel', 'conv/kernel'], ['conv_7/bias', 'conv/bias']]) };
@@ -262,7 +256,7 @@ describe.skipIf(missing)(`real networks ${missing ?? ''}`, () => {
     const single: ModelJson = { ...model, weightsManifest: [{ paths: ['w.bin'], weights: model.weightsManifest.flatMap(({ weights }) => weights) }] };
     const { topology, layers: all } = asKeras(single, seededWeights(single));
     const [h5, json] = [await load(await kerasH5(topology, all)), await loadJson(single)];
-    expect(h5.weights.length).toBe(260);
+    expect(h5.network.weights.size).toBe(260);
     expect(h5.network).toEqual(json.network);
     expect(h5.version).toBe(json.version); // it is of every weight, in its order
   });
