@@ -22,7 +22,7 @@ export interface Hdf5Options {
 }
 
 /** A step takes milliseconds; on a disk that does not answer, seconds. */
-const STALL_MS = 60_000;
+const STALL_MS = 30_000;
 /** Names and texts; the weights lie outside of it. */
 const HEAP_MB = 512;
 

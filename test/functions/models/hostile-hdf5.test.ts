@@ -1,5 +1,4 @@
 import type { Group } from 'h5wasm';
-import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -132,8 +131,12 @@ describe('an HDF5 file', () => {
     }
   }, 120_000);
 
-  it('whose reading comes to no end is given up', async () => {
-    const { path } = await writeModelFile(join(folder.path, 'slow.h5'), await tinyH5());
-    await expect(withHdf5({ kind: 'part', path, start: 0, bytes: statSync(path).size }, { file: path, stallMs: 1 }, async () => undefined)).rejects.toMatchObject(refused('came to no end'));
+  it('that sends the library round in circles is given up', async () => {
+    const bytes = await tinyH5();
+    bytes[bytes.indexOf('{"class_name"') - 8]! += 14; // the size of a text in the heap of texts: HDF5 2.0 never comes to the end of it
+    const { path } = await writeModelFile(join(folder.path, 'endless.h5'), bytes);
+    const startedAt = performance.now();
+    await expect(withHdf5({ kind: 'part', path, start: 0, bytes: bytes.length }, { file: path, stallMs: 2_000 }, async () => undefined)).rejects.toMatchObject(refused(/it is damaged: reading it came to no end/));
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
   });
 });
