@@ -1,16 +1,16 @@
 /**
- * What is known about models that config.json may name without a `model_url`: where they are published as TF.js files,
- * and what they must turn out to be. An address stands here only where it answers everybody, without a login; the
- * models of Keras have none, and are made with two commands instead (`registry.ts`).
+ * What is known about models that config.json may name without a `model_url`: where they are published, and what they
+ * must turn out to be. An address stands here only where it answers everybody, without a login. Those of Keras are the
+ * files that `tf.keras.applications` itself fetches: weights alone, whose network is recognised (`architectures/`).
  */
 import type { Preprocess } from '../../common/config.js';
 import { packagePath } from '../../common/package-root.js';
+import { ARCHITECTURES, type ArchitectureName } from './architectures/architectures.js';
 
-/** In this package; at an address; or among `tf.keras.applications`, by the name it has there. */
+/** In this package, or at an address: a TF.js model.json, or a Keras .h5. */
 export type KnownSource =
   | { readonly kind: 'package'; readonly path: string }
-  | { readonly kind: 'url'; readonly url: string; readonly bytes: number }
-  | { readonly kind: 'keras'; readonly application: string };
+  | { readonly kind: 'url'; readonly url: string; readonly bytes: number };
 
 export interface KnownModel {
   /** What it is, in words. */
@@ -42,12 +42,21 @@ const MOBILENET_V1: KnownModel = {
   inputSize: 224, preprocess: '[-1,1]', layer: undefined, dim: 1024, licence: 'Apache-2.0',
 };
 
-/** A model of `tf.keras.applications`, without its classifier, pooled. `raw`: it scales its input itself. */
-function keras(application: string, facts: { readonly preprocess: Preprocess; readonly dim: number; readonly licence: string; readonly inputSize?: number }): KnownModel {
-  return { title: `Keras ${application}`, source: { kind: 'keras', application }, layer: undefined, inputSize: 224, ...facts };
+const KERAS_BUCKET = 'https://storage.googleapis.com/tensorflow/keras-applications';
+const KERAS_EFFICIENTNET_BUCKET = 'https://storage.googleapis.com/keras-applications';
+
+/** A network of `tf.keras.applications`, without its classifier, pooled. */
+function keras(architecture: ArchitectureName, facts: { readonly url: string; readonly bytes: number; readonly dim: number; readonly licence: string }): KnownModel {
+  const { url, bytes, dim, licence } = facts;
+  const { title, inputSize, preprocess } = ARCHITECTURES[architecture];
+  return { title: `Keras ${title}`, source: { kind: 'url', url, bytes }, inputSize, preprocess, layer: undefined, dim, licence };
 }
 
-const RESNET50 = keras('ResNet50', { preprocess: 'caffe', dim: 2048, licence: 'MIT' });
+/** The name that Keras gives to most of its files. */
+const weightsFile = (folder: string, name: string): string => `${KERAS_BUCKET}/${folder}/${name}_weights_tf_dim_ordering_tf_kernels_notop.h5`;
+
+const RESNET50 = keras('resnet50', { url: weightsFile('resnet', 'resnet50'), bytes: 94_765_736, dim: 2048, licence: 'MIT' });
+const EFFICIENTNET_B0 = keras('efficientnet_b0', { url: `${KERAS_EFFICIENTNET_BUCKET}/efficientnetb0_notop.h5`, bytes: 16_705_208, dim: 1280, licence: 'Apache-2.0' });
 
 export const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = {
   builtin: {
@@ -64,15 +73,26 @@ export const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = {
     source: { kind: 'url', url: `${GOOGLE_BUCKET}/tfjs/mobilenet_v1_0.25_224/model.json`, bytes: 1_900_000 },
     dim: 256,
   },
-  mobilenet_v3: keras('MobileNetV3Large', { preprocess: 'raw', dim: 960, licence: 'Apache-2.0' }),
+  mobilenet_v3: keras('mobilenet_v3_large', { url: `${KERAS_BUCKET}/mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5`, bytes: 12_683_000, dim: 960, licence: 'Apache-2.0' }),
+  mobilenet_v3_small: keras('mobilenet_v3_small', { url: `${KERAS_BUCKET}/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5`, bytes: 4_334_752, dim: 576, licence: 'Apache-2.0' }),
   resnet: RESNET50,
   resnet50: RESNET50,
-  vgg16: keras('VGG16', { preprocess: 'caffe', dim: 512, licence: 'CC-BY-4.0' }),
-  vgg19: keras('VGG19', { preprocess: 'caffe', dim: 512, licence: 'CC-BY-4.0' }),
-  efficientnet: keras('EfficientNetB0', { preprocess: 'raw', dim: 1280, licence: 'Apache-2.0' }),
-  inception_v3: keras('InceptionV3', { preprocess: '[-1,1]', dim: 2048, licence: 'Apache-2.0', inputSize: 299 }),
-  xception: keras('Xception', { preprocess: '[-1,1]', dim: 2048, licence: 'MIT', inputSize: 299 }),
-  densenet121: keras('DenseNet121', { preprocess: 'torch', dim: 1024, licence: 'BSD-3-Clause' }),
+  resnet101: keras('resnet101', { url: weightsFile('resnet', 'resnet101'), bytes: 171_446_536, dim: 2048, licence: 'MIT' }),
+  resnet152: keras('resnet152', { url: weightsFile('resnet', 'resnet152'), bytes: 234_698_864, dim: 2048, licence: 'MIT' }),
+  resnet50_v2: keras('resnet50_v2', { url: weightsFile('resnet', 'resnet50v2'), bytes: 94_668_760, dim: 2048, licence: 'BSD-3-Clause' }),
+  resnet101_v2: keras('resnet101_v2', { url: weightsFile('resnet', 'resnet101v2'), bytes: 171_317_808, dim: 2048, licence: 'BSD-3-Clause' }),
+  vgg16: keras('vgg16', { url: weightsFile('vgg16', 'vgg16'), bytes: 58_889_256, dim: 512, licence: 'CC-BY-4.0' }),
+  vgg19: keras('vgg19', { url: weightsFile('vgg19', 'vgg19'), bytes: 80_134_624, dim: 512, licence: 'CC-BY-4.0' }),
+  efficientnet: EFFICIENTNET_B0,
+  efficientnet_b0: EFFICIENTNET_B0,
+  efficientnet_b1: keras('efficientnet_b1', { url: `${KERAS_EFFICIENTNET_BUCKET}/efficientnetb1_notop.h5`, bytes: 27_018_416, dim: 1280, licence: 'Apache-2.0' }),
+  efficientnet_b2: keras('efficientnet_b2', { url: `${KERAS_EFFICIENTNET_BUCKET}/efficientnetb2_notop.h5`, bytes: 31_790_344, dim: 1408, licence: 'Apache-2.0' }),
+  efficientnet_b3: keras('efficientnet_b3', { url: `${KERAS_EFFICIENTNET_BUCKET}/efficientnetb3_notop.h5`, bytes: 43_941_136, dim: 1536, licence: 'Apache-2.0' }),
+  inception_v3: keras('inception_v3', { url: weightsFile('inception_v3', 'inception_v3'), bytes: 87_910_968, dim: 2048, licence: 'Apache-2.0' }),
+  xception: keras('xception', { url: weightsFile('xception', 'xception'), bytes: 83_683_744, dim: 2048, licence: 'MIT' }),
+  densenet121: keras('densenet121', { url: weightsFile('densenet', 'densenet121'), bytes: 29_084_464, dim: 1024, licence: 'BSD-3-Clause' }),
+  densenet169: keras('densenet169', { url: weightsFile('densenet', 'densenet169'), bytes: 51_877_672, dim: 1664, licence: 'BSD-3-Clause' }),
+  densenet201: keras('densenet201', { url: weightsFile('densenet', 'densenet201'), bytes: 74_836_368, dim: 1920, licence: 'BSD-3-Clause' }),
 };
 
 export const KNOWN_NAMES: readonly string[] = Object.keys(KNOWN_MODELS);

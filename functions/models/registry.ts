@@ -1,4 +1,5 @@
 /** Where a model of the configuration comes from, and what is known about it: its own `model_url`, or its name. */
+import { join } from 'node:path';
 import type { ModelConfig, Preprocess } from '../../common/config.js';
 import { suggest } from '../../common/suggest.js';
 import { displayAddress } from './download-failure.js';
@@ -42,8 +43,9 @@ export function isUrl(place: string): boolean {
  * its network shows, known name or not: its weights may be anybody's. One without comes from the mirror, else from its
  * published address, and what is known about it holds where the configuration says nothing else.
  *
- * @param options.mirror a folder or URL that has a folder for every known model; `builtin` stays in the package
- * @throws EisError EIS_MODEL_FILE when there is no `model_url` and the name is not known, or has no public address
+ * @param options.mirror a folder or URL that has a folder for every known model, named as it is: at a URL with a
+ *   model.json, or a model.h5 for those of Keras; on the disk with either, as any model's folder. `builtin` stays in the package
+ * @throws EisError EIS_MODEL_FILE when there is no `model_url` and the name is not known
  */
 export function resolveModel(request: ModelRequest, options: { readonly mirror?: string | undefined } = {}): ResolvedModel {
   const { name, modelUrl, sha256, layer, inputSize, preprocess } = request;
@@ -68,17 +70,21 @@ function describePlace(name: string, place: string): Omit<Place, 'location'> {
   return isUrl(place) ? { from: 'url', absence: undefined } : { from: 'path', absence: `there is no such file or folder. Correct the "model_url" of the model ${JSON.stringify(name)} in config.json.` };
 }
 
-function locate(name: string, known: KnownModel, mirror: string | undefined): Place {
-  const { source } = known;
+function locate(name: string, { source, title }: KnownModel, mirror: string | undefined): Place {
   if (source.kind === 'package') return { from: 'builtin', location: source.path, absence: 'it belongs to the package. Install the package again.' };
-  if (mirror !== undefined) return { from: 'mirror', location: inMirror(mirror, `${name}/model.json`), absence: describeMirrorGap(name, known, mirror) };
-  if (source.kind === 'url') return { from: 'url', location: source.url, absence: undefined };
-  return failModel(name, describeRecipe(name, known, source.application));
+  if (mirror === undefined) return { from: 'url', location: source.url, absence: undefined };
+  const location = isUrl(mirror) ? inMirror(mirror, `${name}/${mirroredFile(source.url)}`) : join(mirror, name);
+  return { from: 'mirror', location, absence: describeMirrorGap({ name, title, url: source.url, mirror }) };
 }
 
-/** A file of the mirror. The query of a URL, which may be a signature, stays behind the path. */
+/** What a mirror that is a URL, whose folders cannot be looked into, calls the file of an address. */
+function mirroredFile(url: string): string {
+  return url.endsWith('.h5') ? 'model.h5' : 'model.json';
+}
+
+/** A file of a mirror that is a URL. Its query, which may be a signature, stays behind the path. */
 function inMirror(mirror: string, path: string): string {
-  const [, folder = mirror, query = ''] = (isUrl(mirror) && /^([^?#]*)(\?[^#]*)?/.exec(mirror)) || [];
+  const [, folder = mirror, query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(mirror) ?? [];
   return `${folder.replace(/\/+$/, '')}/${path}${query}`;
 }
 
@@ -89,33 +95,7 @@ function describeUnknown(name: string): string {
   return `no model is known by this name.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Known are ${KNOWN_NAMES.join(', ')}. For another, set "model_url" in config.json to the https:// or gs:// URL, or the path, of a TF.js model.json, a Keras .keras or .h5 file, or the folder of one.`;
 }
 
-function describeRecipe(name: string, known: KnownModel, application: string): string {
-  const { preprocess } = known;
-  return [
-    `${known.title} is not published as a TF.js file that everybody can fetch. Make one, in the folder of config.json:`,
-    ...conversion(known, application, `models/${name}`),
-    'and name it in config.json:',
-    `  { "name": ${JSON.stringify(name)}, "model_url": "models/${name}/model.json", "preprocess": ${JSON.stringify(preprocess)} }`,
-    `Or set EIS_MODEL_MIRROR to a folder or URL that has it as ${name}/model.json.`,
-  ].join('\n');
-}
-
-/** Two lines to paste into a shell. */
-function conversion({ inputSize }: KnownModel, application: string, folder: string): string[] {
-  const saved = application.toLowerCase();
-  const call = `include_top=False, pooling='avg', input_shape=(${inputSize}, ${inputSize}, 3)`;
-  const target = /[^\w./-]/.test(folder) ? `'${folder.replaceAll("'", String.raw`'\''`)}'` : folder;
-  return [
-    '  pip install tensorflow tensorflowjs',
-    `  python -c "import tensorflow as tf; tf.keras.applications.${application}(${call}).export('${saved}')" && tensorflowjs_converter --input_format=tf_saved_model ${saved} ${target}`,
-  ];
-}
-
-function describeMirrorGap(name: string, known: KnownModel, mirror: string): string {
-  const { source, title } = known;
-  const where = `EIS_MODEL_MIRROR is ${displayAddress(mirror)}: its folder ${name} should hold the model.json of ${title} with the weight files beside it`;
-  if (source.kind === 'url') return `${where}, as they lie at ${source.url}.`;
-  if (source.kind !== 'keras') return `${where}.`;
-  if (isUrl(mirror)) return `${where}. Without EIS_MODEL_MIRROR, "eis models check ${name}" says how to make them.`;
-  return [`${where}. They are made with:`, ...conversion(known, source.application, `${mirror}/${name}`)].join('\n');
+function describeMirrorGap({ name, title, url, mirror }: { readonly name: string; readonly title: string; readonly url: string; readonly mirror: string }): string {
+  const holds = mirroredFile(url) === 'model.h5' ? `the .h5 file of ${title}${isUrl(mirror) ? ' as model.h5' : ''}, which is published at ${url}` : `the model.json of ${title} with the weight files beside it, as they lie at ${url}`;
+  return `EIS_MODEL_MIRROR is ${displayAddress(mirror)}: its folder ${name} should hold ${holds}.`;
 }

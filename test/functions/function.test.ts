@@ -273,13 +273,13 @@ describe('the process of the function', () => {
   it('says in words, without a stack, why it cannot start', async () => {
     const folder = await temporaryFolder();
     const config = join(folder.path, 'config.json');
-    await writeFile(config, JSON.stringify({ models: [{ name: 'builtin' }, { name: 'resnet' }, { name: 'mobilenet' }] }));
+    await writeFile(config, JSON.stringify({ models: [{ name: 'builtin' }, { name: 'resnet' }, { name: 'mobilenet' }, { name: 'own' }] }));
     await writeModel(join(folder.path, 'mobilenet'), tinyClassifier(224));
     for (const [environment, said] of [
       [{ MODEL: 'biultin' }, /^EIS_MODEL_UNKNOWN: .*builtin/],
-      [{ MODEL: '', EIS_CONFIG: config }, /^EIS_ENVIRONMENT_INVALID: .*MODEL.*builtin, resnet, mobilenet/],
-      [{ MODEL: 'resnet', EIS_CONFIG: config }, /EIS_MODEL_FILE: The model resnet cannot be used: [^]*"model_url"/],
-      [{ MODEL: 'resnet', EIS_CONFIG: config, EIS_MODEL_MIRROR: folder.path }, /EIS_MODEL_FILE: The model .*\/resnet\/model\.json cannot be used: EIS_MODEL_MIRROR is /],
+      [{ MODEL: '', EIS_CONFIG: config }, /^EIS_ENVIRONMENT_INVALID: .*MODEL.*builtin, resnet, mobilenet, own/],
+      [{ MODEL: 'own', EIS_CONFIG: config }, /EIS_MODEL_FILE: The model own cannot be used: [^]*"model_url"/],
+      [{ MODEL: 'resnet', EIS_CONFIG: config, EIS_MODEL_MIRROR: folder.path }, /EIS_MODEL_FILE: The model .*\/resnet cannot be used: EIS_MODEL_MIRROR is /],
       [{ MODEL: 'mobilenet', EIS_CONFIG: config, EIS_MODEL_MIRROR: folder.path }, /EIS_MODEL_FILE: .* it gives 4 numbers where mobilenet gives 1280/],
     ] as const) {
       const started = await spawnFunction(environment);

@@ -43,7 +43,7 @@ const place = (name: string): string => join(folder.path, String(count++), name)
 const load = async (bytes: Buffer, options: Partial<LoadOptions> = {}, loader = kerasH5Loader): Promise<LoadedModel> => loader.load(await writeModelFile(place('model.h5'), bytes), { ...OPTIONS, ...options });
 /** The same model as a model.json, as tensorflowjs_converter would write it. */
 const loadJson = async (model: ModelJson): Promise<LoadedModel> => layersLoader.load(await openModelFile(await writeModel(place('json'), model)), OPTIONS);
-const valuesOf = (model: LoadedModel): Record<string, number[]> => Object.fromEntries(weightsIn(model).map(({ name, values }) => [name, [...values]]));
+const valuesOf = (model: LoadedModel): Record<string, number[]> => Object.fromEntries(weightsIn(model).map(({ name, values }) => [name.split('/').slice(-2).join('/'), [...values]]));
 const refused = (words: string | RegExp): object => ({ code: 'EIS_MODEL_FILE', message: (typeof words === 'string' ? expect.stringContaining(words) : expect.stringMatching(words)) as string });
 const renamed = (names: Readonly<Record<string, string>>): H5Layer[] => TINY.layers.map((each) => ({ ...each, weights: each.weights.map((weight) => ({ ...weight, name: names[weight.name] ?? weight.name })) }));
 

@@ -6,11 +6,13 @@ import { chooseEngine } from '../../../functions/engines/choose-engine.js';
 import { findModel } from '../../../functions/models/obtain-model.js';
 import { KNOWN_MODELS, KNOWN_NAMES } from '../../../functions/models/known-models.js';
 import { loadModel } from '../../../functions/models/load-model.js';
+import { ARCHITECTURES, architectureNames, type ArchitectureName } from '../../../functions/models/architectures/architectures.js';
 import type { LoadedModel } from '../../../functions/models/model.js';
 import { everyTenth } from '../../../functions/models/progress.js';
 import { resolveModel, type ModelRequest } from '../../../functions/models/registry.js';
 import { startFileServer } from '../../support/file-server.js';
 import { tempFolder } from '../../support/temp-folder.js';
+import { PUBLISHED_SIZES } from './architectures/published-sizes.js';
 import { dense, float, functional, input, layer, seededWeights, writeModel, type ModelJson } from '../support/tiny-model.js';
 
 const request = (changes: Partial<ModelRequest> & { readonly name: string }): ModelRequest => ({ modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, ...changes });
@@ -38,7 +40,7 @@ async function dimOf(model: LoadedModel): Promise<number> {
 }
 
 describe('KNOWN_MODELS', () => {
-  it.each(KNOWN_NAMES)('%s: facts that config.json could state, and a public address, a file, or a recipe', (name) => {
+  it.each(KNOWN_NAMES)('%s: facts that config.json could state, and a public address or a file', (name) => {
     const known = KNOWN_MODELS[name]!;
     expect(name).toMatch(new RegExp(MODEL_NAME_PATTERN));
     expect(PREPROCESSING).toContain(known.preprocess ?? 'raw');
@@ -48,8 +50,33 @@ describe('KNOWN_MODELS', () => {
     expect(known.licence).not.toBe('');
     const { source } = known;
     if (source.kind === 'package') expect(existsSync(source.path)).toBe(true);
-    else if (source.kind === 'url') expect(source.url).toMatch(/^https:\/\/[\w.-]+\/.*\/model\.json$/);
-    else expect(known.preprocess).toBeDefined(); // a converted file shows nothing of it
+    else expect(source.url).toMatch(/^https:\/\/storage\.googleapis\.com\/.*(\/model\.json|no_?top(_v2)?\.h5)$/);
+  });
+
+  it('has the models of Keras at the addresses that Keras fetches them from, with what its networks are', () => {
+    const published: Readonly<Record<string, readonly [ArchitectureName, string]>> = {
+      mobilenet_v3: ['mobilenet_v3_large', 'tensorflow/keras-applications/mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5'],
+      mobilenet_v3_small: ['mobilenet_v3_small', 'tensorflow/keras-applications/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5'],
+      resnet: ['resnet50', 'tensorflow/keras-applications/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+      resnet101_v2: ['resnet101_v2', 'tensorflow/keras-applications/resnet/resnet101v2_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+      vgg19: ['vgg19', 'tensorflow/keras-applications/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+      efficientnet: ['efficientnet_b0', 'keras-applications/efficientnetb0_notop.h5'],
+      efficientnet_b3: ['efficientnet_b3', 'keras-applications/efficientnetb3_notop.h5'],
+      inception_v3: ['inception_v3', 'tensorflow/keras-applications/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+      xception: ['xception', 'tensorflow/keras-applications/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+      densenet201: ['densenet201', 'tensorflow/keras-applications/densenet/densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5'],
+    };
+    for (const [name, [architecture, path]] of Object.entries(published)) {
+      const { inputSize, preprocess } = ARCHITECTURES[architecture];
+      const [, parameters, dim] = PUBLISHED_SIZES[architecture];
+      const known = KNOWN_MODELS[name]!;
+      expect(known).toMatchObject({ inputSize, preprocess, dim, source: { kind: 'url', url: `https://storage.googleapis.com/${path}` } });
+      const bytes = known.source.kind === 'url' ? known.source.bytes : 0;
+      expect(bytes / (4 * parameters), `${name}: bytes of its file for those of its weights`).toBeGreaterThan(1);
+      expect(bytes / (4 * parameters), `${name}: bytes of its file for those of its weights`).toBeLessThan(1.2);
+    }
+    const alike = KNOWN_NAMES.filter((name): name is ArchitectureName => (architectureNames as readonly string[]).includes(name));
+    for (const name of alike) expect(KNOWN_MODELS[name]!.dim, name).toBe(PUBLISHED_SIZES[name][2]);
   });
 
   it('says of builtin what its file is', async () => {
@@ -82,17 +109,6 @@ describe('resolveModel()', () => {
     }
   });
 
-  it('says how to make a model that is not published, in two lines to paste, and what to write then', () => {
-    const lines = messageOf(() => resolveModel(request({ name: 'xception' }))).split('\n');
-    expect(lines.slice(1, 5)).toEqual([
-      '  pip install tensorflow tensorflowjs',
-      `  python -c "import tensorflow as tf; tf.keras.applications.Xception(include_top=False, pooling='avg', input_shape=(299, 299, 3)).export('xception')" && tensorflowjs_converter --input_format=tf_saved_model xception models/xception`,
-      'and name it in config.json:',
-      '  { "name": "xception", "model_url": "models/xception/model.json", "preprocess": "[-1,1]" }',
-    ]);
-    expect(lines[5]).toContain('EIS_MODEL_MIRROR');
-  });
-
   it('suggests the known name that an unknown one was meant to be', () => {
     expect(messageOf(() => resolveModel(request({ name: 'mobilnet' })))).toContain('Did you mean "mobilenet"?');
     const nothingNear = messageOf(() => resolveModel(request({ name: 'constructor' })));
@@ -111,7 +127,7 @@ describe('resolveModel()', () => {
 });
 
 describe('a mirror of the known models', () => {
-  it('serves a name from its folder there, with what is known about it, unpublished ones too', async () => {
+  it('serves a name from its folder there, with what is known about it, whatever format the file in it has', async () => {
     const mirror = await mirrorWith('resnet', network(224, 2048));
     const model = await loadModel(request({ name: 'resnet' }), { dataDir: 'unused', mirror });
     expect(model).toMatchObject({ file: join(mirror, 'resnet', 'model.json'), preprocess: 'caffe', layer: 'features' });
@@ -120,16 +136,21 @@ describe('a mirror of the known models', () => {
   });
 
   it('may be a URL, and is asked once', async () => {
-    const stand = network(224, 512);
-    const server = await startFileServer({ '/models/vgg16/model.json': JSON.stringify(stand), '/models/vgg16/weights.bin': seededWeights(stand) });
+    const stand = network(224, 1280);
+    const server = await startFileServer({ '/models/mobilenet/model.json': JSON.stringify(stand), '/models/mobilenet/weights.bin': seededWeights(stand) });
     onTestFinished(server.close);
     const options = { dataDir: tempFolder(), mirror: `${server.url}/models/` };
-    const model = await loadModel(request({ name: 'vgg16' }), options);
-    expect(model.preprocess).toBe('caffe');
-    expect(await dimOf(model)).toBe(512);
-    await loadModel(request({ name: 'vgg16' }), options);
-    expect(server.asked).toEqual(['/models/vgg16/model.json', '/models/vgg16/weights.bin']);
-    await expect(loadModel(request({ name: 'vgg19' }), options)).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringMatching(/vgg19\/model\.json.*404.*EIS_MODEL_MIRROR/s) as string });
+    const model = await loadModel(request({ name: 'mobilenet' }), options);
+    expect(await dimOf(model)).toBe(1280);
+    await loadModel(request({ name: 'mobilenet' }), options);
+    expect(server.asked).toEqual(['/models/mobilenet/model.json', '/models/mobilenet/weights.bin']);
+    await expect(loadModel(request({ name: 'mobilenet_v1' }), options)).rejects.toMatchObject({ code: 'EIS_MODEL_DOWNLOAD', message: expect.stringMatching(/mobilenet_v1\/model\.json.*404.*EIS_MODEL_MIRROR/s) as string });
+  });
+
+  it('that is a URL has the models of Keras as model.h5', () => {
+    const { location, absence } = resolveModel(request({ name: 'vgg16' }), { mirror: 'https://h/models?sig=1' });
+    expect(location).toBe('https://h/models/vgg16/model.h5?sig=1');
+    expect(absence).toBe('EIS_MODEL_MIRROR is https://h/models: its folder vgg16 should hold the .h5 file of Keras VGG16 as model.h5, which is published at https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5.');
   });
 
   it('keeps its query behind the path, and shows neither that nor its login', async () => {
@@ -139,13 +160,13 @@ describe('a mirror of the known models', () => {
       expect(absence).toMatch(/EIS_MODEL_MIRROR is http:\/\/h\/good\/?:/);
       expect(absence).not.toContain('hidden');
     }
-    expect(resolveModel(request({ name: 'mobilenet' }), { mirror: '/what?/models/' }).location).toBe('/what?/models/mobilenet/model.json');
+    expect(resolveModel(request({ name: 'mobilenet' }), { mirror: '/what?/models/' }).location).toBe('/what?/models/mobilenet');
   });
 
   it('says where it looked and what should lie there', async () => {
     const mirror = tempFolder();
-    await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(join(mirror, 'mobilenet', 'model.json'), 'EIS_MODEL_MIRROR', 'https://storage.googleapis.com/tfjs-models/savedmodel/mobilenet_v2_1.0_224/'));
-    await expect(loadModel(request({ name: 'resnet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(`tf_saved_model resnet50 ${mirror}/resnet`));
+    await expect(loadModel(request({ name: 'mobilenet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(join(mirror, 'mobilenet'), 'EIS_MODEL_MIRROR', 'https://storage.googleapis.com/tfjs-models/savedmodel/mobilenet_v2_1.0_224/'));
+    await expect(loadModel(request({ name: 'resnet' }), { dataDir: 'unused', mirror })).rejects.toMatchObject(says(join(mirror, 'resnet'), 'its folder resnet should hold the .h5 file of Keras ResNet50, which is published at https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_weights'));
     expect(await findModel(resolveModel(request({ name: 'mobilenet' }), { mirror }), 'unused')).toBeUndefined();
   });
 

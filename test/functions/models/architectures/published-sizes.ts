@@ -1,0 +1,33 @@
+import type { ArchitectureName } from '../../../../functions/models/architectures/architectures.js';
+
+/** Parameters with and without the classifier, as Keras's `summary()` and documentation give them, and numbers of the embedding. */
+export const PUBLISHED_SIZES: Readonly<Record<ArchitectureName, readonly [top: number, noTop: number, dim: number]>> = {
+  mobilenet_v1: [4_253_864, 3_228_864, 1024],
+  mobilenet_v2: [3_538_984, 2_257_984, 1280],
+  mobilenet_v3_small: [2_554_968, 939_120, 576],
+  mobilenet_v3_large: [5_507_432, 2_996_352, 960],
+  mobilenet_v3_small_minimalistic: [2_056_848, 441_000, 576],
+  mobilenet_v3_large_minimalistic: [3_948_688, 1_437_608, 960],
+  resnet50: [25_636_712, 23_587_712, 2048],
+  resnet101: [44_707_176, 42_658_176, 2048],
+  resnet152: [60_419_944, 58_370_944, 2048],
+  resnet50_2015: [25_636_712, 23_587_712, 2048],
+  resnet50_v2: [25_613_800, 23_564_800, 2048],
+  resnet101_v2: [44_675_560, 42_626_560, 2048],
+  resnet152_v2: [60_380_648, 58_331_648, 2048],
+  vgg16: [138_357_544, 14_714_688, 512],
+  vgg19: [143_667_240, 20_024_384, 512],
+  inception_v3: [23_851_784, 21_802_784, 2048],
+  xception: [22_910_480, 20_861_480, 2048],
+  efficientnet_b0: [5_330_571, 4_049_571, 1280],
+  efficientnet_b1: [7_856_239, 6_575_239, 1280],
+  efficientnet_b2: [9_177_569, 7_768_569, 1408],
+  efficientnet_b3: [12_320_535, 10_783_535, 1536],
+  efficientnet_b4: [19_466_823, 17_673_823, 1792],
+  efficientnet_b5: [30_562_527, 28_513_527, 2048],
+  efficientnet_b6: [43_265_143, 40_960_143, 2304],
+  efficientnet_b7: [66_658_687, 64_097_687, 2560],
+  densenet121: [8_062_504, 7_037_504, 1024],
+  densenet169: [14_307_880, 12_642_880, 1664],
+  densenet201: [20_242_984, 18_321_984, 1920],
+};
