@@ -54,29 +54,31 @@ async function benchEmbed(options: EmbedBenchOptions): Promise<void> {
     const isYardstick = options.model === 'resnet50' && engines.includes('onnxruntime');
     for (let round = 0; round < options.rounds; round++) {
       for (const engine of engines) {
-        const run = await measure<EmbedMeasured>('embed-process', { ...task, engine, measure: 'engine' } satisfies EmbedTask);
+        const run = await measureInProcess<EmbedMeasured>('embed-process', { ...task, engine, measure: 'engine' } satisfies EmbedTask);
         runs.set(engine, [...(runs.get(engine) ?? []), run]);
         console.log(`round ${round + 1}, ${run.engine}: decode ${shown(run.decodeMs)}, preprocess ${shown(run.preprocessMs)}, infer ${shown(median(run.inferMs))} ms (${describeSpread(run.inferMs)}), ${run.rssMb.toFixed(0)} MB${run.passedOver.length > 0 ? `; passed over: ${run.passedOver.join(' ')}` : ''}`);
       }
       if (!isYardstick) continue;
-      const { inferMs } = await measure<Pick<EmbedMeasured, 'inferMs'>>('handmade-process', { threads: options.threads, batch: options.batch });
+      const { inferMs } = await measureInProcess<Pick<EmbedMeasured, 'inferMs'>>('handmade-process', { threads: options.threads, batch: options.batch });
       handmadeMs.push(median(inferMs));
       console.log(`round ${round + 1}, the hand-made ONNX: infer ${shown(median(inferMs))} ms (${describeSpread(inferMs)})`);
     }
-    const pipeline = await measure<EmbedMeasured>('embed-process', { ...task, engine: engines[0] as EngineChoice, measure: 'pipeline' } satisfies EmbedTask);
+    const pipeline = await measureInProcess<EmbedMeasured>('embed-process', { ...task, engine: engines[0] as EngineChoice, measure: 'pipeline' } satisfies EmbedTask);
     report(options, { runs, handmadeMs, pipeline });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function requestOf(model: string, folder: string): Promise<ModelRequest> {
+/** A model as a person names it: a place, a name, or one that is drawn. */
+export async function requestOf(model: string, folder: string): Promise<ModelRequest> {
   const bare: ModelRequest = { name: basename(model), modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined };
   if (isSeededName(model)) return { ...bare, modelUrl: await writeSeededModel(join(folder, model), model) };
   return existsSync(model) ? { ...bare, modelUrl: resolve(model) } : bare;
 }
 
-async function measure<T>(entry: string, task: object): Promise<T> {
+/** Runs one of the processes beside this file, and gives what it prints last. */
+export async function measureInProcess<T>(entry: string, task: object): Promise<T> {
   const path = fileURLToPath(new URL(`./${entry}.js`, import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [path, JSON.stringify(task)], { maxBuffer: OUTPUT_MAX });
   return JSON.parse(stdout.trim().split('\n').at(-1) as string) as T;

@@ -3,11 +3,13 @@ import { Command } from 'commander';
 import { addEmbedBench } from './embed.js';
 import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
+import { addServeBench } from './serve.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
 addEmbedBench(program);
 addIngestBench(program);
 addLoadBench(program);
+addServeBench(program);
 addStartBench(program);
 await program.parseAsync();

@@ -1,8 +1,8 @@
 /** Memory of a process of this machine, as Linux tells it (proc_pid_status(5)). */
 import { readFileSync } from 'node:fs';
 
-/** `VmHWM`: the most that was ever resident; `RssAnon`, `RssShmem`: resident now, of no file, or shared by threads. */
-type Measure = 'VmHWM' | 'RssAnon' | 'RssShmem';
+/** `VmHWM`: the most that was ever resident; `VmRSS`: resident now; `RssAnon`, `RssShmem`: of that, of no file, or shared by threads. */
+type Measure = 'VmHWM' | 'VmRSS' | 'RssAnon' | 'RssShmem';
 
 /** The sum of what is asked for, in MB; 0 once the process has ended. */
 export function readMemoryMb(pid: number | undefined, ...measures: readonly Measure[]): number {
