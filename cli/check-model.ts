@@ -4,6 +4,7 @@ import { basename, resolve } from 'node:path';
 import { loadConfig, type EngineChoice, type Preprocess } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { grantedCpus } from '../common/granted-cpus.js';
 import { suggest } from '../common/suggest.js';
 import { chooseEngine, probePixels } from '../functions/engines/choose-engine.js';
 import type { Engine } from '../functions/engines/engine.js';
@@ -50,7 +51,7 @@ export async function checkModelCommand(subject: string, environment: Environmen
   }
   const rssBefore = process.memoryUsage.rss();
   const model = await loadModel(request, { dataDir, mirror });
-  const { engine, passedOver } = await chooseEngine(model, choice, { threads: 1, cacheDir: undefined });
+  const { engine, passedOver } = await chooseEngine(model, choice, { threads: grantedCpus(), cacheDir: undefined });
   const speed = await measure(engine, model);
   const measured = { ...speed, engine, passedOver, rssBytes: process.memoryUsage.rss() - rssBefore };
   process.stdout.write(options.json ? `${JSON.stringify(toJson(model, measured))}\n` : `${describe(model, measured).join('\n')}\n`);
@@ -119,7 +120,7 @@ async function measure(engine: Engine, model: LoadedModel): Promise<Pick<Measure
 
 function toJson({ file, format, input, preprocess, layer, version }: LoadedModel, { engine, passedOver, runs, imageMs, rssBytes }: Measured): object {
   return {
-    file, format, input: { ...input, preprocess }, layer, dim: engine.dim, engine: engine.name, passed_over: passedOver, model_version: version,
+    file, format, input: { ...input, preprocess }, layer, dim: engine.dim, engine: engine.name, threads: engine.threads, passed_over: passedOver, model_version: version,
     ms_per_image: round(imageMs), runs, memory_mb: round(rssBytes / 1e6),
   };
 }
@@ -129,7 +130,7 @@ function round(value: number): number {
 }
 
 function describe({ file, format, input, preprocess, layer, version }: LoadedModel, { engine, passedOver, runs, imageMs, rssBytes }: Measured): string[] {
-  const speed = `${round(imageMs)} ms an image: median of ${runs} runs, one at a time${engine.name === 'tfjs-wasm' ? ' on one thread' : ''}, decoding not included`;
+  const speed = `${round(imageMs)} ms an image: median of ${runs} runs, one at a time, decoding not included`;
   return describeList(
     [
       ['file', file],
@@ -137,11 +138,11 @@ function describe({ file, format, input, preprocess, layer, version }: LoadedMod
       ['input', `${input.height}×${input.width}×${input.channels}, ${preprocess}`],
       ['layer', layer],
       ['dim', String(engine.dim)],
-      ['engine', engine.name],
+      ['engine', `${engine.name}, on ${engine.threads === 1 ? 'one CPU' : `${engine.threads} CPUs`}; agrees with TF.js on a probe image`],
       ...passedOver.map((reason) => ['', `passed over: ${reason}`] as const),
       ['version', version],
       ['speed', speed],
-      ['memory', `${Math.round(rssBytes / 1e6)} MB more in this process than before it was loaded, the engine included; a function holds it in two threads`],
+      ['memory', `${Math.round(rssBytes / 1e6)} MB more in this process than before it was loaded, the engine included${engine.threads === 1 ? '; a function holds it once for each CPU' : ''}`],
     ],
     terminalWidth(process.stdout),
   );

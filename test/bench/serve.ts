@@ -117,7 +117,7 @@ async function post(pool: Pool, images: readonly Buffer[], { clients, requests, 
 }
 
 function readMemory({ child }: FunctionProcess): number {
-  return readMemoryMb(child.pid as number, 'VmRSS');
+  return readMemoryMb(child.pid, 'VmRSS');
 }
 
 /** Reading it begins the count anew. */

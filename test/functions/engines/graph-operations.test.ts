@@ -10,7 +10,7 @@ import { orderedAncestors } from '../../../functions/models/graph-order.js';
 import { inferShapes, type Constant } from '../../../functions/models/graph-shapes.js';
 import { missingTestData, testDataPath } from '../../support/test-data.js';
 import { fused, OPERATIONS, SAME, UNTOLD } from '../support/graph-operations.js';
-import { constant, graphBytes, graphModel, graphValues, image, node, seededQuantised, text, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
+import { graphBytes, graphModel, graphValues, image, node, seededQuantised, tinyGraph, type NodeJson } from '../support/tiny-graph.js';
 import { seededRandom, temporaryFolder, writeModel, type ModelJson } from '../support/tiny-model.js';
 import { drawPixels, ENGINE, load } from './engine-contract.js';
 

@@ -1,10 +1,9 @@
 /** Models of models: nested, shared, with several inputs and outputs, in any order. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { loadLayersModel } from '../../../functions/models/layers-model.js';
-import { lowerLayers } from '../../../functions/models/lower-layers.js';
-import type { LayerJson, LoadedModel } from '../../../functions/models/model.js';
+import type { LayerJson } from '../../../functions/models/model.js';
 import { compute, core, difference, drawImages, FILE, INPUT, layers as tfl, lower, predict, weight, write, type Written } from '../support/layers-reference.js';
-import { functional, layer, OPTIONS, seededWeights, sequential, temporaryFolder, writeModel, type ModelJson } from '../support/tiny-model.js';
+import { functional, layer, OPTIONS, sequential } from '../support/tiny-model.js';
 
 beforeAll(async () => {
   await core.setBackend('cpu');

@@ -58,6 +58,6 @@ export class TinyNetwork extends NetworkBuilder {
 
 /** A network as a loader gives it. */
 export function modelOf(network: Network, changes: Partial<LoadedModel> = {}): LoadedModel {
-  const [, height, width, channels] = network.nodes[0]!.op === 'input' ? network.nodes[0]!.shape : [];
+  const [, height, width, channels] = network.nodes[0]!.op === 'input' ? network.nodes[0].shape : [];
   return { name: 'tiny', format: 'test', file: 'tiny.json', version: 'f'.repeat(64), network, input: { height: height!, width: width!, channels: channels as 1 | 3 }, layer: network.output, preprocess: '[-1,1]', ...changes };
 }
