@@ -71,21 +71,32 @@ class Trial {
     this.#pixels = probePixels(model.input);
   }
 
-  async start(factory: EngineFactory): Promise<Engine> {
-    const { threads, cacheDir, hasAgreed = false } = this.options;
+  start(factory: EngineFactory): Promise<Engine> {
+    return this.#start(factory, this.options.cacheDir);
+  }
+
+  /** What is kept and is damaged goes, and is made anew without keeping it. */
+  async #start(factory: EngineFactory, cacheDir: string | undefined): Promise<Engine> {
+    const { threads, hasAgreed = false } = this.options;
     const engine = await factory.create(this.model, { threads, cacheDir, onFresh: hasAgreed ? undefined : () => void this.#computeReference() });
     try {
-      requireExpected(engine, this.model);
-      const embedding = await this.#embed(engine);
-      if (!engine.isConfirmed && !hasAgreed) {
-        await this.#requireAgreement(engine, embedding);
-        await engine.confirm();
-      }
+      await this.#check(engine);
       return engine;
     } catch (error) {
       await engine.dispose();
-      throw error;
+      if (!engine.confirmed) throw error;
+      await engine.forget();
+      return this.#start(factory, undefined);
     }
+  }
+
+  async #check(engine: Engine): Promise<void> {
+    requireExpected(engine, this.model);
+    const embedding = await this.#embed(engine);
+    if (engine.confirmed) return requireAgreement(engine, embedding, engine.confirmed);
+    if (this.options.hasAgreed) return;
+    requireAgreement(engine, embedding, await this.#computeReference());
+    await engine.confirm(embedding);
   }
 
   #computeReference(): Promise<Float32Array> {
@@ -101,15 +112,16 @@ class Trial {
       if (isEisError(cause)) throw cause;
       throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it cannot run this model: ${(cause as Error).message.split('\n')[0]}` }, { cause });
     });
+    if (embedding.length !== engine.dim) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it gives ${embedding.length} numbers for an image, and not ${engine.dim}.` });
     const norm = Math.hypot(...embedding);
     if (!(Number.isFinite(norm) && norm > 0)) failModel(file, `its layer ${layer} gives ${norm === 0 ? 'nothing but zeros' : 'numbers that are none (NaN or infinite)'} for an image: its weights are damaged, or "layer" or "preprocess" is not the right one.`);
     return embedding;
   }
+}
 
-  async #requireAgreement(engine: Engine, embedding: Float32Array): Promise<void> {
-    const cosine = dot(normalise(embedding), normalise(await this.#computeReference()));
-    if (!(cosine >= AGREEMENT_MIN)) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it computes another embedding of this model than TF.js does (their cosine is ${cosine.toFixed(5)}).` });
-  }
+function requireAgreement(engine: Engine, embedding: Float32Array, expected: Float32Array): void {
+  const cosine = embedding.length === expected.length ? dot(normalise(embedding), normalise(expected)) : NaN;
+  if (!(cosine >= AGREEMENT_MIN)) throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: engine.name, detail: `it computes another embedding of this model than TF.js does (their cosine is ${cosine.toFixed(5)}).` });
 }
 
 /** Pixels of many colours, RGB, of the size of a model's input: what a model is tried with where there is no image. */

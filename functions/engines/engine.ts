@@ -11,8 +11,8 @@ export interface Engine {
   readonly threads: number;
   /** Whether images of one call are computed side by side, which may be faster than one after the other. */
   readonly isBatching: boolean;
-  /** What it runs was kept from an earlier start, at which it agreed with TF.js (`confirm`). */
-  readonly isConfirmed: boolean;
+  /** What it runs was kept from an earlier start: the embedding that it was confirmed with. Undefined: it was made anew. */
+  readonly confirmed: Float32Array | undefined;
 
   /**
    * The embeddings of images as the network gives them, not normalised yet: `count × dim` numbers, one after the other.
@@ -21,8 +21,15 @@ export interface Engine {
    */
   embed(pixels: Uint8Array, count: number): Promise<Float32Array>;
 
-  /** It agrees with TF.js: what it made of the model is kept for the next start, where it can be. */
-  confirm(): Promise<void>;
+  /**
+   * It agrees with TF.js: what it made of the model is kept for the next start, where it can be.
+   *
+   * @param embedding of the image that it was compared by
+   */
+  confirm(embedding: Float32Array): Promise<void>;
+
+  /** What was kept is not what it was: it goes. */
+  forget(): Promise<void>;
 
   /** Frees what the model holds. */
   dispose(): Promise<void>;
@@ -33,7 +40,10 @@ export interface EngineOptions {
   readonly threads: number;
   /** A folder where it may keep what it made of a model, for the next start; undefined: nowhere. */
   readonly cacheDir: string | undefined;
-  /** Called as soon as it is known that nothing confirmed is kept: what it will be compared with can be computed meanwhile. */
+  /**
+   * Called as soon as it is known that nothing confirmed is kept: what it will be compared with can be computed meanwhile.
+   * Undefined: it will not be compared, and nothing new is kept.
+   */
   readonly onFresh?: (() => void) | undefined;
 }
 

@@ -12,6 +12,7 @@ import type { LoadedModel } from '../models/model.js';
 import { Batcher, type FinishedCall } from './batcher.js';
 import { BatchSizer } from './batch-sizer.js';
 import { InferenceThread } from './inference-thread.js';
+import { disableTelemetry } from './onnx-telemetry.js';
 import type { ThreadEngine } from './inference-worker.js';
 
 /** Each thread holds the model in its engine's memory. */
@@ -69,6 +70,7 @@ export interface InferencePoolOptions {
  */
 export async function startInferencePool(options: InferencePoolOptions): Promise<InferencePool> {
   const { choice, cpus, log } = options;
+  disableTelemetry();
   const first = startThread(options, choice);
   try {
     const started = performance.now();
@@ -101,6 +103,10 @@ interface Started {
   readonly description: EngineDescription;
 }
 
+function closing(): EisError {
+  return new EisError('EIS_NOT_READY', { detail: 'This instance is closing.' });
+}
+
 class Threads implements InferencePool {
   readonly description: EngineDescription;
   readonly #model: LoadedModel;
@@ -123,13 +129,15 @@ class Threads implements InferencePool {
     return this.#sizer.best;
   }
 
-  embed(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
+  async embed(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
+    if (this.#closing.signal.aborted) throw closing();
+    if (pixels.length === 0) throw new EisError('EIS_INTERNAL', {}, { cause: new Error('The pixels were handed over before.') });
     return this.#batcher.embed(pixels, signal);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#batcher.rejectWaiting(new EisError('EIS_NOT_READY', { detail: 'This instance is closing.' }));
+    this.#batcher.rejectWaiting(closing());
     await Promise.all([...this.#threads].map((thread) => thread.close()));
   }
 

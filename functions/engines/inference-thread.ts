@@ -34,6 +34,10 @@ export class InferenceThread implements Lane {
     this.#worker = new Worker(url, { workerData: data, name: 'infer' });
     this.#worker.on('message', (answer: ThreadAnswer) => this.#settle()?.resolve(answer));
     this.#worker.on('error', (error: Error) => (this.#death = error));
+    this.#worker.on('messageerror', (error: Error) => {
+      this.#death = error;
+      void this.#worker.terminate();
+    });
     this.#ended = new Promise((resolve) => this.#worker.once('exit', (code) => {
       this.#end(code);
       resolve();
@@ -52,6 +56,7 @@ export class InferenceThread implements Lane {
   }
 
   async compute(images: readonly Uint8Array[]): Promise<readonly Outcome[]> {
+    if (images.some(({ length }) => length === 0)) throw new EisError('EIS_INTERNAL', {}, { cause: new Error('The pixels of an image were handed over before.') });
     const answer = await this.#ask({ kind: 'images', images }, images.map(({ buffer }) => buffer as ArrayBuffer));
     if (answer.kind !== 'outcomes') throw new EisError('EIS_INTERNAL', {});
     return answer.outcomes.map((outcome) => (outcome instanceof Float32Array ? outcome : toError(outcome)));

@@ -42,6 +42,9 @@ const { choice, ...options } = workerData as InferenceThreadData;
 let chosen: ChosenEngine | undefined;
 
 port.on('message', (request: ThreadRequest) => void answer(request));
+port.on('messageerror', (error: Error) => {
+  throw error; // what was asked cannot be answered: the thread ends, and is replaced
+});
 await prepareEngine(choice);
 
 /** Never rejects. */

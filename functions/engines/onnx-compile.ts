@@ -29,7 +29,8 @@ export function compileOnnx(network: Network, { isBatching }: CompileOptions): U
   const batch = isBatching ? 'images' : 1;
   const first = writer.emit('Transpose', [INPUT], { perm: [0, 3, 1, 2] }, `${INPUT}/first`);
   writer.place(input.name, 'channelsFirst', writer.emit('Cast', [first], { to: FLOAT }, `${INPUT}/real`));
-  for (const node of network.nodes) if (node.op !== 'input') emitNode(writer, node);
+  const pooled = new Set(network.nodes.filter(({ op }) => op === 'pool').map(({ inputs }) => inputs[0]));
+  for (const node of network.nodes) if (node.op !== 'input') emitNode(writer, node.op === 'pad' && node.value === 0 && pooled.has(node.name) ? { ...node, value: ALMOST_ZERO } : node);
   const [, ...sizes] = writer.shape(network.output);
   const dim = sizes.reduce((product, size) => product * size, 1);
   writer.emitOutput('Reshape', [writer.take(network.output, 'channelsLast'), writer.integers([0, dim])], OUTPUT);
@@ -120,11 +121,11 @@ function emitGather(writer: OnnxWriter, { name, indices }: Pick<GatherNode, 'nam
   return writer.emit('Gather', [x, writer.integers(indices)], { axis }, name);
 }
 
-/** The smallest number that is not denormal. It stands for 0 in padding, which onnxruntime 1.30 would wrongly merge into a pooling. */
+/** The smallest number that is not denormal. It stands for 0 in padding before a pooling, into which onnxruntime 1.30 would wrongly merge it. */
 const ALMOST_ZERO = 2 ** -126;
 
 function emitPad(writer: OnnxWriter, { name, inputs, mode, before, after, value }: PadNode, { x, layout }: { readonly x: string; readonly layout: Layout }): string {
-  if (mode !== 'symmetric') return writer.emit('Pad', [x, writer.integers([...arranged(before, layout), ...arranged(after, layout)]), ...(mode === 'constant' ? [writer.scalar(value === 0 ? ALMOST_ZERO : value)] : [])], { mode }, name);
+  if (mode !== 'symmetric') return writer.emit('Pad', [x, writer.integers([...arranged(before, layout), ...arranged(after, layout)]), ...(mode === 'constant' ? [writer.scalar(value)] : [])], { mode }, name);
   const shape = arranged(writer.shape(inputs[0] as string), layout);
   const ends = arranged(after, layout);
   return arranged(before, layout).reduce((padded, begin, axis) => {

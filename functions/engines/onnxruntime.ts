@@ -2,14 +2,15 @@
  * onnxruntime: the network compiled to ONNX, run by Microsoft's engine on several CPUs. An optional package: it has
  * binaries for Linux, macOS and Windows on x64 and arm64.
  */
-import { rm, utimes } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type * as onnxruntimeNode from 'onnxruntime-node';
 import { EisError } from '../../common/errors.js';
 import { reclaimMemory } from '../../common/reclaim.js';
 import type { LoadedModel } from '../models/model.js';
 import { optimise } from '../network/optimise.js';
 import type { Engine, EngineFactory, EngineOptions } from './engine.js';
-import { findKept, keep, type KeptModel } from './onnx-cache.js';
+import { disableTelemetry } from './onnx-telemetry.js';
+import { findKept, forget, keep, touch, type KeptModel } from './onnx-cache.js';
 import { compileOnnx, INPUT, OUTPUT } from './onnx-compile.js';
 import { prepareNetwork, type PreparedNetwork } from './prepare.js';
 
@@ -31,16 +32,17 @@ export const onnxruntime: EngineFactory = {
   async create(model, options) {
     const prepared = prepareNetwork(model);
     const ort = await (loading ??= load());
-    const kept = options.cacheDir === undefined ? undefined : await findKept(options.cacheDir, model.version, ort.env.versions.node ?? '');
-    const earlier = kept?.isKept ? await openKept(ort, kept, options) : undefined;
+    const kept = options.cacheDir === undefined ? undefined : await findKept(options.cacheDir, { version: model.version, network: prepared.network, runtime: ort.env.versions.node ?? '' });
+    const earlier = kept?.embedding ? await openKept(ort, kept, options) : undefined;
     if (!earlier) options.onFresh?.();
     const session = earlier ?? (await openFresh(ort, { model, prepared, kept, options }));
-    return describeEngine(ort, session, { model, prepared, kept, options, isConfirmed: earlier !== undefined });
+    return describeEngine(ort, session, { model, prepared, kept, options, confirmed: earlier && kept?.embedding });
   },
 };
 
 async function load(): Promise<Onnxruntime> {
   try {
+    disableTelemetry();
     const loaded = (await import('onnxruntime-node')) as Onnxruntime & { default?: Onnxruntime };
     return loaded.default ?? loaded;
   } catch (cause) {
@@ -59,13 +61,13 @@ function sessionOptions({ threads }: EngineOptions): SessionOptions {
 }
 
 /** A file that does not open, cut short by a full disk perhaps, is made anew. */
-async function openKept(ort: Onnxruntime, { path }: KeptModel, options: EngineOptions): Promise<Session | undefined> {
+async function openKept(ort: Onnxruntime, kept: KeptModel, options: EngineOptions): Promise<Session | undefined> {
   try {
-    const session = await ort.InferenceSession.create(path, { ...sessionOptions(options), graphOptimizationLevel: 'disabled' });
-    await utimes(path, new Date(), new Date()).catch(() => undefined);
+    const session = await ort.InferenceSession.create(kept.path, { ...sessionOptions(options), graphOptimizationLevel: 'disabled' });
+    await touch(kept);
     return session;
   } catch {
-    await rm(path, { force: true }).catch(() => undefined);
+    await forget(kept);
     return undefined;
   }
 }
@@ -81,14 +83,17 @@ async function openFresh(ort: Onnxruntime, { prepared, kept, options }: Making):
   try {
     const bytes = compileOnnx(optimise(prepared.network), { isBatching: prepared.isBatchable });
     if (bytes.length > RECLAIMED_BYTES_MIN) reclaimMemory();
-    const draft = kept && { optimizedModelFilePath: kept.draft };
-    return await ort.InferenceSession.create(bytes, { ...sessionOptions(options), ...draft, graphOptimizationLevel: 'all' });
+    const create = (more: SessionOptions = {}): Promise<Session> => ort.InferenceSession.create(bytes, { ...sessionOptions(options), graphOptimizationLevel: 'all', ...more });
+    return await (kept && options.onFresh ? create({ optimizedModelFilePath: kept.draft }).catch(async () => {
+      await rm(kept.draft, { force: true }).catch(() => undefined);
+      return create(); // the folder may be full, or not to be written to
+    }) : create());
   } catch (cause) {
     throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'onnxruntime', detail: `it cannot run this model: ${(cause as Error).message.split('\n')[0]}` }, { cause });
   }
 }
 
-function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, kept, options, isConfirmed }: Making & { readonly isConfirmed: boolean }): Engine {
+function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, kept, options, confirmed }: Making & { readonly confirmed: Float32Array | undefined }): Engine {
   const { height, width } = model.input;
   const { dim, isBatchable } = prepared;
   const imageBytes = height * width * 3;
@@ -98,15 +103,18 @@ function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, k
     dim,
     threads: options.threads,
     isBatching: isBatchable,
-    isConfirmed,
+    confirmed,
     async embed(pixels, count) {
       if (isBatchable) return run(pixels, count);
       const embeddings = new Float32Array(count * dim);
       for (let i = 0; i < count; i++) embeddings.set(await run(pixels.subarray(i * imageBytes, (i + 1) * imageBytes), 1), i * dim);
       return embeddings;
     },
-    async confirm() {
-      if (kept && !isConfirmed && options.cacheDir !== undefined) await keep(kept, options.cacheDir);
+    async confirm(embedding) {
+      if (kept && !confirmed) await keep(kept, embedding);
+    },
+    async forget() {
+      if (kept) await forget(kept);
     },
     async dispose() {
       await session.release();

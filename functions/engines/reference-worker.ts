@@ -1,10 +1,10 @@
 /** The thread of `reference.ts`: one image, one answer. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { toEisError } from '../../common/errors.js';
-import { failModel } from '../models/model.js';
 import { prepareNetwork } from './prepare.js';
 import type { ReferenceResult, ReferenceTask } from './reference.js';
-import { interpret, NodeFailure } from './tfjs-interpreter.js';
+import { describeFailure } from './tfjs.js';
+import { interpret } from './tfjs-interpreter.js';
 import { loadTfjsWasm } from './tfjs-wasm.js';
 
 async function compute({ model, pixels }: ReferenceTask): Promise<Float32Array> {
@@ -14,8 +14,7 @@ async function compute({ model, pixels }: ReferenceTask): Promise<Float32Array> 
   try {
     return await interpret(tf, network).run(tf.tensor4d(Float32Array.from(pixels), [1, height, width, 3])).data<'float32'>();
   } catch (thrown) {
-    if (thrown instanceof NodeFailure) failModel(model.file, `TF.js cannot run it: ${thrown.message}. Set "layer" to one below it, or convert the model without it.`, thrown);
-    throw thrown;
+    throw describeFailure('tfjs-wasm', model.file, thrown);
   }
 }
 

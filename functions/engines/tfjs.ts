@@ -1,5 +1,6 @@
 /** Runs networks with TF.js, on whichever backend it was set to. What its engines have in common. */
-import { failModel, type LoadedModel } from '../models/model.js';
+import { EisError } from '../../common/errors.js';
+import type { LoadedModel } from '../models/model.js';
 import { optimise } from '../network/optimise.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
 import { prepareNetwork } from './prepare.js';
@@ -19,7 +20,7 @@ export async function createTfjsEngine(name: EngineName, load: () => Promise<Tfj
     dim,
     threads: 1,
     isBatching: false,
-    isConfirmed: false,
+    confirmed: undefined,
     async embed(pixels, count) {
       const embeddings = new Float32Array(count * dim);
       for (let i = 0; i < count; i++) {
@@ -28,8 +29,7 @@ export async function createTfjsEngine(name: EngineName, load: () => Promise<Tfj
           const result = interpreter.run(numbers);
           embeddings.set(await result.data<'float32'>().finally(() => result.dispose()), i * dim);
         } catch (thrown) {
-          if (thrown instanceof NodeFailure) failModel(model.file, `TF.js cannot run it: ${thrown.message}. Set "layer" to one below it, or convert the model without it.`, thrown);
-          throw thrown;
+          throw describeFailure(name, model.file, thrown);
         } finally {
           numbers.dispose();
         }
@@ -37,6 +37,17 @@ export async function createTfjsEngine(name: EngineName, load: () => Promise<Tfj
       return embeddings;
     },
     confirm: async () => undefined,
+    forget: async () => undefined,
     dispose: async () => interpreter.dispose(),
   };
+}
+
+/** WebAssembly's memory ends at 4 GB, and TF.js's then with this word. */
+const OUT_OF_MEMORY = /\bAborted\(|out of memory|allocation failed/i;
+
+/** What a person is told of a node that TF.js failed at; anything else as it was. */
+export function describeFailure(engine: EngineName, file: string, thrown: unknown): unknown {
+  if (!(thrown instanceof NodeFailure)) return thrown;
+  if (OUT_OF_MEMORY.test(thrown.message)) return new EisError('EIS_ENGINE_UNAVAILABLE', { engine, detail: `it has not the memory that this model takes: ${thrown.message}` }, { cause: thrown });
+  return new EisError('EIS_MODEL_FILE', { file, detail: `TF.js cannot run it: ${thrown.message}. Set "layer" to one below it, or convert the model without it.` }, { cause: thrown });
 }

@@ -6,6 +6,9 @@
 import type { ConvNode, ConvTransposeNode, DepthwiseNode, MatMulNode, Network, NetworkNode, PadNode, Weight } from './network.js';
 import { perChannel, Rewrite } from './rewrite.js';
 
+/** Scalings in a row that are folded as one; networks have two or three. */
+const CHAIN_MAX = 32;
+
 type Linear = ConvNode | DepthwiseNode | ConvTransposeNode | MatMulNode;
 
 /** scale · x + shift, per channel of the last axis. */
@@ -70,11 +73,15 @@ function readAffine(rewrite: Rewrite, node: NetworkNode): Affine | undefined {
 
 /** Nodes in a row that scale and shift as one; only those that nothing else takes. */
 function readChain(rewrite: Rewrite, last: NetworkNode): Affine | undefined {
-  const outer = rewrite.uses(last.name) === 1 ? readAffine(rewrite, last) : undefined;
-  const before = outer && rewrite.node(outer.x);
-  const inner = before && readChain(rewrite, before);
-  if (!inner || inner.scale.length !== outer.scale.length) return outer;
-  return { x: inner.x, scale: inner.scale.map((factor, i) => factor * (outer.scale[i] as number)), shift: inner.shift.map((shift, i) => shift * (outer.scale[i] as number) + (outer.shift[i] as number)) };
+  const read = (node: NetworkNode | undefined): Affine | undefined => (node && rewrite.uses(node.name) === 1 ? readAffine(rewrite, node) : undefined);
+  let chain = read(last);
+  for (let links = 1; chain && links < CHAIN_MAX; links++) {
+    const outer: Affine = chain;
+    const inner = read(rewrite.node(outer.x));
+    if (!inner || inner.scale.length !== outer.scale.length) break;
+    chain = { x: inner.x, scale: inner.scale.map((factor, i) => factor * (outer.scale[i] as number)), shift: inner.shift.map((shift, i) => shift * (outer.scale[i] as number) + (outer.shift[i] as number)) };
+  }
+  return chain;
 }
 
 function readBatchNorm(rewrite: Rewrite, inputs: readonly string[], epsilon: number): Affine | undefined {

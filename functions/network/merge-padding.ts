@@ -2,15 +2,16 @@
 import type { Elementwise, Network, NetworkNode, PadNode, Sides } from './network.js';
 import { Rewrite } from './rewrite.js';
 
-/** How far back it is looked whether numbers can be negative. */
-const DEPTH_MAX = 16;
+/** Tensors of a network that are looked at for it. */
+const LOOKED_AT_MAX = 2_000;
 
 export function mergePadding(network: Network): Network {
   const rewrite = new Rewrite(network);
+  const known = new Map<string, boolean>();
   for (const node of network.nodes) {
     const before = 'padding' in node ? rewrite.node(node.inputs[0]) : undefined;
     const pad = before?.op === 'pad' && isOfZeros(before) && rewrite.uses(before.name) === 1 ? before : undefined;
-    const merges = pad && ((node.op === 'conv' || node.op === 'depthwise') || (node.op === 'pool' && node.kind === 'max' && isCovered(pad, node.size, node.padding) && isNonNegative(rewrite, pad.inputs[0] as string, 0)));
+    const merges = pad && ((node.op === 'conv' || node.op === 'depthwise') || (node.op === 'pool' && node.kind === 'max' && isCovered(pad, node.size, node.padding) && isNonNegative(rewrite, pad.inputs[0] as string, known)));
     rewrite.keep(merges ? { ...node, inputs: [pad.inputs[0] as string, ...node.inputs.slice(1)], padding: sidesOf(pad).map((side, i) => side + (node.padding[i] as number)) as unknown as Sides } : node);
   }
   return rewrite.finish();
@@ -31,11 +32,18 @@ function isCovered(pad: PadNode, [rows, columns]: readonly [number, number], pad
 }
 
 /** Whether a tensor has no number below 0, so that zeros at its edge change no maximum. */
-function isNonNegative(rewrite: Rewrite, name: string, depth: number): boolean {
-  const node = depth < DEPTH_MAX ? rewrite.node(name) : undefined;
+function isNonNegative(rewrite: Rewrite, name: string, known: Map<string, boolean>): boolean {
+  const found = known.get(name) ?? (known.size < LOOKED_AT_MAX && tellNonNegative(rewrite, name, known));
+  known.set(name, found);
+  return found;
+}
+
+function tellNonNegative(rewrite: Rewrite, name: string, known: Map<string, boolean>): boolean {
+  const node = rewrite.node(name);
   if (!node) return false;
+  known.set(name, false); // until it is known
   if ('activation' in node && node.activation) return givesNoneNegative(node.activation);
-  return node.op === 'elementwise' ? givesNoneNegative(node.apply) : node.op === 'softmax' ? !node.log : isKeptNonNegative(node) && node.inputs.every((input) => isNonNegative(rewrite, input, depth + 1));
+  return node.op === 'elementwise' ? givesNoneNegative(node.apply) : node.op === 'softmax' ? !node.log : isKeptNonNegative(node) && node.inputs.every((input) => isNonNegative(rewrite, input, known));
 }
 
 function givesNoneNegative(apply: Elementwise): boolean {

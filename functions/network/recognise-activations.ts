@@ -12,7 +12,8 @@ export function recogniseActivations(network: Network): Network {
   const rewrite = new Rewrite(network);
   for (const node of network.nodes) {
     const found = node.op === 'binary' ? recognise(rewrite, node) : undefined;
-    rewrite.keep(found ? { op: 'elementwise', name: node.name, inputs: [found.x], apply: found.apply } : node);
+    const keepsShape = found && rewrite.shape(found.x).length === rewrite.shape(node.name).length;
+    rewrite.keep(keepsShape ? { op: 'elementwise', name: node.name, inputs: [found.x], apply: found.apply } : node);
   }
   return rewrite.finish();
 }

@@ -44,7 +44,10 @@ export class Rewrite {
 
   /** What a tensor of the network as it was is called now. */
   resolve(name: string): string {
-    return this.#renamed.get(name) ?? name;
+    let end = name;
+    for (let next = this.#renamed.get(end); next !== undefined; next = this.#renamed.get(end)) end = next;
+    if (end !== name) this.#renamed.set(name, end); // the way is short from now on
+    return end;
   }
 
   /** Keeps a node, or another of its name in its place, its inputs resolved. */
@@ -67,7 +70,6 @@ export class Rewrite {
     const target = this.resolve(instead);
     this.#uses.set(target, this.uses(target) - 1 + this.uses(node.name));
     this.#renamed.set(node.name, target);
-    for (const [from, to] of this.#renamed) if (to === node.name) this.#renamed.set(from, target);
   }
 
   addWeight(wanted: string, shape: Shape, values: Float32Array): string {

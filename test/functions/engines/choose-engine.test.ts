@@ -1,5 +1,5 @@
 /** Which engine is picked, what it is held to, and what is kept for the next start. */
-import { chmod, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -103,7 +103,7 @@ describe('an optimised model', () => {
     await engine.dispose();
     return embedding;
   };
-  const kept = (): Promise<string[]> => readdir(join(cacheDir, 'onnx'));
+  const kept = async (): Promise<string[]> => (await readdir(join(cacheDir, 'onnx'))).filter((name) => !name.endsWith('.json'));
 
   it('is kept when it agrees, and opened at the next start without being compared again', async () => {
     const first = await start();
@@ -135,6 +135,39 @@ describe('an optimised model', () => {
     expect(await start()).toEqual(first);
     expect(fresh).toBe(2);
     expect((await stat(join(cacheDir, 'onnx', name!))).size).toBeGreaterThan(100);
+  });
+
+  it('is made anew when what was kept computes something else, and is kept again at the next start', async () => {
+    const model = tinyModel();
+    const first = await start(model);
+    const [name] = await kept();
+    await writeFile(join(cacheDir, 'onnx', `${name}.json`), JSON.stringify([1, -1, 1, -1]));
+    expect(await start(model)).toEqual(first);
+    expect([fresh, await kept()]).toEqual([2, []]);
+    await start(model);
+    await start(model);
+    expect([fresh, await kept()]).toEqual([3, [name]]);
+  });
+
+  it('is another for a network that is lowered otherwise from the same file', async () => {
+    const model = tinyModel();
+    await start(model);
+    await start({ ...model, network: { ...model.network, nodes: model.network.nodes.map((node) => (node.op === 'conv' ? { ...node, padding: [1, 1, 1, 1] as const } : node)) } });
+    expect([fresh, (await kept()).length]).toEqual([2, 2]);
+  });
+
+  it('is not written by threads that were not compared, and drafts of starts that were killed go', async () => {
+    const folder = join(cacheDir, 'onnx');
+    await mkdir(folder);
+    for (const [name, at] of [['old.draft', new Date(2020, 0, 1)], ['new.draft', new Date()]] as const) {
+      await writeFile(join(folder, name), 'x');
+      await utimes(join(folder, name), at, at);
+    }
+    const { engine } = await chooseEngine(tinyModel(), 'onnxruntime', { threads: 1, cacheDir: folder, hasAgreed: true }, [onnxruntime]);
+    expect((await kept()).sort()).toEqual(['new.draft', 'old.draft']);
+    await engine.dispose();
+    await start();
+    expect((await kept()).filter((name) => name.endsWith('.draft'))).toEqual(['new.draft']);
   });
 
   it('is not kept where nothing can be written, which hurts nobody', async () => {

@@ -73,6 +73,17 @@ describe('startInferencePool()', () => {
     expect(dot(await pool.embed(image()), await pool.embed(image()))).toBeCloseTo(1, 5);
   });
 
+  it('refuses pixels of another size, and those that were handed over before, and answers others', async () => {
+    const pool = await start();
+    const image = pixels(3);
+    await pool.embed(image);
+    await expect(pool.embed(image)).rejects.toMatchObject({ code: 'EIS_INTERNAL' });
+    await expect(pool.embed(new Uint8Array(7))).rejects.toMatchObject({ code: 'EIS_INTERNAL' });
+    expect(await pool.embed(pixels(4))).toHaveLength(256);
+    await pool.close();
+    await expect(pool.embed(pixels(5))).rejects.toMatchObject({ code: 'EIS_NOT_READY' });
+  });
+
   it('hands the pixels over instead of copying them', async () => {
     const image = pixels(3);
     await (await start()).embed(image);

@@ -221,6 +221,33 @@ describe('recogniseActivations()', () => {
   });
 });
 
+describe('passes over networks that nobody trained', () => {
+  const grown = (n: TinyNetwork, x: string, links: number, spec: (from: string) => Parameters<TinyNetwork['node']>[0]): string => Array.from({ length: links }).reduce<string>((from) => n.node(spec(from)), x);
+
+  it('end, however long the chains are', () => {
+    const n = new TinyNetwork({ height: 2, width: 2, channels: 3 });
+    const factor = n.numbers([3], [1, 1, 1]);
+    const idle = grown(n, n.input, 20_000, (x) => ({ op: 'pad', inputs: [x], mode: 'constant', before: [0, 0, 0, 0], after: [0, 0, 0, 0], value: 0 }));
+    const scaled = grown(n, idle, 20_000, (x) => ({ op: 'binary', fn: 'mul', inputs: [x, factor] }));
+    expect(ops(optimise(n.flat(n.conv(scaled, [1, 1], 4)))).at(-1)).toBe('conv');
+  });
+
+  it('end, however often tensors are taken', () => {
+    const n = new TinyNetwork({ height: 4, width: 4, channels: 1 });
+    let x = n.relu(n.input);
+    for (let i = 0; i < 12; i++) x = n.node({ op: 'pool', kind: 'max', size: [1, 1], strides: [1, 1], padding: [0, 0, 0, 0], inputs: [n.node({ op: 'reduce', kind: 'max', inputs: [n.node({ op: 'concat', inputs: Array<string>(40).fill(x), axis: 3 })], axes: [3], keepDims: true })] });
+    const padded = n.node({ op: 'pad', inputs: [x], mode: 'constant', before: [0, 1, 1, 0], after: [0, 1, 1, 0], value: 0 });
+    expect(ops(optimise(n.flat(n.node({ op: 'pool', kind: 'max', size: [3, 3], strides: [1, 1], padding: [0, 0, 0, 0], inputs: [padded] }))))).toContain('pad');
+  });
+
+  it('leave a gate that grows an axis', async () => {
+    const n = new TinyNetwork({ height: 1, width: 1, channels: 3 });
+    const flat = n.node({ op: 'reshape', inputs: [n.input], shape: [0, 3] });
+    const gate = n.node({ op: 'binary', fn: 'div', inputs: [n.node({ op: 'elementwise', inputs: [n.node({ op: 'binary', fn: 'add', inputs: [flat, n.numbers([1, 1, 1, 1], [3])] })], apply: { fn: 'clip', min: 0, max: 6 } }), n.scalar(6)] });
+    expect(ops(await apply(recogniseActivations, n.build(gate)))).toContain('binary');
+  });
+});
+
 describe('dropIdleNodes()', () => {
   it('drops what gives back what it takes', async () => {
     const n = new TinyNetwork();
