@@ -4,7 +4,7 @@ import { startIngestSystem } from './ingest-system.js';
 
 describeIngestFaults({
   name: 'RabbitMQ and the embedded store',
-  images: { full: 2_000, short: 300 },
+  images: { full: 2_000, short: 900 },
   faults: INGEST_FAULTS,
   start: () => startIngestSystem({ workers: 2 }),
 });

@@ -51,7 +51,8 @@ export async function startIngestSystem({ workers, env = {} }: IngestSystemOptio
   };
   try {
     const configFile = join(folder, 'config.json');
-    writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }] }));
+    // The slower engine: with the faster one a small run would be over before anything breaks.
+    writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL, engine: 'tfjs-wasm' }] }));
     const shared = { EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, 'data'), MODEL, LOG_LEVEL: 'info', ...env };
     const broker = await Broker.start();
     closing.push(() => broker.stop());

@@ -10,7 +10,7 @@ afterAll(() => store.stop());
 
 describeIngestFaults({
   name: 'RabbitMQ and the wire protocol of MongoDB',
-  images: { full: 2_000, short: 300 },
+  images: { full: 2_000, short: 900 },
   faults: [...INGEST_FAULTS, ...storeFaults(store)],
   start: () => startIngestSystem({ workers: 2, env: { MONGODB_URI: store.uri('eis') } }),
 });
