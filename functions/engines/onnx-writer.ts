@@ -3,8 +3,8 @@
  * (NHWC): a tensor of four sizes may stand here in either layout, is turned over only where a node needs the other, and
  * once. Shapes are always those of the network: channels last.
  */
-import type { Shape, Weight } from '../network/network.js';
-import { sizeOf } from '../network/network.js';
+import { stridesOf, walk } from '../network/constant-views.js';
+import { sizeOf, unusedName, type Shape, type Weight } from '../network/network.js';
 import { encodeModel, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValue } from './onnx-encoding.js';
 
 export type Layout = 'channelsLast' | 'channelsFirst';
@@ -92,8 +92,7 @@ export class OnnxWriter {
   }
 
   #unused(wanted: string): string {
-    let name = wanted;
-    while (this.#taken.has(name)) name += '_';
+    const name = unusedName(wanted, (each) => this.#taken.has(each));
     this.#taken.add(name);
     return name;
   }
@@ -108,22 +107,8 @@ function arrange({ shape, values }: Weight, layout: Layout): Omit<OnnxTensor, 'n
 
 /** Numbers in another order of axes. */
 export function permute(values: Float32Array, shape: Shape, order: readonly number[]): Float32Array {
-  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
-  const sizes = order.map((axis) => shape[axis] as number);
-  const steps = order.map((axis) => strides[axis] as number);
+  const strides = stridesOf(shape);
   const permuted = new Float32Array(values.length);
-  const at = new Array<number>(sizes.length).fill(0);
-  const inner = sizes.length - 1;
-  const [innerSize, innerStep] = [sizes[inner] ?? 1, steps[inner] ?? 1];
-  let from = 0;
-  for (let to = 0; to < permuted.length; to += innerSize) {
-    for (let i = 0; i < innerSize; i++) permuted[to + i] = values[from + i * innerStep] as number;
-    for (let axis = inner - 1; axis >= 0; axis--) {
-      from += steps[axis] as number;
-      if (++(at[axis] as number) < (sizes[axis] as number)) break;
-      from -= (sizes[axis] as number) * (steps[axis] as number);
-      at[axis] = 0;
-    }
-  }
+  walk({ shape: order.map((axis) => shape[axis] as number), strides: order.map((axis) => strides[axis] as number), offset: 0 }, (to, from) => void (permuted[to] = values[from] as number));
   return permuted;
 }

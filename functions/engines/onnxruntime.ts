@@ -12,7 +12,7 @@ import type { Engine, EngineFactory, EngineOptions } from './engine.js';
 import { disableTelemetry } from './onnx-telemetry.js';
 import { findKept, forget, keep, touch, type KeptModel } from './onnx-cache.js';
 import { compileOnnx, INPUT, OUTPUT } from './onnx-compile.js';
-import { prepareNetwork, type PreparedNetwork } from './prepare.js';
+import { embedEach, prepareNetwork, type PreparedNetwork } from './prepare.js';
 
 type Onnxruntime = typeof onnxruntimeNode;
 type Session = onnxruntimeNode.InferenceSession;
@@ -96,7 +96,6 @@ async function openFresh(ort: Onnxruntime, { prepared, kept, options }: Making):
 function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, kept, options, confirmed }: Making & { readonly confirmed: Float32Array | undefined }): Engine {
   const { height, width } = model.input;
   const { dim, isBatchable } = prepared;
-  const imageBytes = height * width * 3;
   const run = async (pixels: Uint8Array, count: number): Promise<Float32Array> => (await session.run({ [INPUT]: new ort.Tensor('uint8', pixels, [count, height, width, 3]) }))[OUTPUT]?.data as Float32Array;
   return {
     name: 'onnxruntime',
@@ -104,12 +103,7 @@ function describeEngine(ort: Onnxruntime, session: Session, { model, prepared, k
     threads: options.threads,
     isBatching: isBatchable,
     confirmed,
-    async embed(pixels, count) {
-      if (isBatchable) return run(pixels, count);
-      const embeddings = new Float32Array(count * dim);
-      for (let i = 0; i < count; i++) embeddings.set(await run(pixels.subarray(i * imageBytes, (i + 1) * imageBytes), 1), i * dim);
-      return embeddings;
-    },
+    embed: (pixels, count) => (isBatchable ? run(pixels, count) : embedEach(pixels, count, dim, (image) => run(image, 1))),
     async confirm(embedding) {
       if (kept && !confirmed) await keep(kept, embedding);
     },

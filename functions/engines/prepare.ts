@@ -16,6 +16,14 @@ export interface PreparedNetwork {
   readonly isBatchable: boolean;
 }
 
+/** The embeddings of images that are computed one after the other. */
+export async function embedEach(pixels: Uint8Array, count: number, dim: number, embed: (image: Uint8Array) => Promise<Float32Array>): Promise<Float32Array> {
+  const embeddings = new Float32Array(count * dim);
+  const imageBytes = pixels.length / count;
+  for (let i = 0; i < count; i++) embeddings.set(await embed(pixels.subarray(i * imageBytes, (i + 1) * imageBytes)), i * dim);
+  return embeddings;
+}
+
 /** @throws EisError EIS_MODEL_FILE when the network's output is not a vector an image */
 export function prepareNetwork({ network: bare, preprocess, layer, file }: LoadedModel): PreparedNetwork {
   const network = prependPreprocess(bare, preprocess);

@@ -3,7 +3,7 @@ import { EisError } from '../../common/errors.js';
 import type { LoadedModel } from '../models/model.js';
 import { optimise } from '../network/optimise.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
-import { prepareNetwork } from './prepare.js';
+import { embedEach, prepareNetwork } from './prepare.js';
 import { interpret, NodeFailure } from './tfjs-interpreter.js';
 import type { Tfjs } from './tfjs-operations.js';
 
@@ -14,28 +14,23 @@ export async function createTfjsEngine(name: EngineName, load: () => Promise<Tfj
   const tf = await load();
   const interpreter = interpret(tf, optimise(network));
   const { height, width } = model.input;
-  const imageBytes = height * width * 3;
   return {
     name,
     dim,
     threads: 1,
     isBatching: false,
     confirmed: undefined,
-    async embed(pixels, count) {
-      const embeddings = new Float32Array(count * dim);
-      for (let i = 0; i < count; i++) {
-        const numbers = tf.tensor4d(Float32Array.from(pixels.subarray(i * imageBytes, (i + 1) * imageBytes)), [1, height, width, 3]);
-        try {
-          const result = interpreter.run(numbers);
-          embeddings.set(await result.data<'float32'>().finally(() => result.dispose()), i * dim);
-        } catch (thrown) {
-          throw describeFailure(name, model.file, thrown);
-        } finally {
-          numbers.dispose();
-        }
+    embed: (pixels, count) => embedEach(pixels, count, dim, async (image) => {
+      const numbers = tf.tensor4d(Float32Array.from(image), [1, height, width, 3]);
+      try {
+        const result = interpreter.run(numbers);
+        return await result.data<'float32'>().finally(() => result.dispose());
+      } catch (thrown) {
+        throw describeFailure(name, model.file, thrown);
+      } finally {
+        numbers.dispose();
       }
-      return embeddings;
-    },
+    }),
     confirm: async () => undefined,
     forget: async () => undefined,
     dispose: async () => interpreter.dispose(),

@@ -1,4 +1,5 @@
 /** Cuts a graph at its embedding, and makes a vector of what is still a feature map. */
+import { unusedName } from '../network/network.js';
 import { failModel, type GraphNetwork, type GraphNode, type InputShape, type NamedWeight } from './model.js';
 import { quote } from './graph-attributes.js';
 import type { Shape } from './graph-shapes.js';
@@ -22,8 +23,8 @@ export function cutGraph(ordered: readonly GraphNode[], options: { readonly inpu
   const nodes = ordered.map((node) => (node.name === inputName ? placeholder(inputName, input) : node.op === 'Const' ? { ...node, inputs: [], attr: {} } : node));
   const output = nodes.at(-1) as GraphNode;
   if (shape?.length !== 4) return { network: { kind: 'graph', nodes, inputName, outputName: output.name }, added: [] };
-  const axes: GraphNode = { name: unusedName(nodes, `${POOLING}/axes`), op: 'Const', inputs: [], attr: {} };
-  const pooled: GraphNode = { name: unusedName(nodes, POOLING), op: 'Mean', inputs: [output.name, axes.name], attr: { keep_dims: { b: false } } };
+  const axes: GraphNode = { name: nameBeside(nodes, `${POOLING}/axes`), op: 'Const', inputs: [], attr: {} };
+  const pooled: GraphNode = { name: nameBeside(nodes, POOLING), op: 'Mean', inputs: [output.name, axes.name], attr: { keep_dims: { b: false } } };
   const values = new Int32Array(new SharedArrayBuffer(8));
   values.set([1, 2]);
   return { network: { kind: 'graph', nodes: [...nodes, axes, pooled], inputName, outputName: pooled.name }, added: [{ name: axes.name, shape: [2], dtype: 'int32', values }] };
@@ -34,11 +35,9 @@ function placeholder(name: string, { height, width, channels }: InputShape): Gra
   return { name, op: 'Placeholder', inputs: [], attr: { dtype: { type: 'DT_FLOAT' }, shape: { shape: { dim: [1, height, width, channels].map((size) => ({ size: String(size) })) } } } };
 }
 
-function unusedName(nodes: readonly GraphNode[], wanted: string): string {
+function nameBeside(nodes: readonly GraphNode[], wanted: string): string {
   const used = new Set(nodes.map(({ name }) => name));
-  let name = wanted;
-  while (used.has(name)) name += '_';
-  return name;
+  return unusedName(wanted, (name) => used.has(name));
 }
 
 /**

@@ -1,7 +1,8 @@
 /** A graph on its way into a typed network: what its nodes gave so far, and where more is added. */
 import { Evaluator, type Constant, type NumberType, type Numbers } from '../network/evaluate.js';
 import { NetworkBuilder, type Operation } from '../network/network-builder.js';
-import { sizeOf, type Network, type Shape } from '../network/network.js';
+import { isSameShape, sizeOf, toSharedFloats, unusedName, type Network, type Shape } from '../network/network.js';
+import { prune } from '../network/rewrite.js';
 import { ShapeError } from '../network/shapes.js';
 import type { GraphNetwork, InputShape } from './model.js';
 
@@ -47,9 +48,7 @@ export class GraphLowering {
 
   /** A name for what a node of the graph is computed by way of; no other node of the graph bears it. */
   nameBeside(node: string, part: string): string {
-    let name = `${node}/eis_${part}`;
-    while (this.#reserved.has(name)) name += '_';
-    return name;
+    return unusedName(`${node}/eis_${part}`, (name) => this.#reserved.has(name));
   }
 
   /**
@@ -73,9 +72,9 @@ export class GraphLowering {
    * @throws ShapeError when it has another number of numbers
    */
   reshape(value: Value, shape: Shape, name: string): Value {
-    if (isSame(value.shape, shape)) return value;
+    if (isSameShape(value.shape, shape)) return value;
     const from = this.originOf(value);
-    if (isSame(from.shape, shape)) return { ...from, dtype: value.dtype };
+    if (isSameShape(from.shape, shape)) return { ...from, dtype: value.dtype };
     const isOfOneImage = from.kind === 'computed' && from.shape[0] === 1 && shape[0] === 1;
     const reshaped = this.add({ op: 'reshape', shape: isOfOneImage ? [0, ...shape.slice(1)] : shape }, [from], { name, dtype: value.dtype });
     if (reshaped.kind === 'computed' && from.kind === 'computed') this.#origins.set(reshaped.name, from);
@@ -105,10 +104,7 @@ export class GraphLowering {
 
   /** The network that gives `output`, without what it does not need. */
   build(output: Computed): Network {
-    const { nodes, weights } = this.#builder.build(output.name);
-    const needed = new Set([output.name, this.image.name]);
-    for (const node of nodes.toReversed()) if (needed.has(node.name)) for (const input of node.inputs) needed.add(input);
-    return { nodes: nodes.filter(({ name }) => needed.has(name)), weights: new Map([...weights].filter(([name]) => needed.has(name))), output: output.name };
+    return prune(this.#builder.build(output.name));
   }
 
   #tensor(value: Value): string {
@@ -122,11 +118,5 @@ export class GraphLowering {
 
 function realNumbers({ values }: Known): Float32Array {
   if (values instanceof Float32Array && values.buffer instanceof SharedArrayBuffer) return values;
-  const shared = new Float32Array(new SharedArrayBuffer(4 * values.length));
-  shared.set(values);
-  return shared;
-}
-
-function isSame(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((size, i) => size === b[i]);
+  return toSharedFloats(values);
 }

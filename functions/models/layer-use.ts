@@ -1,6 +1,6 @@
 /** One use of a layer while a network is written: what it takes, what the file says of it, and how it adds nodes and weights. */
 import type { NetworkBuilder, NodeSpec } from '../network/network-builder.js';
-import { sizeOf, type Shape } from '../network/network.js';
+import { isSameShape, sizeOf, toSharedFloats, type Shape } from '../network/network.js';
 import { LayerConfig, show } from './layer-config.js';
 import type { LayerWeights } from './layer-weights.js';
 import { failModel, type LayerJson, type NamedWeight } from './model.js';
@@ -114,7 +114,7 @@ export class LayerUse {
     const shown = JSON.stringify(`${this.path.at(-1)}/${names[0]}`);
     if (found === undefined) return this.fail(`its weight ${shown} is not there.`);
     if (!('name' in found)) return this.fail(`its weight ${shown} may be any of ${found.slice(0, 4).map(({ name }) => JSON.stringify(name)).join(', ')}.`, 'Give the layers of the model names that differ, and save it again.');
-    const isRight = found.shape.length === shape.length && found.shape.every((size, i) => size === shape[i]) && found.values.length === sizeOf(shape);
+    const isRight = isSameShape(found.shape, shape) && found.values.length === sizeOf(shape);
     return isRight ? found : this.fail(`its weight ${JSON.stringify(found.name)} is of the shape ${show(found.shape)}; right is ${show(shape)}.`);
   }
 
@@ -170,8 +170,5 @@ export class LayerUse {
 
 /** float32 in memory that threads can share, whatever the file has. */
 function toFloats({ values }: NamedWeight): Float32Array {
-  if (values instanceof Float32Array) return values;
-  const floats = new Float32Array(new SharedArrayBuffer(4 * values.length));
-  floats.set(values);
-  return floats;
+  return values instanceof Float32Array ? values : toSharedFloats(values);
 }

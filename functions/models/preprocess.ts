@@ -1,6 +1,6 @@
 /** How pixels become the numbers that a network was trained with: as nodes of the network, where passes fold them into its first convolution. */
 import type { Preprocess } from '../../common/config.js';
-import { inputOf, type Network, type NetworkNode, type Weight } from '../network/network.js';
+import { inputOf, unusedName, type Network, type NetworkNode, type Weight } from '../network/network.js';
 
 /** Per channel of the output: which of R, G, B it is, and `(pixel − mean) × scale`. */
 interface ChannelRule {
@@ -81,7 +81,5 @@ function constant(values: readonly number[]): Weight {
 
 function unused({ nodes, weights }: Network, wanted: string): string {
   const names = [...nodes.map(({ name }) => name), ...weights.keys()];
-  let name = wanted;
-  while (names.some((taken) => taken.startsWith(name))) name += '_';
-  return name;
+  return unusedName(wanted, (name) => names.some((taken) => taken.startsWith(name)));
 }

@@ -1,5 +1,5 @@
 /** Drops nodes that give back what they take: clips without bounds, paddings of nothing, reshapes to the same shape. */
-import type { Network, NetworkNode } from './network.js';
+import { isSameShape, type Network, type NetworkNode } from './network.js';
 import { Rewrite } from './rewrite.js';
 
 export function dropIdleNodes(network: Network): Network {
@@ -16,7 +16,7 @@ function isIdle(rewrite: Rewrite, node: NetworkNode, x: string): boolean {
   switch (node.op) {
     case 'elementwise': return node.apply.fn === 'clip' && node.apply.min === -Infinity && node.apply.max === Infinity;
     case 'pad': return [...node.before, ...node.after].every((count) => count === 0);
-    case 'reshape': return node.shape[0] === 0 && rewrite.shape(node.name).length === rewrite.shape(x).length && rewrite.shape(x).every((size, i) => size === rewrite.shape(node.name)[i]);
+    case 'reshape': return node.shape[0] === 0 && isSameShape(rewrite.shape(x), rewrite.shape(node.name));
     case 'transpose': return node.order.every((axis, i) => axis === i);
     case 'concat': return node.inputs.length === 1;
     case 'tile': return node.repeats.every((count) => count === 1);

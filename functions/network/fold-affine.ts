@@ -3,7 +3,7 @@
  * of pixels) into the weights of the convolution or matrix product before it, or behind it. Both are linear, so that
  * w·(a·x + b) + c is (w·a)·x + (w·b + c); a pad of zeros between them is one of −b/a before (Jacob et al. 2018, 3.2).
  */
-import type { ConvNode, ConvTransposeNode, DepthwiseNode, MatMulNode, Network, NetworkNode, PadNode, Weight } from './network.js';
+import { isSameShape, type ConvNode, type ConvTransposeNode, type DepthwiseNode, type MatMulNode, type Network, type NetworkNode, type PadNode, type Weight } from './network.js';
 import { perChannel, Rewrite } from './rewrite.js';
 
 /** Scalings in a row that are folded as one; networks have two or three. */
@@ -59,7 +59,7 @@ function readAffine(rewrite: Rewrite, node: NetworkNode): Affine | undefined {
   const weight = rewrite.weight(constant);
   const shape = rewrite.shape(node.name);
   const channels = shape.at(-1) ?? 0;
-  const isWhole = weight !== undefined && !rewrite.weight(x) && rewrite.shape(x).length === shape.length && rewrite.shape(x).every((size, i) => size === shape[i]);
+  const isWhole = weight !== undefined && !rewrite.weight(x) && isSameShape(rewrite.shape(x), shape);
   const values = isWhole ? perChannel(weight, channels) : undefined;
   if (!values) return undefined;
   const fill = (value: number): Float64Array => new Float64Array(channels).fill(value);

@@ -1,6 +1,6 @@
 /** Writes a network node by node, each checked as it is added: what a loader lowers its file into. */
 import type { InputShape } from '../models/model.js';
-import type { Network, NetworkNode, Shape, Weight } from './network.js';
+import { toSharedFloats, unusedName, type Network, type NetworkNode, type Shape, type Weight } from './network.js';
 import { inferShape } from './shapes.js';
 
 type Without<T, Key extends string> = T extends NetworkNode ? Omit<T, Key> : never;
@@ -62,7 +62,7 @@ export class NetworkBuilder {
   addWeight(name: string, shape: Shape, values: Float32Array | readonly number[]): string {
     const given = this.#unused(name);
     this.#shapes.set(given, shape);
-    this.#weights.set(given, { shape, values: values instanceof Float32Array ? values : share(values) });
+    this.#weights.set(given, { shape, values: values instanceof Float32Array ? values : toSharedFloats(values) });
     return given;
   }
 
@@ -72,14 +72,6 @@ export class NetworkBuilder {
   }
 
   #unused(wanted: string): string {
-    let name = wanted;
-    while (this.#shapes.has(name)) name += '_';
-    return name;
+    return unusedName(wanted, (name) => this.#shapes.has(name));
   }
-}
-
-function share(values: readonly number[]): Float32Array {
-  const shared = new Float32Array(new SharedArrayBuffer(4 * values.length));
-  shared.set(values);
-  return shared;
 }

@@ -231,6 +231,24 @@ export function sizeOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+export function isSameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
+}
+
+/** The name that is wanted; where it is taken, with `_` behind it. */
+export function unusedName(wanted: string, isTaken: (name: string) => boolean): string {
+  let name = wanted;
+  while (isTaken(name)) name += '_';
+  return name;
+}
+
+/** Numbers as float32, copied into memory that threads can share. */
+export function toSharedFloats(values: ArrayLike<number>): Float32Array {
+  const shared = new Float32Array(new SharedArrayBuffer(4 * values.length));
+  shared.set(values);
+  return shared;
+}
+
 /** Padding as TensorFlow's `SAME` has it: the result has ⌈size / stride⌉ rows; what is odd goes below and to the right. */
 export function samePadding(sizes: Pair, window: { readonly size: Pair; readonly strides: Pair; readonly dilations?: Pair }): Sides {
   const along = (axis: 0 | 1): readonly [number, number] => {

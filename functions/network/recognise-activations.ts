@@ -1,5 +1,5 @@
 /** Recognises activations that are written as several nodes: swish, and the hard sigmoid and swish of MobileNetV3 (Howard et al. 2019). */
-import type { BinaryNode, Elementwise, Network, NetworkNode } from './network.js';
+import { isSameShape, type BinaryNode, type Elementwise, type Network, type NetworkNode } from './network.js';
 import { Rewrite } from './rewrite.js';
 
 /** Of x. */
@@ -12,7 +12,7 @@ export function recogniseActivations(network: Network): Network {
   const rewrite = new Rewrite(network);
   for (const node of network.nodes) {
     const found = node.op === 'binary' ? recognise(rewrite, node) : undefined;
-    const keepsShape = found && rewrite.shape(found.x).length === rewrite.shape(node.name).length;
+    const keepsShape = found && isSameShape(rewrite.shape(found.x), rewrite.shape(node.name));
     rewrite.keep(keepsShape ? { op: 'elementwise', name: node.name, inputs: [found.x], apply: found.apply } : node);
   }
   return rewrite.finish();

@@ -1,5 +1,5 @@
 /** What passes share: a network being rewritten node by node, with names that lead on to what replaced them. */
-import { sizeOf, type Network, type NetworkNode, type Shape, type Weight } from './network.js';
+import { sizeOf, unusedName, type Network, type NetworkNode, type Shape, type Weight } from './network.js';
 import { inferShapes } from './shapes.js';
 
 /** A pass: the same function of images in fewer or cheaper nodes. */
@@ -85,13 +85,11 @@ export class Rewrite {
   }
 
   #unused(wanted: string): string {
-    let name = wanted;
-    while (this.#shapes.has(name)) name += '_';
-    return name;
+    return unusedName(wanted, (name) => this.#shapes.has(name));
   }
 }
 
-/** The part of a network that its output is computed from: what else there is, heads and training's leftovers, is dropped with its weights. */
+/** The part of a network that its output is computed from: what else there is, heads and training's leftovers, is dropped with its weights. Given another `output`, it cuts there. */
 export function prune({ nodes, weights, output }: Network): Network {
   const needed = new Set([output]);
   const kept = nodes.toReversed().filter((node) => {
@@ -100,11 +98,6 @@ export function prune({ nodes, weights, output }: Network): Network {
     return true;
   });
   return { nodes: kept.toReversed(), weights: new Map([...weights].filter(([name]) => needed.has(name))), output };
-}
-
-/** The network that ends at one of its nodes. */
-export function cutAtNode(network: Network, output: string): Network {
-  return prune({ ...network, output });
 }
 
 /** The numbers of a weight by channel (of the last axis), where it has one for each or one for all; undefined: it has others. */

@@ -1,5 +1,5 @@
 /** Infers the shapes of a network's tensors, and refuses what does not fit together before an engine meets it. */
-import { sizeOf, type MatMulNode, type Network, type NetworkNode, type Pair, type ReshapeNode, type Shape, type Sides } from './network.js';
+import { isSameShape, sizeOf, type MatMulNode, type Network, type NetworkNode, type Pair, type ReshapeNode, type Shape, type Sides } from './network.js';
 
 /** What is wrong with a node, in words that end a sentence beginning with its name: `… its kernel takes 5 channels and …`. */
 export class ShapeError extends Error {}
@@ -30,7 +30,7 @@ export function isBatchable(network: Network): boolean {
     const many = BATCHES_TRIED.map((batch) => [batch, inferShapes(network, batch)] as const);
     const isSideBySide = (name: string): boolean => {
       const single = one.get(name) as Shape;
-      return single[0] === 1 && many.every(([batch, shapes]) => isEqual(shapes.get(name) as Shape, [batch, ...single.slice(1)]));
+      return single[0] === 1 && many.every(([batch, shapes]) => isSameShape(shapes.get(name) as Shape, [batch, ...single.slice(1)]));
     };
     const dependent = dependents(network);
     return dependent.includes(network.output) && dependent.every(isSideBySide) && network.nodes.every((node) => !mixesBatch(node));
@@ -42,10 +42,6 @@ export function isBatchable(network: Network): boolean {
 
 /** Two, so that no axis of the network happens to have as many entries as both. */
 const BATCHES_TRIED = [2, 3];
-
-function isEqual(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((size, i) => size === b[i]);
-}
 
 /** The names of the nodes that are computed from the image. */
 export function dependents({ nodes }: Network): string[] {

@@ -2,7 +2,7 @@
  * ResNet-50 as Keras built it until 2019 (`keras_applications/resnet50.py`): the network of today under names that follow
  * Caffe's, with the layers of a block in another order. Files with these names are still around.
  */
-import { RESNET_BLOCKS } from './resnet.js';
+import { RESNET_BLOCKS, type ResNetBlock } from './resnet.js';
 import type { Feature, TopologyWriter } from './topology-writer.js';
 
 export function writeResNet2015(w: TopologyWriter): Feature {
@@ -15,15 +15,7 @@ export function writeResNet2015(w: TopologyWriter): Feature {
   return x;
 }
 
-interface Block {
-  readonly name: string;
-  readonly filters: number;
-  readonly stride: 1 | 2;
-  /** The first of a stage has a convolution on its shortcut. */
-  readonly isFirst: boolean;
-}
-
-function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: Block): Feature {
+function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: ResNetBlock): Feature {
   const normalise = (x: Feature, part: string): Feature => w.batchNorm(x, { name: `bn${name}${part}` });
   const narrow = w.activation(normalise(w.conv(input, { name: `res${name}2a`, filters, kernel: 1, stride }), '2a'), 'relu');
   const seen = w.activation(normalise(w.conv(narrow, { name: `res${name}2b`, filters, kernel: 3, padding: 'same' }), '2b'), 'relu');

@@ -1,8 +1,6 @@
 /** ResNet with normalisation before each convolution (He 2016), as `keras/applications/resnet_v2.py` builds it. */
-import { RESNET_BLOCKS, type ResNetDepth } from './resnet.js';
+import { NORM, RESNET_BLOCKS, type ResNetBlock, type ResNetDepth } from './resnet.js';
 import type { Feature, TopologyWriter } from './topology-writer.js';
-
-const NORM = { epsilon: 1.001e-5 };
 
 export function writeResNetV2(w: TopologyWriter, depth: ResNetDepth): Feature {
   const stem = w.conv(w.pad(w.image, [3, 3], 'conv1_pad'), { name: 'conv1_conv', filters: 64, kernel: 7, stride: 2 });
@@ -13,16 +11,7 @@ export function writeResNetV2(w: TopologyWriter, depth: ResNetDepth): Feature {
   return w.activation(w.batchNorm(x, { name: 'post_bn', ...NORM }), 'relu', 'post_relu');
 }
 
-interface Block {
-  readonly name: string;
-  readonly filters: number;
-  /** 2 for the last of a stage. */
-  readonly stride: 1 | 2;
-  /** The first of a stage has a convolution on its shortcut. */
-  readonly isFirst: boolean;
-}
-
-function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: Block): Feature {
+function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: ResNetBlock): Feature {
   const normalise = (x: Feature, part: string): Feature => w.activation(w.batchNorm(x, { name: `${name}_${part}_bn`, ...NORM }), 'relu', `${name}_${part}_relu`);
   const ready = normalise(input, 'preact');
   const shortcut = isFirst ? w.conv(ready, { name: `${name}_0_conv`, filters: 4 * filters, kernel: 1, stride }) : stride === 2 ? w.pool(input, 'Max', { size: 1, stride }) : input;

@@ -5,7 +5,8 @@ import type { Feature, TopologyWriter } from './topology-writer.js';
 export const RESNET_BLOCKS = { 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] } as const;
 export type ResNetDepth = keyof typeof RESNET_BLOCKS;
 
-const NORM = { epsilon: 1.001e-5 };
+/** How they normalise since 2019. */
+export const NORM = { epsilon: 1.001e-5 };
 
 export function writeResNet(w: TopologyWriter, depth: ResNetDepth): Feature {
   const stem = w.conv(w.pad(w.image, [3, 3], 'conv1_pad'), { name: 'conv1_conv', filters: 64, kernel: 7, stride: 2 });
@@ -17,15 +18,16 @@ export function writeResNet(w: TopologyWriter, depth: ResNetDepth): Feature {
   return x;
 }
 
-interface Block {
+export interface ResNetBlock {
   readonly name: string;
   readonly filters: number;
+  /** 2 where it halves rows and columns. */
   readonly stride: 1 | 2;
   /** The first of a stage has a convolution on its shortcut. */
   readonly isFirst: boolean;
 }
 
-function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: Block): Feature {
+function writeBlock(w: TopologyWriter, input: Feature, { name, filters, stride, isFirst }: ResNetBlock): Feature {
   const normalise = (x: Feature, part: number): Feature => w.batchNorm(x, { name: `${name}_${part}_bn`, ...NORM });
   const shortcut = isFirst ? normalise(w.conv(input, { name: `${name}_0_conv`, filters: 4 * filters, kernel: 1, stride }), 0) : input;
   const narrow = w.activation(normalise(w.conv(input, { name: `${name}_1_conv`, filters, kernel: 1, stride }), 1), 'relu', `${name}_1_relu`);

@@ -7,7 +7,7 @@ import { mergePadding } from '../../../functions/network/merge-padding.js';
 import type { Network, NetworkNode } from '../../../functions/network/network.js';
 import { optimise } from '../../../functions/network/optimise.js';
 import { recogniseActivations } from '../../../functions/network/recognise-activations.js';
-import { cutAtNode, prune, type Pass } from '../../../functions/network/rewrite.js';
+import { prune, type Pass } from '../../../functions/network/rewrite.js';
 import { computeOnCpu, drawNumbers, furthest } from '../support/compute.js';
 import { TinyNetwork } from '../support/tiny-network.js';
 
@@ -25,19 +25,19 @@ async function apply(pass: Pass, network: Network): Promise<Network> {
   return rewritten;
 }
 
-describe('prune() and cutAtNode()', () => {
-  it('keep what the output is computed from, and the weights of that', async () => {
+describe('prune()', () => {
+  it('keeps what the output is computed from, and the weights of that', async () => {
     const n = new TinyNetwork();
     const features = n.conv(n.input, [3, 3], 4);
     const head = n.conv(features, [1, 1], 9);
     const whole = n.build(head);
-    const cut = cutAtNode(whole, features);
+    const cut = prune({ ...whole, output: features });
     expect(cut.nodes.map(({ name }) => name)).toEqual([n.input, features]);
     expect(cut.weights.size).toBe(2);
     await apply(prune, { ...whole, output: features });
   });
 
-  it('keep the input of a network that does not look at its image', () => {
+  it('keeps the input of a network that does not look at its image', () => {
     const n = new TinyNetwork();
     const constant = n.node({ op: 'elementwise', inputs: [n.numbers([1, 4])], apply: { fn: 'relu' } });
     expect(prune(n.build(constant)).nodes.map(({ op }) => op)).toEqual(['input', 'elementwise']);
