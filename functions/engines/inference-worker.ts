@@ -10,6 +10,7 @@ import { normalise } from '../../common/vector.js';
 import type { LoadedModel } from '../models/model.js';
 import { chooseEngine, prepareEngine, type ChooseOptions, type ChosenEngine } from './choose-engine.js';
 import type { Engine } from './engine.js';
+import { standBack } from './thread-priority.js';
 
 /** What a thread is started with. Its model comes as its first message: it may still be on its way from the disk. */
 export interface InferenceThreadData extends Omit<ChooseOptions, 'onFresh'> {
@@ -37,6 +38,9 @@ export type ThreadAnswer =
   | { readonly kind: 'outcomes'; readonly outcomes: readonly (Float32Array | SentError)[] }
   | ({ readonly kind: 'error' } & SentError);
 
+/** Against the threads that answer requests and decode images, which have 0. */
+const NICENESS = 10;
+
 const port = parentPort as MessagePort;
 const { choice, ...options } = workerData as InferenceThreadData;
 let chosen: ChosenEngine | undefined;
@@ -45,6 +49,7 @@ port.on('message', (request: ThreadRequest) => void answer(request));
 port.on('messageerror', (error: Error) => {
   throw error; // what was asked cannot be answered: the thread ends, and is replaced
 });
+standBack(NICENESS);
 await prepareEngine(choice);
 
 /** Never rejects. */

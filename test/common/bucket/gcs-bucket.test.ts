@@ -9,7 +9,7 @@ import { BUCKET_IMAGE_BYTES_MAX, describeBucketContract } from './bucket-contrac
 
 const MEBIBYTE = 1024 * 1024;
 /** The client waits no less than a second before it tries again. */
-const TIMING = { requestTimeoutMs: 2_000, stallTimeoutMs: 300, totalTimeoutMs: 10_000, retriesMax: 3, retryDelayMaxMs: 1_000 };
+const TIMING = { requestTimeoutMs: 20_000, stallTimeoutMs: 500, totalTimeoutMs: 40_000, retriesMax: 3, retryDelayMaxMs: 1_000 };
 const IMAGE = Buffer.from('some image'.repeat(1000));
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');

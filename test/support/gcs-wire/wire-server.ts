@@ -24,7 +24,8 @@ export class WireServer {
   readonly faults = new Faults();
   /** Every request, in the order they came. */
   readonly seen: SeenRequest[] = [];
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  // Connections are kept for longer than any pause of a busy machine: one that closes as it is used again is a fault that no test asked for.
+  readonly #server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => void this.#serve(request, response));
 
   static async start(): Promise<WireServer> {
     const server = new WireServer();
