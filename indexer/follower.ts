@@ -38,7 +38,7 @@ const LOOKS = 10_000;
 
 export class Follower {
   readonly #options: Required<Omit<FollowerOptions, 'onChange'>> & Pick<FollowerOptions, 'onChange'>;
-  /** The newest `updatedAt` that is known to have been seen with everything before it. */
+  /** The newest `updatedAt`, not later than now, that is known to have been seen with everything before it. */
   #position = 0;
   #reconciledAt = 0;
   /** Ids to be read again by the next poll. */
@@ -95,7 +95,8 @@ export class Follower {
       await yieldToLoop();
     }
     await this.#refresh(due);
-    this.#position = newest;
+    // Stamps may be ahead of every clock: an image that changes again is stamped later than before, by one that is slow too.
+    this.#position = Math.max(this.#position, Math.min(startedAt, newest));
     this.#loadedFrom = Infinity;
     for (const [id, updatedAt] of this.#absent) if (updatedAt < since) this.#absent.delete(id);
     if (startedAt - this.#reconciledAt >= reconcileEveryMs) {

@@ -74,6 +74,21 @@ const write = fc.record({ do: fc.constantFrom('write' as const, 'write' as const
 const moment = fc.oneof({ weight: 6, arbitrary: write }, { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(0, 1, 250, 4_999, 60_000) }) }, { weight: 3, arbitrary: fc.record({ do: fc.constant('poll' as const), failAt: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined }) }) });
 
 describe('Follower of four writers whose clocks differ', () => {
+  it('misses nothing of a slow writer after stamps that ran ahead of the fastest', async () => {
+    const { clock, collection, follower, ...parts } = setUp();
+    const writeAt = async (name: number, skewMs: number): Promise<void> => {
+      clock.store = START + skewMs;
+      await collection.write([image(name, { url: `https://writer${skewMs}/${name}`, origin: String(skewMs) })]);
+    };
+    await writeAt(1, SKEW_MAX_MS);
+    await writeAt(1, -SKEW_MAX_MS); // stamped one later than before
+    await follower.load();
+    await follower.poll();
+    await writeAt(0, -SKEW_MAX_MS);
+    await follower.poll();
+    await expectEqual({ collection, ...parts });
+  });
+
   it('knows every change after the next poll that succeeds: within 2 s of it, polling every half second', async () => {
     await fc.assert(
       fc.asyncProperty(skews, fc.array(write, { maxLength: 12 }), fc.array(moment, { maxLength: 60 }), async (skew, before, moments) => {
