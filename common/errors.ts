@@ -77,6 +77,9 @@ export const ERRORS = {
   EIS_STORE_UNAVAILABLE: template<Detail>(503, ({ detail }) => `The store does not answer: ${detail}`),
   EIS_STORE_REFUSED: template<Detail>(500, ({ detail }) => `The store does not take this: ${detail}`),
 
+  EIS_INDEX_FILE: template<{ path: string; detail: string }>(503, ({ path, detail }) => `The local file ${path} of the index cannot be used: ${detail}. See that its disk has room, 4 bytes for each number of a vector, and that it may be written.`),
+  EIS_INDEX_DAMAGED: template<Detail>(500, ({ detail }) => `The index is damaged: ${detail} It is loaded anew from the store.`),
+
   // What a person runs on the command line
   EIS_CONFIG_INVALID: template<{ file: string; problems: readonly string[] }>(500, ({ file, problems }) => `${file} is not a valid configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`),
   EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),

@@ -3,7 +3,7 @@
  * version goes live (or on `reload`) loads that beside the one that is searched and swaps. Versions never mix: index,
  * catalog and follower of a version are one `Shard`, and a search sees one shard.
  */
-import { EisError } from '../common/errors.js';
+import { EisError, isEisError } from '../common/errors.js';
 import type { Log } from '../common/log.js';
 import type { Readiness } from '../common/http.js';
 import { hasSlot, type SlotRange } from '../common/slots.js';
@@ -129,7 +129,7 @@ export class IndexHost {
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;
     if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
-    const found = await shard.index.search(queries, options);
+    const found = await this.#watch(shard.index.search(queries, options));
     return { modelVersion: version, hits: found.map((hits) => hits.flatMap(({ id, score }) => shard.catalog.describe(id, score))) };
   }
 
@@ -140,7 +140,7 @@ export class IndexHost {
    */
   async vector(id: string): Promise<{ readonly modelVersion: string; readonly vector: Float32Array; readonly image: CatalogEntry }> {
     const shard = hasSlot(this.#options.slots, id) ? this.#held : undefined;
-    const vector = await shard?.index.vector(id);
+    const vector = await (shard && this.#watch(shard.index.vector(id)));
     const image = shard?.catalog.get(id);
     if (!shard || !vector || !image) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
     return { modelVersion: shard.live.version, vector, image };
@@ -207,6 +207,19 @@ export class IndexHost {
       return shard;
     } catch (error) {
       observer.loadFailed();
+      throw error;
+    }
+  }
+
+  /** What an index answers; one that finds itself damaged is loaded anew. */
+  async #watch<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (isEisError(error) && error.code === 'EIS_INDEX_DAMAGED' && !this.#loading) {
+        this.#options.log.error({ err: error }, 'the index is damaged: loading it anew');
+        this.#load().catch((failure: unknown) => (this.#loadFailure = { error: failure }));
+      }
       throw error;
     }
   }

@@ -10,6 +10,7 @@ import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
 import { createIndexApp } from './app.js';
 import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
+import { createIndexFolders } from './index-folder.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
 import { startPollLoop } from './poll-loop.js';
@@ -27,6 +28,7 @@ runMain(async () => {
   const model = readModel(environment, config);
   const indexing = readIndexing(config, model);
   const { index, of } = environment.shard ?? { index: 0, of: 1 };
+  const newFolder = createIndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
   const shard = `${index}/${of}`;
   const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
   if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
@@ -38,7 +40,7 @@ runMain(async () => {
     model,
     slots: slotRange(index, of),
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, onScan: ({ seconds }) => indexMetrics.scanned(seconds) }),
+    createIndex: ({ dim }) => indexing.create({ dim, folder: newFolder(), onScan: (scan) => indexMetrics.scanned(scan) }),
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),

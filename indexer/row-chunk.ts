@@ -1,42 +1,98 @@
 /**
- * A block of rows in shared memory: written by the main thread, read by scan workers. Rows are written once, before
- * any scan knows of them, and never overwritten; only `diedAt` of a row changes afterwards.
+ * A block of rows in shared memory that the kernel computes on: written by the main thread, read by scan workers. Rows
+ * are written once, before any scan knows of them, and never overwritten; only `diedAt` of a row changes afterwards.
  */
+import { QUERIES_AT_ONCE, ROWS_AT_ONCE } from './kernel/kernel.js';
+import { codeLength } from './quantisation.js';
 
-const ID_BYTES = 32;
-const DIED_AT_BYTES = 4;
+export const ID_BYTES = 32;
+const PAGE_BYTES = 65_536;
+
+/** Queries of which a worker has the codes in a chunk at once. */
+export const QUERIES_IN_SCRATCH = 16;
+/** Rows of one call of the kernel: with 1,280 numbers each, they stay in a second-level cache for the next queries. */
+export const BLOCK_ROWS = 128;
 
 /** A chunk as it travels to a worker: shared, not copied. */
 export interface ChunkMemory {
-  readonly buffer: SharedArrayBuffer;
+  /** Never used again in its index. */
+  readonly serial: number;
+  readonly memory: WebAssembly.Memory;
+  /** A multiple of the rows that the kernel takes at once. */
   readonly capacity: number;
   readonly dim: number;
+  /** Pieces of memory for workers: each task of a scan has one to itself. */
+  readonly scratches: number;
 }
 
 export interface ChunkViews {
-  /** Row r at `[r·dim, (r+1)·dim)`. */
-  readonly vectors: Float32Array;
+  /** Row r at `[r·stride, r·stride + dim)`. */
+  readonly codes: Int8Array;
+  /** Of quantisation.ts, by row. */
+  readonly scales: Float32Array;
+  readonly errors: Float32Array;
+  readonly norms: Float32Array;
   /** 0 while the row lives; otherwise the store's version that it is gone from: a scan of version v sees it when `diedAt > v`. */
   readonly diedAt: Uint32Array;
+  /** Of vector-file.ts: where the row's numbers lie. */
+  readonly slots: Uint32Array;
+  readonly checksums: Uint32Array;
   /** The sha256 of row r at `[32·r, 32·(r+1))`: its byte order is the order of the hex ids. */
   readonly ids: Uint8Array;
+  readonly stride: number;
 }
 
+/** Where a task writes its queries' codes, and the kernel its results. */
+export interface Scratch {
+  readonly queries: Int16Array;
+  readonly queriesAt: number;
+  readonly dots: Int32Array;
+  readonly dotsAt: number;
+}
+
+/** Scale, error, norm, diedAt, slot, checksum. */
+const FOUR_BYTE_COLUMNS = 6;
+
+/** What a row takes. */
 export function rowBytes(dim: number): number {
-  return dim * Float32Array.BYTES_PER_ELEMENT + DIED_AT_BYTES + ID_BYTES;
+  return codeLength(dim) + FOUR_BYTE_COLUMNS * 4 + ID_BYTES;
 }
 
-export function allocateChunk(capacity: number, dim: number): ChunkMemory {
-  return { buffer: new SharedArrayBuffer(capacity * rowBytes(dim)), capacity, dim };
+export function allocateChunk({ serial, rows, dim, scratches }: { readonly serial: number; readonly rows: number; readonly dim: number; readonly scratches: number }): ChunkMemory {
+  const capacity = Math.ceil(rows / ROWS_AT_ONCE) * ROWS_AT_ONCE;
+  const pages = Math.ceil((capacity * rowBytes(dim) + scratches * scratchBytes(dim)) / PAGE_BYTES);
+  return { serial, memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }), capacity, dim, scratches };
 }
 
-export function viewChunk({ buffer, capacity, dim }: ChunkMemory): ChunkViews {
-  const diedAtStart = capacity * dim * Float32Array.BYTES_PER_ELEMENT;
+export function viewChunk({ memory: { buffer }, capacity, dim }: ChunkMemory): ChunkViews {
+  const stride = codeLength(dim);
+  const column = (i: number): [SharedArrayBuffer, number, number] => [buffer, capacity * (stride + 4 * i), capacity];
   return {
-    vectors: new Float32Array(buffer, 0, capacity * dim),
-    diedAt: new Uint32Array(buffer, diedAtStart, capacity),
-    ids: new Uint8Array(buffer, diedAtStart + capacity * DIED_AT_BYTES, capacity * ID_BYTES),
+    codes: new Int8Array(buffer, 0, capacity * stride),
+    scales: new Float32Array(...column(0)),
+    errors: new Float32Array(...column(1)),
+    norms: new Float32Array(...column(2)),
+    diedAt: new Uint32Array(...column(3)),
+    slots: new Uint32Array(...column(4)),
+    checksums: new Uint32Array(...column(5)),
+    ids: new Uint8Array(buffer, capacity * (stride + 4 * FOUR_BYTE_COLUMNS), capacity * ID_BYTES),
+    stride,
   };
+}
+
+export function viewScratch({ memory: { buffer }, capacity, dim }: ChunkMemory, scratch: number): Scratch {
+  const queriesAt = capacity * rowBytes(dim) + scratch * scratchBytes(dim);
+  const dotsAt = queriesAt + QUERIES_IN_SCRATCH * codeLength(dim) * 2;
+  return {
+    queries: new Int16Array(buffer, queriesAt, QUERIES_IN_SCRATCH * codeLength(dim)),
+    queriesAt,
+    dots: new Int32Array(buffer, dotsAt, BLOCK_ROWS * QUERIES_AT_ONCE),
+    dotsAt,
+  };
+}
+
+function scratchBytes(dim: number): number {
+  return QUERIES_IN_SCRATCH * codeLength(dim) * 2 + BLOCK_ROWS * QUERIES_AT_ONCE * 4;
 }
 
 /** Writes the 64 hex digits of an id into row `row`. */
@@ -44,19 +100,6 @@ export function writeId(ids: Uint8Array, row: number, id: string): void {
   ids.set(Buffer.from(id, 'hex'), row * ID_BYTES);
 }
 
-/** A row of a chunk by its id. */
-export interface IdOfRow {
-  readonly ids: Uint8Array;
-  readonly row: number;
-}
-
-/** Whether the id of a row comes before that of another. */
-export function idPrecedes(a: IdOfRow, b: IdOfRow): boolean {
-  const aStart = a.row * ID_BYTES;
-  const bStart = b.row * ID_BYTES;
-  for (let i = 0; i < ID_BYTES; i++) {
-    const difference = (a.ids[aStart + i] as number) - (b.ids[bStart + i] as number);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
+export function readId(ids: Uint8Array, row: number): string {
+  return Buffer.from(ids.buffer, ids.byteOffset + row * ID_BYTES, ID_BYTES).toString('hex');
 }

@@ -1,58 +1,83 @@
 /**
- * The rows of an exact index: append-only chunks of shared memory, versioned so that a scan sees exactly the rows of the
- * moment it started, whatever is written meanwhile, without a lock. A change appends a new row and marks the old one
- * dead; a full chunk with a fifth of its rows dead is cleaned: its living rows are appended again and the chunk is
- * dropped. Cleaning one chunk is a short step (8 MB at most), so memory never doubles and the event loop is not held.
+ * The rows of an exact index: append-only chunks of shared memory with their codes, versioned so that a scan sees exactly
+ * the rows of the moment it started, whatever is written meanwhile, without a lock; and a file with their vectors. A
+ * change appends a new row and marks the old one dead; a full chunk with a fifth of its rows dead is cleaned: its living
+ * rows are appended again and the chunk is dropped. Cleaning one chunk is a short step (16 MB at most), so memory never
+ * doubles and the event loop is not held.
+ *
+ * The slots in the file of rows that died are written again only when no snapshot is held that knows them.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
-import { allocateChunk, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { IdTable } from './id-table.js';
+import { quantiseRow } from './quantisation.js';
+import { allocateChunk, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { checksumOf, type StoredVector, type VectorFile } from './vector-file.js';
 
-const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
-const CHUNK_ROWS_MAX = 8_192;
+const CHUNK_BYTES_MAX = 16 * 1024 * 1024;
+const CHUNK_ROWS_MAX = 16_384;
 const CHUNK_ROWS_MIN = 64;
 const DEAD_SHARE_MAX = 1 / 5;
 
 interface Chunk {
-  /** Never used again: with a row it makes an address. */
-  readonly serial: number;
   readonly memory: ChunkMemory;
   readonly views: ChunkViews;
-  /** By row; kept for dead rows too, because scans that started before may still find them. */
-  readonly ids: string[];
+  /** Rows that searches see; those behind them are being written. */
+  rows: number;
   dead: number;
 }
 
 /** Rows of one chunk that a snapshot holds: the first `rows` of them. */
 export interface SnapshotPart {
   readonly memory: ChunkMemory;
+  readonly views: ChunkViews;
   readonly rows: number;
   /** The snapshot's number of the chunk's first row. */
   readonly firstRow: number;
-  readonly ids: readonly string[];
-  readonly diedAt: Uint32Array;
 }
 
-/** The rows of one moment, numbered from 0 through all parts. It stays readable for as long as it is held. */
+/** The rows of one moment, numbered from 0 through all parts. It stays readable until it is released. */
 export interface Snapshot {
   readonly version: number;
   readonly rows: number;
   readonly parts: readonly SnapshotPart[];
 }
 
+interface Entry {
+  readonly id: string;
+  readonly vector: Float32Array;
+}
+
+/** A call that writes, until what it writes can be seen. */
+interface Write {
+  /** Ids that were removed since it began: they stay so. */
+  readonly removed: Set<string>;
+}
+
 export class RowStore {
   readonly dim: number;
+  readonly #file: VectorFile;
+  readonly #scratches: number;
   readonly #chunkRowsMax: number;
   readonly #chunks = new Map<number, Chunk>();
   /** Address of each id's living row: `serial · CHUNK_ROWS_MAX + row`. */
-  readonly #addresses = new Map<string, number>();
+  readonly #addresses = new IdTable();
+  readonly #writes = new Set<Write>();
+  #lastWrite: Promise<unknown> = Promise.resolve();
   #open: Chunk | undefined;
   #serials = 0;
   /** Counts the calls that killed rows, from 1, because 0 marks the living; at ten a second, its 32 bits last 13 years. */
   #version = 1;
+  /** Snapshots that are held, and vectors that are being read. */
+  #readers = 0;
+  /** Slots of dead rows that a reader may still look at. */
+  #leftSlots: number[] = [];
 
-  constructor(dim: number) {
-    this.dim = dim;
-    this.#chunkRowsMax = Math.max(1, Math.min(CHUNK_ROWS_MAX, Math.floor(CHUNK_BYTES_MAX / rowBytes(dim))));
+  /** @param scratches how many tasks may scan at once */
+  constructor({ file, scratches }: { readonly file: VectorFile; readonly scratches: number }) {
+    this.dim = file.dim;
+    this.#file = file;
+    this.#scratches = scratches;
+    this.#chunkRowsMax = Math.max(1, Math.min(CHUNK_ROWS_MAX, Math.floor(CHUNK_BYTES_MAX / rowBytes(this.dim))));
   }
 
   get size(): number {
@@ -60,59 +85,119 @@ export class RowStore {
   }
 
   get memoryBytes(): number {
-    return [...this.#chunks.values()].reduce((bytes, { memory }) => bytes + memory.buffer.byteLength, 0);
+    return [...this.#chunks.values()].reduce((bytes, { memory }) => bytes + memory.memory.buffer.byteLength, this.#addresses.memoryBytes);
   }
 
   has(id: string): boolean {
-    return this.#addresses.has(id);
+    return this.#addresses.get(id) !== undefined;
   }
 
-  /** A view of the living row of an id. */
-  vector(id: string): Float32Array | undefined {
-    const address = this.#addresses.get(id);
-    if (address === undefined) return undefined;
-    const { chunk, row } = this.#at(address);
-    return chunk.views.vectors.subarray(row * this.dim, (row + 1) * this.dim);
+  /** @throws EisError EIS_INDEX_FILE, EIS_INDEX_DAMAGED */
+  async vector(id: string): Promise<Float32Array | undefined> {
+    const stored = this.#stored(id);
+    if (!stored) return undefined;
+    this.#readers++;
+    return this.#file.read(stored).finally(() => this.#endReading());
   }
 
-  /** Writes vectors, of one id given twice the last; one that is equal to what is held changes nothing. */
-  put(entries: readonly { readonly id: string; readonly vector: Float32Array }[]): void {
-    const last = new Map(entries.map(({ id, vector }) => [id, vector]));
-    const changed = [...last].filter(([id, vector]) => !isEqual(this.vector(id), vector));
-    if (changed.some(([id]) => this.has(id))) this.#version++;
-    for (const [id, vector] of changed) {
-      this.#kill(id);
-      this.#append(id, vector);
-    }
+  /**
+   * Writes vectors, of one id given twice the last; one that is equal to what is held changes nothing. What is written
+   * can be seen all at once when this resolves.
+   *
+   * @throws EisError EIS_INDEX_FILE: then nothing was changed
+   */
+  put(entries: readonly Entry[]): Promise<void> {
+    const last = new Map(entries.map(({ id, vector }) => [id, vector.slice()]));
+    const write: Write = { removed: new Set() };
+    this.#writes.add(write);
+    return this.#inTurn(() => this.#put(last, write)).finally(() => this.#writes.delete(write));
   }
 
+  /** No snapshot that is taken from now on has these ids. */
   delete(ids: readonly string[]): void {
+    for (const { removed } of this.#writes) for (const id of ids) removed.add(id);
     if (ids.some((id) => this.has(id))) this.#version++;
     for (const id of ids) this.#kill(id);
   }
 
+  /** To be released when nothing of it is read any more. */
   snapshot(): Snapshot {
-    let rows = 0;
-    const parts = [...this.#chunks.values()].map(({ memory, views, ids }) => {
-      const part: SnapshotPart = { memory, rows: ids.length, firstRow: rows, ids, diedAt: views.diedAt };
-      rows += ids.length;
-      return part;
-    });
-    return { version: this.#version, rows, parts };
+    this.#readers++;
+    let firstRow = 0;
+    const parts: SnapshotPart[] = [];
+    for (const { memory, views, rows } of this.#chunks.values()) {
+      parts.push({ memory, views, rows, firstRow });
+      firstRow += rows;
+    }
+    return { version: this.#version, rows: firstRow, parts };
+  }
+
+  /** Once for every snapshot. */
+  release(): void {
+    this.#endReading();
   }
 
   /** Cleans every chunk that needs it, one per turn of the event loop. */
-  async clean(): Promise<void> {
-    for (let chunk = this.#findUnclean(); chunk; chunk = this.#findUnclean()) {
-      this.#cleanChunk(chunk);
-      await yieldToLoop();
-    }
+  clean(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (let chunk = this.#findUnclean(); chunk; chunk = this.#findUnclean()) {
+        this.#cleanChunk(chunk);
+        await yieldToLoop();
+      }
+    });
   }
 
-  clear(): void {
-    this.#chunks.clear();
-    this.#addresses.clear();
-    this.#open = undefined;
+  /** Resolves when what was being written or read is. Snapshots have to have been released. */
+  async close(): Promise<void> {
+    await this.#inTurn(async () => {
+      while (this.#readers > 0) await yieldToLoop();
+      this.#chunks.clear();
+      this.#addresses.clear();
+      this.#open = undefined;
+      this.#file.close();
+    });
+  }
+
+  /** One that writes at a time: rows are laid out before they are seen. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#lastWrite.then(work);
+    this.#lastWrite = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #put(vectors: ReadonlyMap<string, Float32Array>, { removed }: Write): Promise<void> {
+    const changed: Entry[] = [];
+    for (const [id, vector] of vectors) if (!(await this.#holds(id, vector))) changed.push({ id, vector });
+    if (changed.length === 0) return;
+    const stored = await this.#file.append(changed.map(({ vector }) => vector));
+    if (changed.some(({ id }) => this.has(id))) this.#version++;
+    changed.forEach(({ id, vector }, i) => {
+      const { slot, checksum } = stored[i] as StoredVector;
+      if (removed.has(id)) return this.#leave(slot);
+      this.#kill(id);
+      const { views, row } = this.#append(id);
+      const { scale, error, norm } = quantiseRow(vector, views.codes, row * views.stride);
+      views.scales[row] = scale;
+      views.errors[row] = error;
+      views.norms[row] = norm;
+      views.slots[row] = slot;
+      views.checksums[row] = checksum;
+    });
+  }
+
+  /** Whether an id has this vector, to the last bit. */
+  async #holds(id: string, vector: Float32Array): Promise<boolean> {
+    const stored = this.#stored(id);
+    if (stored?.checksum !== checksumOf(vector)) return false;
+    const held = await this.vector(id);
+    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer));
+  }
+
+  #stored(id: string): StoredVector | undefined {
+    const address = this.#addresses.get(id);
+    if (address === undefined) return undefined;
+    const { chunk: { views }, row } = this.#at(address);
+    return { slot: views.slots[row] as number, checksum: views.checksums[row] as number };
   }
 
   #at(address: number): { chunk: Chunk; row: number } {
@@ -126,30 +211,31 @@ export class RowStore {
     chunk.views.diedAt[row] = this.#version;
     chunk.dead++;
     this.#addresses.delete(id);
+    this.#leave(chunk.views.slots[row] as number);
   }
 
-  #append(id: string, vector: Float32Array): void {
-    const chunk = this.#open && this.#open.ids.length < this.#open.memory.capacity ? this.#open : this.#openChunk();
-    const row = chunk.ids.length;
-    chunk.views.vectors.set(vector, row * this.dim);
+  /** A row for an id, to be filled in the same turn of the event loop. */
+  #append(id: string): { readonly views: ChunkViews; readonly row: number } {
+    const chunk = this.#open && this.#open.rows < this.#open.memory.capacity ? this.#open : this.#openChunk();
+    const row = chunk.rows++;
     writeId(chunk.views.ids, row, id);
-    chunk.ids.push(id);
-    this.#addresses.set(id, chunk.serial * CHUNK_ROWS_MAX + row);
+    this.#addresses.set(id, chunk.memory.serial * CHUNK_ROWS_MAX + row);
+    return { views: chunk.views, row };
   }
 
   /** A new chunk for as many rows as there are, within bounds: a small index stays small, a large one has few chunks. */
   #openChunk(): Chunk {
-    const capacity = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
-    const memory = allocateChunk(capacity, this.dim);
-    const chunk: Chunk = { serial: this.#serials++, memory, views: viewChunk(memory), ids: [], dead: 0 };
-    this.#chunks.set(chunk.serial, chunk);
+    const rows = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
+    const memory = allocateChunk({ serial: this.#serials++, rows, dim: this.dim, scratches: this.#scratches });
+    const chunk: Chunk = { memory, views: viewChunk(memory), rows: 0, dead: 0 };
+    this.#chunks.set(memory.serial, chunk);
     this.#open = chunk;
     return chunk;
   }
 
   #findUnclean(): Chunk | undefined {
     for (const chunk of this.#chunks.values()) {
-      const isFull = chunk.ids.length === chunk.memory.capacity;
+      const isFull = chunk.rows === chunk.memory.capacity;
       if (isFull && chunk.dead >= chunk.memory.capacity * DEAD_SHARE_MAX) return chunk;
     }
     return undefined;
@@ -158,18 +244,25 @@ export class RowStore {
   #cleanChunk(chunk: Chunk): void {
     if (this.#open === chunk) this.#open = undefined;
     this.#version++;
-    const { vectors, diedAt } = chunk.views;
-    chunk.ids.forEach((id, row) => {
-      if (diedAt[row] !== 0) return;
-      this.#kill(id);
-      this.#append(id, vectors.subarray(row * this.dim, (row + 1) * this.dim));
-    });
-    this.#chunks.delete(chunk.serial);
+    const { views: from, rows, memory } = chunk;
+    for (let row = 0; row < rows; row++) {
+      if (from.diedAt[row] !== 0) continue;
+      from.diedAt[row] = this.#version;
+      const { views: to, row: next } = this.#append(readId(from.ids, row));
+      to.codes.set(from.codes.subarray(row * from.stride, (row + 1) * from.stride), next * to.stride);
+      for (const column of ['scales', 'errors', 'norms', 'slots', 'checksums'] as const) to[column][next] = from[column][row] as number;
+    }
+    this.#chunks.delete(memory.serial);
   }
-}
 
-function isEqual(a: Float32Array | undefined, b: Float32Array): boolean {
-  if (!a) return false;
-  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+  #leave(slot: number): void {
+    if (this.#readers === 0) this.#file.free([slot]);
+    else this.#leftSlots.push(slot);
+  }
+
+  #endReading(): void {
+    if (--this.#readers > 0) return;
+    this.#file.free(this.#leftSlots);
+    this.#leftSlots = [];
+  }
 }

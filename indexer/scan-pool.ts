@@ -5,26 +5,31 @@
 import { Piscina } from 'piscina';
 import { grantedCpus } from '../common/granted-cpus.js';
 import { compiledUrl } from '../common/package-root.js';
-import type { ScanTask } from './scan.js';
-import type { Ranked } from './top-k.js';
+import type { Rescored, RescoreTask } from './rescore.js';
+import type { Candidates, ScanTask } from './scan.js';
 
-/** What an exact index needs of whoever scans for it. */
+/** What an exact index needs of whoever computes for it. */
 export interface Scanner {
   /** How many tasks run at once. */
   readonly threads: number;
-  scan(task: ScanTask): Promise<Ranked[]>;
+  scan(task: ScanTask): Promise<Candidates[]>;
+  rescore(task: RescoreTask): Promise<Rescored>;
   close(): Promise<void>;
 }
 
 /** @param threads worker threads; default: as many as CPUs are granted */
 export function createScanPool({ threads = grantedCpus() }: { readonly threads?: number } = {}): Scanner {
-  const pool = new Piscina<ScanTask, Ranked[]>({
+  const pool = new Piscina<ScanTask | RescoreTask>({
     filename: compiledUrl('indexer/scan-worker.ts').href,
-    name: 'scan',
     minThreads: threads,
     maxThreads: threads,
     idleTimeout: Infinity,
     recordTiming: false,
   });
-  return { threads, scan: (task) => pool.run(task), close: () => pool.destroy() };
+  return {
+    threads,
+    scan: async (task) => (await pool.run(task, { name: 'scan' })) as Candidates[],
+    rescore: async (task) => (await pool.run(task, { name: 'rescore' })) as Rescored,
+    close: () => pool.destroy(),
+  };
 }

@@ -1,17 +1,15 @@
 /**
- * The exact scan: the dot product of every row with every query, the best kept. It runs in worker threads
- * (`scan-worker.ts`) over disjoint parts of the rows, and keeps no state between scans.
- *
- * Every score equals `dot()` of common/vector.ts to the last bit: each is one chain of float64 additions in the order of
- * the components. Speed comes from four rows at once, four such chains that do not wait for each other, and from
- * sharing: a block of rows is read from memory once for all queries.
+ * The scan: every row's codes with those of every query. It runs in worker threads (`scan-worker.ts`) over disjoint parts
+ * of the rows, and keeps no state between scans. What it answers is not scores but the rows that could still be among the
+ * best: quantisation.ts says why no other can, `rescore.ts` settles it.
  */
-import { idPrecedes, viewChunk, type ChunkMemory, type ChunkViews } from './row-chunk.js';
-import { TopK, type Ranked } from './top-k.js';
+import { QUERIES_AT_ONCE, ROWS_AT_ONCE, bindKernel } from './kernel/kernel.js';
+import { BLOCK_ROWS, QUERIES_IN_SCRATCH, viewChunk, viewScratch, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import type { QuantisedQuery } from './quantisation.js';
+import { TopK } from './top-k.js';
 
 export interface ScanQuery {
-  /** The query in float64 (which changes no value), so that the loop need not convert it for every row. */
-  readonly vector: Float64Array;
+  readonly quantised: QuantisedQuery;
   readonly keep: number;
   /** By the snapshot's row number: 1 for candidates. Undefined: every row is one. */
   readonly mask: Uint8Array | undefined;
@@ -29,87 +27,108 @@ export interface ScanRange {
 export interface ScanTask {
   readonly version: number;
   readonly queries: readonly ScanQuery[];
-  /** Ascending by `firstRow`. */
   readonly ranges: readonly ScanRange[];
+  /** The piece of the chunks' memory that is this task's alone. */
+  readonly scratch: number;
 }
 
-interface OpenRange extends ScanRange {
+/** What a part of the rows has for a query. */
+export interface Candidates {
+  /** Rows by the snapshot's numbers, in no order, with what their score is at most; NaN: unknown. */
+  readonly rows: Uint32Array;
+  readonly uppers: Float64Array;
+  /** What the scores of the `keep` best are at least, best first. */
+  readonly lowers: Float64Array;
+}
+
+/** Room that is made before what fell behind is dropped. */
+const SPARE_CANDIDATES = 1_024;
+
+/** The candidates of the task's ranges for each of its queries. */
+export function scan(task: ScanTask): Candidates[] {
+  const rows = task.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+  const collectors = task.queries.map((query) => new Collector(query, rows));
+  for (let first = 0; first < collectors.length; first += QUERIES_IN_SCRATCH) {
+    const group = collectors.slice(first, first + QUERIES_IN_SCRATCH);
+    for (const range of task.ranges) scanRange(range, task, group);
+  }
+  return collectors.map((collector) => collector.drain());
+}
+
+function scanRange({ memory, from, to, firstRow }: ScanRange, { version, scratch: number }: ScanTask, group: readonly Collector[]): void {
+  const kernel = bindKernel(memory.memory);
+  const views = viewChunk(memory);
+  const scratch = viewScratch(memory, number);
+  group.forEach(({ codes }, i) => scratch.queries.set(codes, i * views.stride));
+  const start = from - (from % ROWS_AT_ONCE); // the kernel's rows begin where a group of them does
+  for (let row = start; row < to; row += BLOCK_ROWS) {
+    const rows = Math.min(BLOCK_ROWS, Math.ceil((to - row) / ROWS_AT_ONCE) * ROWS_AT_ONCE);
+    const block = { views, version, firstRow, row, from: Math.max(from, row), to: Math.min(to, row + rows) };
+    for (let first = 0; first < group.length; first += QUERIES_AT_ONCE) {
+      const queries = group.slice(first, first + QUERIES_AT_ONCE);
+      const queriesAt = scratch.queriesAt + first * views.stride * 2;
+      if (queries.length === 1) kernel.dotsOfOne(row * views.stride, rows, views.stride, queriesAt, scratch.dotsAt);
+      else kernel.dotsOfFour(row * views.stride, rows, views.stride, queriesAt, scratch.dotsAt);
+      queries.forEach((query, i) => query.collect(block, scratch.dots, i, queries.length === 1 ? 1 : QUERIES_AT_ONCE));
+    }
+  }
+}
+
+/** Rows of a chunk of which the kernel has computed the dot products: those from `row` on; `[from, to)` are asked for. */
+interface Block {
   readonly views: ChunkViews;
+  readonly version: number;
+  readonly firstRow: number;
+  readonly row: number;
+  readonly from: number;
+  readonly to: number;
 }
 
-const ROWS_AT_ONCE = 4;
+/** The candidates of one query as they are found. */
+class Collector {
+  readonly #query: ScanQuery;
+  readonly #lowers: TopK;
+  #rows: number[] = [];
+  #uppers: number[] = [];
 
-/** The best rows of the task's ranges for each of its queries, keys being the snapshot's row numbers. */
-export function scan({ version, queries, ranges }: ScanTask): Ranked[] {
-  const open = ranges.map((range): OpenRange => ({ ...range, views: viewChunk(range.memory) }));
-  const rows = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
-  const precedes = compareRows(open);
-  const heaps = queries.map(({ keep }) => new TopK(Math.min(keep, rows), precedes));
-  for (const range of open) scanRange(range, version, queries, heaps);
-  return heaps.map((heap) => heap.drain());
-}
-
-/** Whether one row's id comes before another's, by the snapshot's row numbers. */
-function compareRows(ranges: readonly OpenRange[]): (a: number, b: number) => boolean {
-  const find = (row: number): OpenRange => {
-    let low = 0;
-    for (let high = ranges.length; high - low > 1; ) {
-      const middle = (low + high) >> 1;
-      if ((ranges[middle] as OpenRange).firstRow <= row) low = middle;
-      else high = middle;
-    }
-    return ranges[low] as OpenRange;
-  };
-  return (a, b) => {
-    const left = find(a);
-    const right = find(b);
-    return idPrecedes({ ids: left.views.ids, row: a - left.firstRow }, { ids: right.views.ids, row: b - right.firstRow });
-  };
-}
-
-function scanRange({ views, from, to, firstRow, memory: { dim } }: OpenRange, version: number, queries: readonly ScanQuery[], heaps: readonly TopK[]): void {
-  const { vectors, diedAt } = views;
-  const scores = new Float64Array(ROWS_AT_ONCE);
-  for (let row = from; row < to; row += ROWS_AT_ONCE) {
-    const count = Math.min(ROWS_AT_ONCE, to - row);
-    for (let q = 0; q < queries.length; q++) {
-      const { vector, mask } = queries[q] as ScanQuery;
-      const heap = heaps[q] as TopK;
-      if (count === ROWS_AT_ONCE) dotFour(vectors, row * dim, vector, scores);
-      else for (let i = 0; i < count; i++) scores[i] = dotOne(vectors, (row + i) * dim, vector);
-      for (let i = 0; i < count; i++) {
-        const died = diedAt[row + i] as number;
-        const isCandidate = (died === 0 || died > version) && (mask === undefined || mask[firstRow + row + i] === 1);
-        if (isCandidate) heap.offer(scores[i] as number, firstRow + row + i);
-      }
-    }
+  constructor(query: ScanQuery, rows: number) {
+    this.#query = query;
+    this.#lowers = new TopK(Math.min(query.keep, rows), () => false);
   }
-}
 
-function dotOne(rows: Float32Array, start: number, query: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < query.length; i++) sum += (rows[start + i] as number) * (query[i] as number);
-  return sum;
-}
-
-function dotFour(rows: Float32Array, start: number, query: Float64Array, scores: Float64Array): void {
-  const dim = query.length;
-  const second = start + dim;
-  const third = second + dim;
-  const fourth = third + dim;
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  for (let i = 0; i < dim; i++) {
-    const x = query[i] as number;
-    a += (rows[start + i] as number) * x;
-    b += (rows[second + i] as number) * x;
-    c += (rows[third + i] as number) * x;
-    d += (rows[fourth + i] as number) * x;
+  get codes(): Int16Array {
+    return this.#query.quantised.codes;
   }
-  scores[0] = a;
-  scores[1] = b;
-  scores[2] = c;
-  scores[3] = d;
+
+  /** @param dots of the block's row r at `[step · r + offset]` */
+  collect({ views, version, firstRow, row, from, to }: Block, dots: Int32Array, offset: number, step: number): void {
+    const { scales, errors, norms, diedAt } = views;
+    const { quantised: { scale, perError, perNorm }, mask } = this.#query;
+    let floor = this.#lowers.floor;
+    for (let i = from; i < to; i++) {
+      const score = (dots[step * (i - row) + offset] as number) * ((scales[i] as number) * scale);
+      const error = perError * (errors[i] as number) + perNorm * (norms[i] as number);
+      if (score + error < floor) continue; // a comparison with NaN is false: what is not known is kept
+      const died = diedAt[i] as number;
+      if ((died !== 0 && died <= version) || (mask !== undefined && mask[firstRow + i] !== 1)) continue;
+      this.#rows.push(firstRow + i);
+      this.#uppers.push(score + error);
+      const lower = score - error;
+      this.#lowers.offer(Number.isNaN(lower) ? -Infinity : lower, 0);
+      floor = this.#lowers.floor;
+    }
+    if (this.#rows.length > 4 * this.#query.keep + SPARE_CANDIDATES) this.#drop(floor);
+  }
+
+  drain(): Candidates {
+    this.#drop(this.#lowers.floor);
+    return { rows: Uint32Array.from(this.#rows), uppers: Float64Array.from(this.#uppers), lowers: this.#lowers.drain().scores };
+  }
+
+  /** Forgets rows that `floor`, which has risen since, leaves out. */
+  #drop(floor: number): void {
+    const kept = this.#uppers.map((upper, i) => (upper < floor ? -1 : i)).filter((i) => i >= 0);
+    this.#rows = kept.map((i) => this.#rows[i] as number);
+    this.#uppers = kept.map((i) => this.#uppers[i] as number);
+  }
 }

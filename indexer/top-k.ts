@@ -22,6 +22,12 @@ export class TopK {
     this.#precedes = precedes;
   }
 
+  /** What a score has to reach to be kept: the worst kept one, once there are `k`. */
+  get floor(): number {
+    return this.#size < this.#keys.length ? -Infinity : this.#size === 0 ? Infinity : (this.#scores[0] as number);
+  }
+
+  /** @param score not NaN */
   offer(score: number, key: number): void {
     if (this.#size < this.#keys.length) {
       this.#scores[this.#size] = score;

@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { dot } from '../../common/vector.js';
 import { ExactIndex } from '../../indexer/exact-index.js';
+import { rescore } from '../../indexer/rescore.js';
 import { scan, type ScanTask } from '../../indexer/scan.js';
 import { createScanPool, type Scanner } from '../../indexer/scan-pool.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
+import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { describeVectorIndexContract } from './vector-index-contract.js';
 import { idOf, random, randomEntries, randomUnit, reference } from './vectors.js';
 
@@ -13,7 +15,7 @@ const pool = createScanPool({ threads: 2 });
 afterAll(() => pool.close());
 const shared: Scanner = { ...pool, close: async () => undefined };
 
-describeVectorIndexContract('ExactIndex', { exact: true, create: (dim) => new ExactIndex({ dim, scanner: shared }) });
+describeVectorIndexContract('ExactIndex', { exact: true, create: (dim) => new ExactIndex({ dim, folder: indexFolder(), scanner: shared }) });
 
 /** Scans in this thread, when it is let: so that a test decides what happens while a scan runs. */
 function heldScanner(): Scanner & { readonly tasks: ScanTask[]; release(): void } {
@@ -28,6 +30,7 @@ function heldScanner(): Scanner & { readonly tasks: ScanTask[]; release(): void 
       await gate;
       return scan(task);
     },
+    rescore: async (task) => rescore(task),
     close: async () => undefined,
     release() {
       release();
@@ -45,7 +48,7 @@ describe('ExactIndex', () => {
   it('scores exactly as dot() does', async () => {
     const dim = 1280;
     const entries = randomEntries(41, dim);
-    const index = new ExactIndex({ dim, scanner: shared });
+    const index = new ExactIndex({ dim, folder: indexFolder(), scanner: shared });
     await index.upsert(entries);
     const wide = randomUnit(dim, random(11));
     const [hits] = await index.search([wide], { top: 41 });
@@ -56,7 +59,7 @@ describe('ExactIndex', () => {
 
   it('answers what arrives while a scan runs by one next scan', async () => {
     const scanner = heldScanner();
-    const index = new ExactIndex({ dim: DIM, scanner });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner });
     await index.upsert(randomEntries(10, DIM));
     const first = index.search([query], { top: 1 });
     await settle();
@@ -73,7 +76,7 @@ describe('ExactIndex', () => {
 
   it('bounds the queries of a pass and those that wait', async () => {
     const scanner = heldScanner();
-    const index = new ExactIndex({ dim: DIM, scanner });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner });
     await index.upsert(randomEntries(3, DIM));
     const searches = [index.search([query], { top: 1 })];
     await settle();
@@ -90,7 +93,7 @@ describe('ExactIndex', () => {
   it('scans again when what it found was removed meanwhile', async () => {
     const entries = randomEntries(50, DIM);
     const scanner = heldScanner();
-    const index = new ExactIndex({ dim: DIM, scanner });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner });
     await index.upsert(entries);
     const searching = index.search([query], { top: 5 });
     await settle();
@@ -105,7 +108,7 @@ describe('ExactIndex', () => {
   it('answers as of the start of the scan: neither what was added since nor a new vector', async () => {
     const entries = randomEntries(20, DIM);
     const scanner = heldScanner();
-    const index = new ExactIndex({ dim: DIM, scanner });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner });
     await index.upsert(entries);
     const searching = index.search([query], { top: 100 });
     await settle();
@@ -116,7 +119,7 @@ describe('ExactIndex', () => {
 
   it('gives the memory of dead rows back, and nothing of the living', async () => {
     const entries = randomEntries(8192, DIM);
-    const index = new ExactIndex({ dim: DIM, scanner: shared });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: shared });
     await index.upsert(entries);
     const full = index.memoryBytes;
     await index.remove(entries.slice(0, 7000).map(({ id }) => id));
@@ -130,7 +133,7 @@ describe('ExactIndex', () => {
 
   it('does not rewrite a vector that it holds already', async () => {
     const entries = randomEntries(1000, DIM);
-    const index = new ExactIndex({ dim: DIM, scanner: shared });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: shared });
     await index.upsert(entries);
     const before = index.memoryBytes;
     for (let round = 0; round < 5; round++) await index.upsert(entries);
@@ -140,7 +143,7 @@ describe('ExactIndex', () => {
 
   it('rejects searches whose scan fails, and goes on', async () => {
     let failing = true;
-    const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)), close: async () => undefined } });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: { threads: 1, scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)), rescore: async (task) => rescore(task), close: async () => undefined } });
     await index.upsert(randomEntries(5, DIM));
     await expect(index.search([query], { top: 1 })).rejects.toThrow('worker died');
     failing = false;
@@ -163,10 +166,10 @@ const command = fc.oneof(
 
 describe('ExactIndex under any interleaving of writes', () => {
   it('equals the float64 reference, with and without a predicate', async () => {
-    const inline: Scanner = { threads: 3, scan: async (task) => scan(task), close: async () => undefined };
+    const inline = inlineScanner(3);
     await fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 60 }), async (commands) => {
-        const index = new ExactIndex({ dim: PROPERTY_DIM, scanner: inline });
+        const index = new ExactIndex({ dim: PROPERTY_DIM, folder: indexFolder(), scanner: inline });
         const model = new Map<string, Float32Array>();
         for (const step of commands) {
           if (step.kind === 'upsert') {

@@ -5,8 +5,8 @@ import type { ImageWrite, StoredRecord } from '../../common/store/store.js';
 import { Catalog } from '../../indexer/catalog.js';
 import { ExactIndex } from '../../indexer/exact-index.js';
 import { Follower, type ChangeKind } from '../../indexer/follower.js';
-import { scan } from '../../indexer/scan.js';
 import { MemoryStore, type MemoryCollection } from '../support/memory-store.js';
+import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { idOf, random, randomUnit } from './vectors.js';
 
 const DIM = 4;
@@ -28,7 +28,7 @@ export function setUp({ slots = ALL_SLOTS, pageSize = 3 }: { slots?: SlotRange; 
   const clock = { store: START, pod: START };
   const store = new MemoryStore({ now: () => clock.store, pageSize });
   const collection = store.collection('m', LIVE);
-  const index = new ExactIndex({ dim: DIM, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined } });
+  const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: inlineScanner() });
   const catalog = new Catalog();
   const changes: [ChangeKind, string][] = [];
   const follower = new Follower({ collection, slots, index, catalog, now: () => clock.pod, onChange: (kind, id) => changes.push([kind, id]) });

@@ -9,8 +9,8 @@ import { createIndexApp } from '../../indexer/app.js';
 import { ExactIndex } from '../../indexer/exact-index.js';
 import { IndexHost } from '../../indexer/index-host.js';
 import { createIndexMetrics } from '../../indexer/index-metrics.js';
-import { scan } from '../../indexer/scan.js';
 import { MemoryStore } from '../support/memory-store.js';
+import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { idOf, random, randomUnit } from './vectors.js';
 
 export const MODEL = 'm';
@@ -32,7 +32,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRan
   /** Which indexes were closed, and that their memory was given back. */
   const closed: string[] = [];
   const createIndex = ({ dim }: LiveVersion): ExactIndex => {
-    const index = new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined }, onScan: ({ seconds }) => indexMetrics.scanned(seconds) });
+    const index = new ExactIndex({ dim, folder: indexFolder(), scanner: inlineScanner(), onScan: (scan) => indexMetrics.scanned(scan) });
     const close = index.close.bind(index);
     index.close = async () => {
       closed.push(`dim ${dim}`);

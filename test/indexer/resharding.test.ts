@@ -8,8 +8,8 @@ import type { Store, StoredRecord } from '../../common/store/store.js';
 import { ExactIndex } from '../../indexer/exact-index.js';
 import { IndexHost } from '../../indexer/index-host.js';
 import { createIndexMetrics } from '../../indexer/index-metrics.js';
-import { scan } from '../../indexer/scan.js';
 import { tempFolder } from '../support/temp-folder.js';
+import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { image, MODEL, V1 } from './index-pod.js';
 
 const IMAGES = 1_000;
@@ -31,7 +31,7 @@ async function readAll(store: Store): Promise<StoredRecord[]> {
 async function loadShards(store: Store, shards: number): Promise<string[][]> {
   return Promise.all(Array.from({ length: shards }, async (_, shard) => {
     const observer = createIndexMetrics(new Metrics('indexer'), () => host.stats());
-    const createIndex = ({ dim }: { dim: number }): ExactIndex => new ExactIndex({ dim, scanner: { threads: 1, scan: async (task) => scan(task), close: async () => undefined } });
+    const createIndex = ({ dim }: { dim: number }): ExactIndex => new ExactIndex({ dim, folder: indexFolder(), scanner: inlineScanner() });
     const host: IndexHost = new IndexHost({ model: MODEL, slots: slotRange(shard, shards), store, createIndex, log: SILENT_LOG, observer });
     await host.reload();
     const { hits } = await host.search([image(0).vector], { top: IMAGES });

@@ -1,0 +1,66 @@
+/**
+ * Settles a search among the candidates of its scans: reads their vectors and scores them as `dot()` of common/vector.ts
+ * does, to the last bit. They are taken by what their scores are at most, so that it ends where no other can be better
+ * than the worst that is kept. It runs in worker threads, because it waits for the disk.
+ */
+import { dot } from '../common/vector.js';
+import { readVectorSync } from './vector-file.js';
+import { TopK, type Ranked } from './top-k.js';
+
+/** The candidates of one query, by number. */
+export interface RescoreQuery {
+  readonly vector: Float32Array;
+  readonly keep: number;
+  /** What each score is at most; NaN: unknown. */
+  readonly uppers: Float64Array;
+  /** Where the vectors lie, and what their bytes add up to. */
+  readonly slots: Uint32Array;
+  readonly checksums: Uint32Array;
+  /** 32 bytes each: of equal scores, the smaller id is better. */
+  readonly ids: Uint8Array;
+}
+
+export interface RescoreTask {
+  /** Of a vector file. */
+  readonly fd: number;
+  readonly queries: readonly RescoreQuery[];
+}
+
+/** Candidates that were read, of all queries: what a search costs besides its scan. */
+export interface Rescored {
+  /** By query; the keys are numbers of candidates. */
+  readonly ranked: readonly Ranked[];
+  readonly read: number;
+}
+
+const ID_BYTES = 32;
+
+/** @throws EisError EIS_INDEX_DAMAGED */
+export function rescore({ fd, queries }: RescoreTask): Rescored {
+  let read = 0;
+  const ranked = queries.map(({ vector, keep, uppers, slots, checksums, ids }) => {
+    const best = new TopK(Math.min(keep, uppers.length), (a, b) => compareIds(ids, a, b) < 0);
+    const row = new Float32Array(vector.length);
+    for (const candidate of byUpper(uppers)) {
+      if ((uppers[candidate] as number) < best.floor) break;
+      readVectorSync(fd, { slot: slots[candidate] as number, checksum: checksums[candidate] as number }, row);
+      best.offer(dot(row, vector), candidate);
+      read++;
+    }
+    return best.drain();
+  });
+  return { ranked, read };
+}
+
+/** Numbers of candidates: those that nothing is known of first, then the highest. */
+function byUpper(uppers: Float64Array): Uint32Array {
+  const height = (i: number): number => (Number.isNaN(uppers[i]) ? Infinity : (uppers[i] as number));
+  return Uint32Array.from(uppers.keys()).sort((a, b) => {
+    const [left, right] = [height(a), height(b)];
+    return left === right ? 0 : right - left;
+  });
+}
+
+function compareIds(ids: Uint8Array, a: number, b: number): number {
+  return Buffer.compare(ids.subarray(a * ID_BYTES, (a + 1) * ID_BYTES), ids.subarray(b * ID_BYTES, (b + 1) * ID_BYTES));
+}

@@ -1,0 +1,135 @@
+/**
+ * The float32 vectors of an index, in a local file: a search reads the few that it scores again. Every vector lies at a
+ * slot, by number. Who uses slots sees to it that none is given free while it may still be read.
+ */
+import { closeSync, mkdirSync, openSync, read, readSync, rmSync, write } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import { EisError } from '../common/errors.js';
+
+const writeAt = promisify(write);
+const readAt = promisify(read);
+
+/** Where a vector lies, and what its bytes add up to. */
+export interface StoredVector {
+  readonly slot: number;
+  /** CRC-32 of its bytes. */
+  readonly checksum: number;
+}
+
+export class VectorFile {
+  readonly dim: number;
+  /** For threads that read by themselves: `readVectorSync`. */
+  readonly fd: number;
+  readonly #folder: string;
+  readonly #path: string;
+  readonly #free: number[] = [];
+  #slots = 0;
+
+  /**
+   * Makes the file, empty, in a folder of its own.
+   *
+   * @throws EisError EIS_INDEX_FILE
+   */
+  constructor({ folder, dim }: { readonly folder: string; readonly dim: number }) {
+    this.dim = dim;
+    this.#folder = folder;
+    this.#path = join(folder, 'vectors.f32');
+    try {
+      mkdirSync(folder, { recursive: true });
+      this.fd = openSync(this.#path, 'w+');
+    } catch (error) {
+      throw fileError(this.#path, error);
+    }
+  }
+
+  /**
+   * Writes vectors to free slots, and says which.
+   *
+   * @throws EisError EIS_INDEX_FILE, a full disk above all: then no slot is taken
+   */
+  async append(vectors: readonly Float32Array[]): Promise<StoredVector[]> {
+    const slots = vectors.map(() => this.#free.pop() ?? this.#slots++);
+    try {
+      for (const [first, last] of runs(slots)) {
+        const bytes = join32(vectors.slice(first, last), this.dim);
+        await this.#writeAll(bytes, (slots[first] as number) * this.dim * 4);
+      }
+    } catch (error) {
+      this.free(slots);
+      throw fileError(this.#path, error);
+    }
+    return vectors.map((vector, i) => ({ slot: slots[i] as number, checksum: checksumOf(vector) }));
+  }
+
+  /** @throws EisError EIS_INDEX_FILE, EIS_INDEX_DAMAGED when it is not what was written */
+  async read({ slot, checksum }: StoredVector): Promise<Float32Array> {
+    const vector = new Float32Array(this.dim);
+    try {
+      await readAt(this.fd, vector, 0, vector.byteLength, slot * vector.byteLength);
+    } catch (error) {
+      throw fileError(this.#path, error);
+    }
+    return checked(vector, checksum);
+  }
+
+  /** Lets slots be written again. */
+  free(slots: Iterable<number>): void {
+    for (const slot of slots) this.#free.push(slot);
+  }
+
+  /** Removes file and folder. Nothing may be reading. */
+  close(): void {
+    closeSync(this.fd);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await writeAt(this.fd, bytes, done, bytes.length - done, position + done);
+      done += bytesWritten;
+    }
+  }
+}
+
+/**
+ * Reads a vector into memory of its size, in a thread of its own.
+ *
+ * @throws EisError EIS_INDEX_DAMAGED
+ */
+export function readVectorSync(fd: number, { slot, checksum }: StoredVector, into: Float32Array): void {
+  readSync(fd, into, 0, into.byteLength, slot * into.byteLength);
+  checked(into, checksum);
+}
+
+export function checksumOf(vector: Float32Array): number {
+  return crc32(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
+}
+
+function checked(vector: Float32Array, checksum: number): Float32Array {
+  if (checksumOf(vector) !== checksum) throw new EisError('EIS_INDEX_DAMAGED', { detail: 'a vector in the local file is not what was written there.' });
+  return vector;
+}
+
+/** Parts `[first, last)` of a list whose numbers follow each other. */
+function runs(numbers: readonly number[]): [number, number][] {
+  const found: [number, number][] = [];
+  for (let first = 0; first < numbers.length; ) {
+    let last = first + 1;
+    while (last < numbers.length && numbers[last] === (numbers[last - 1] as number) + 1) last++;
+    found.push([first, last]);
+    first = last;
+  }
+  return found;
+}
+
+function join32(vectors: readonly Float32Array[], dim: number): Uint8Array {
+  const joined = new Float32Array(vectors.length * dim);
+  vectors.forEach((vector, i) => joined.set(vector, i * dim));
+  return new Uint8Array(joined.buffer);
+}
+
+function fileError(path: string, cause: unknown): EisError {
+  return new EisError('EIS_INDEX_FILE', { path, detail: (cause as Error).message }, { cause });
+}
