@@ -78,6 +78,7 @@ export const ERRORS = {
   EIS_STORE_REFUSED: template<Detail>(500, ({ detail }) => `The store does not take this: ${detail}`),
 
   EIS_INDEX_FILE: template<{ path: string; detail: string }>(503, ({ path, detail }) => `The local file ${path} of the index cannot be used: ${detail}. See that its disk has room, 4 bytes for each number of a vector, and that it may be written.`),
+  EIS_SNAPSHOT_INVALID: template<Detail>(500, ({ detail }) => `The snapshot of the index cannot be used: ${detail} The index is loaded from the store.`),
   EIS_INDEX_DAMAGED: template<Detail>(500, ({ detail }) => `The index is damaged: ${detail} It is loaded anew from the store.`),
 
   // What a person runs on the command line
