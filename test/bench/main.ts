@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
 import { addEmbedBench } from './embed.js';
+import { addIndexBench } from './index.js';
 import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
 import { addServeBench } from './serve.js';
@@ -8,6 +9,7 @@ import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
 addEmbedBench(program);
+addIndexBench(program);
 addIngestBench(program);
 addLoadBench(program);
 addServeBench(program);

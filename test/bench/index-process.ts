@@ -1,0 +1,126 @@
+/** One of our indexes in a process of its own, measured through the interface that all of them have: `index-variants.ts` starts it. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { IndexAlgorithm } from '../../common/config.js';
+import { reclaimMemory } from '../../common/reclaim.js';
+import { indexFactory } from '../../indexer/create-index.js';
+import type { VectorIndex } from '../../indexer/vector-index.js';
+import { idOf } from '../indexer/vectors.js';
+import { readMemoryMb } from '../support/process-memory.js';
+import { readSlices } from './f32-file.js';
+import { describeTimed, percentile, readQueries, timeSearches, TOP, type IndexMeasured, type IndexTask } from './index-task.js';
+import { median } from './report.js';
+
+export interface OwnIndexTask extends IndexTask {
+  readonly algorithm: IndexAlgorithm;
+  /** The index's own. */
+  readonly folder: string;
+}
+
+export interface OwnIndexMeasured extends IndexMeasured {
+  /** At all clients; latencies too. */
+  readonly qpsMany: number;
+  readonly p50ManyMs: number;
+  readonly p99ManyMs: number;
+  /** How much later than meant a timer ran, at all clients. */
+  readonly loopDelayP99Ms: number;
+  /** Time in `upsert`, from empty to full. */
+  readonly loadS: number;
+  /** Of an index that keeps one on disk. */
+  readonly snapshotLoadS?: number;
+  /** Right after loading: with whatever was put off until then. */
+  readonly firstSearchMs: number;
+  readonly bytesPerVector: number;
+  readonly peakBytesPerVector: number;
+  /** Vectors that were scored exactly, by search; of an index that bounds scores first. */
+  readonly survivors?: { readonly median: number; readonly max: number };
+}
+
+/** What a scan tells; the bound's candidates only where there is a bound. */
+interface Scanned {
+  readonly queries: number;
+  readonly candidates?: number;
+}
+
+/** As many as the follower hands over at once. */
+const UPSERT_ROWS = 256;
+/** Node's histogram holds the time from one run of such a timer to the next. */
+const TIMER_MS = 10;
+/** Until an index's threads have started. */
+const THREADS_MS = 1_000;
+
+const task = JSON.parse(process.argv[2] as string) as OwnIndexTask;
+console.log(JSON.stringify(await measure(task)));
+process.exit();
+
+/** The one place that knows what an index is made of. */
+function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Scanned) => void): VectorIndex | Promise<VectorIndex> {
+  const create = indexFactory(algorithm);
+  if (!create) throw new Error(`This release serves no ${algorithm}.`);
+  const options = { dim, folder, onScan };
+  return create(options);
+}
+
+async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
+  const queries = readQueries(task);
+  const candidates: number[] = [];
+  const index = await createIndex(task, (scan) => {
+    if (scan.candidates !== undefined) candidates.push(scan.candidates / scan.queries);
+  });
+  const search = async (i: number): Promise<string[]> => (await index.search([queries[i % queries.length] as Float32Array], { top: TOP }))[0]?.map(({ id }) => id) ?? [];
+  await fill(index, { ...task, vectors: 1 });
+  await sleep(THREADS_MS);
+  await search(0);
+  const emptyBytes = readAnonymousBytes();
+  const { loadS, peakMb } = await fill(index, task);
+  const startedAt = performance.now();
+  await search(0);
+  const firstSearchMs = performance.now() - startedAt;
+  const searchedBytes = readAnonymousMb() * 1024 ** 2;
+  const loadedBytes = readAnonymousBytes();
+  const peakBytes = Math.max(peakMb * 1024 ** 2, searchedBytes, loadedBytes);
+  candidates.length = 0;
+  const found: string[][] = [];
+  for (const i of queries.keys()) found.push(await search(i));
+  const survivors = candidates.length > 0 ? { survivors: { median: median(candidates), max: Math.max(...candidates) } } : {};
+  const one = describeTimed(await timeSearches(search, { searches: task.searches, clients: 1 }));
+  const many = await measureMany(search, task);
+  await index.close();
+  return { ...one, ...many, found, loadS, firstSearchMs, bytesPerVector: (loadedBytes - emptyBytes) / task.vectors, peakBytesPerVector: (peakBytes - emptyBytes) / task.vectors, ...survivors };
+}
+
+/** Puts in the first vectors of the file; the peak is that of the process's anonymous memory. */
+async function fill(index: VectorIndex, { vectorsFile, dim, vectors }: OwnIndexTask): Promise<{ readonly loadS: number; readonly peakMb: number }> {
+  let loadMs = 0;
+  let peakMb = 0;
+  for (const slice of readSlices(vectorsFile, { dim, count: vectors, sliceRows: UPSERT_ROWS })) {
+    const entries = slice.vectors.map((vector, i) => ({ id: idOf(slice.first + i), vector }));
+    const startedAt = performance.now();
+    await index.upsert(entries);
+    loadMs += performance.now() - startedAt;
+    peakMb = Math.max(peakMb, readAnonymousMb());
+  }
+  return { loadS: loadMs / 1000, peakMb };
+}
+
+type Many = Pick<OwnIndexMeasured, 'qpsMany' | 'p50ManyMs' | 'p99ManyMs' | 'loopDelayP99Ms'>;
+
+/** Every client searches 16 times at least. */
+async function measureMany(search: (i: number) => unknown, { searches, clients }: OwnIndexTask): Promise<Many> {
+  const delay = monitorEventLoopDelay({ resolution: TIMER_MS });
+  delay.enable();
+  const { latenciesMs, qps } = await timeSearches(search, { searches: Math.max(searches, 16 * clients), clients });
+  delay.disable();
+  return { qpsMany: qps, p50ManyMs: percentile(latenciesMs, 0.5), p99ManyMs: percentile(latenciesMs, 0.99), loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - TIMER_MS) };
+}
+
+/** Without garbage. */
+function readAnonymousBytes(): number {
+  reclaimMemory();
+  return readAnonymousMb() * 1024 ** 2;
+}
+
+/** Of no file; memory that threads share may be counted apart. */
+function readAnonymousMb(): number {
+  return readMemoryMb(process.pid, 'RssAnon', 'RssShmem');
+}
