@@ -1,4 +1,5 @@
 /** The compiled kernel over a piece of shared memory: `kernel.wat` says what it computes. */
+import './webassembly.js';
 import { KERNEL_BASE64 } from './kernel-bytes.js';
 
 /** Rows are handed over in multiples of this; what lies behind the last row is computed with it and ignored. */

@@ -36,10 +36,10 @@ export interface OwnIndexMeasured extends IndexMeasured {
   readonly survivors?: { readonly median: number; readonly max: number };
 }
 
-/** What a scan tells; the bound's candidates only where there is a bound. */
+/** What a scan tells; those that were rescored only where there is a bound. */
 interface Scanned {
   readonly queries: number;
-  readonly candidates?: number;
+  readonly rescored?: number;
 }
 
 /** As many as the follower hands over at once. */
@@ -63,9 +63,9 @@ function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Sc
 
 async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
   const queries = readQueries(task);
-  const candidates: number[] = [];
+  const rescored: number[] = [];
   const index = await createIndex(task, (scan) => {
-    if (scan.candidates !== undefined) candidates.push(scan.candidates / scan.queries);
+    if (scan.rescored !== undefined) rescored.push(scan.rescored / scan.queries);
   });
   const search = async (i: number): Promise<string[]> => (await index.search([queries[i % queries.length] as Float32Array], { top: TOP }))[0]?.map(({ id }) => id) ?? [];
   await fill(index, { ...task, vectors: 1 });
@@ -79,10 +79,10 @@ async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
   const searchedBytes = readAnonymousMb() * 1024 ** 2;
   const loadedBytes = readAnonymousBytes();
   const peakBytes = Math.max(peakMb * 1024 ** 2, searchedBytes, loadedBytes);
-  candidates.length = 0;
+  rescored.length = 0;
   const found: string[][] = [];
   for (const i of queries.keys()) found.push(await search(i));
-  const survivors = candidates.length > 0 ? { survivors: { median: median(candidates), max: Math.max(...candidates) } } : {};
+  const survivors = rescored.length > 0 ? { survivors: { median: median(rescored), max: Math.max(...rescored) } } : {};
   const one = describeTimed(await timeSearches(search, { searches: task.searches, clients: 1 }));
   const many = await measureMany(search, task);
   await index.close();
