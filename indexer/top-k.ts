@@ -22,6 +22,11 @@ export class TopK {
     this.#precedes = precedes;
   }
 
+  /** No lower score is kept: -Infinity while there is room. */
+  get worst(): number {
+    return this.#size < this.#keys.length ? -Infinity : (this.#scores[0] ?? Infinity);
+  }
+
   offer(score: number, key: number): void {
     if (this.#size < this.#keys.length) {
       this.#scores[this.#size] = score;
