@@ -6,6 +6,10 @@
  * many, a tree is built in a thread of its own while searches go on with those before; taking it over costs only what
  * changed meanwhile (`kd-row-store.ts`). Concurrent searches share a pass (`shared-pass.ts`), its
  * queries divided among worker threads.
+ *
+ * Of use up to about 10 dimensions: of 100,000 clustered unit vectors, a search scores 2 % in 2 dimensions, 5 % in 4
+ * (some 3 times as fast as `brute`), 14 % in 8 (1.5 to 2 times); in 16 it scores 20 to 35 % and takes about as long as
+ * `brute`; from 64 on it scores 60 % and more, and `brute` is faster. Figures: ARCHITECTURE.md.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { EisError } from '../common/errors.js';
@@ -28,7 +32,7 @@ const ACCEPT_SLICE = 2_048;
 const CHANGES_MAX = 1_024;
 /**
  * In more dimensions a tree rules out little, so threads share the rows of a query as they would for a scan. In fewer,
- * one thread is done sooner than the rows are shared out, and parts that do not know each other's best look at more.
+ * parts that do not know each other's best look at up to twice as many rows, and two threads are no sooner done than one.
  */
 const DIM_WHOLE_MAX = 32;
 /** A part of the tree for one worker is not made smaller than this: handing it over costs about as long as scanning it. */
