@@ -42,7 +42,7 @@ const IndexingModel = closed({
   name: ModelName,
   num_indexes: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096, description: 'shards that the collection is split into' })),
   pods: Type.Optional(Pods),
-  index_algorithm: Type.Optional(oneOf(INDEX_ALGORITHMS, 'brute is exact, hnsw approximate')),
+  index_algorithm: Type.Optional(oneOf(INDEX_ALGORITHMS, 'brute and kd_tree are exact, hnsw approximate; kd_tree is of use up to about 10 dimensions')),
   connectivity: Type.Optional(Type.Integer({ minimum: 2, maximum: 512, description: 'hnsw: neighbours per node' })),
   expansion_add: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while building' })),
   expansion_search: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while searching' })),

@@ -9,8 +9,8 @@ export function compareHits(a: { readonly score: number; readonly id: string }, 
   return b.score - a.score || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
-/** The dot product of two vectors of one length, accumulated in float64: the score of unit vectors. */
-export function dot(a: Float32Array, b: Float32Array): number {
+/** The dot product of two vectors of one length, accumulated in float64: the score of unit vectors. `b` may have been widened before, which changes no value. */
+export function dot(a: Float32Array, b: Float32Array | Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
   return sum;

@@ -1,14 +1,24 @@
 /** Makes the index that a model's configuration asks for. */
 import type { IndexAlgorithm } from '../common/config.js';
-import { ExactIndex, type ExactIndexOptions } from './exact-index.js';
+import { ExactIndex } from './exact-index.js';
+import { createKdTreePool } from './kd-tree-pool.js';
+import { KdTreeIndex } from './kd-tree-index.js';
 import { createScanPool } from './scan-pool.js';
-import type { VectorIndex } from './vector-index.js';
+import type { FinishedScan, VectorIndex } from './vector-index.js';
 
-type IndexFactory = (options: Omit<ExactIndexOptions, 'scanner'>) => VectorIndex;
+export interface IndexOptions {
+  readonly dim: number;
+  /** A folder of the index's own, for one that keeps files. */
+  readonly newFolder: () => string;
+  readonly onScan: (scan: FinishedScan) => void;
+}
+
+type IndexFactory = (options: IndexOptions) => VectorIndex;
 
 /** What this release serves; an algorithm that config.json may name but that is missing here is refused at start. */
 const FACTORIES: Partial<Record<IndexAlgorithm, IndexFactory>> = {
-  brute: (options) => new ExactIndex({ ...options, scanner: createScanPool() }),
+  brute: ({ newFolder, ...options }) => new ExactIndex({ ...options, folder: newFolder(), scanner: createScanPool() }),
+  kd_tree: ({ dim, onScan }) => new KdTreeIndex({ dim, onScan, workers: createKdTreePool() }),
 };
 
 export const SERVED_ALGORITHMS = Object.keys(FACTORIES) as readonly IndexAlgorithm[];

@@ -12,15 +12,16 @@
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { EisError } from '../common/errors.js';
 import { IMAGE_ID } from '../common/wire.js';
-import { quantiseQuery, type QuantisedQuery } from './quantisation.js';
+import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
 import { readId, rowBytes } from './row-chunk.js';
 import { RowStore, type Snapshot, type SnapshotPart } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
-import { SharedPass, type Passenger } from './shared-pass.js';
+import { runSearchPass, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
+import { SharedPass } from './shared-pass.js';
 import { VectorFile } from './vector-file.js';
-import { isFiniteVector, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { isFiniteVector, type FinishedScan, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
 const QUERIES_PER_PASS_MAX = 64;
 const QUERIES_WAITING_MAX = 1_024;
@@ -32,28 +33,6 @@ const ACCEPT_SLICE = 2_048;
 const TASKS_PER_THREAD = 2;
 const ID_BYTES = 32;
 
-interface Query {
-  readonly vector: Float32Array;
-  readonly quantised: QuantisedQuery;
-}
-
-interface Search {
-  readonly queries: number;
-  readonly vectors: readonly Query[];
-  readonly top: number;
-  readonly accept: ((id: string) => boolean) | undefined;
-}
-
-/** A search in a pass, with how many rows of each query the next scan keeps: more than `top` when some may be gone after it. */
-interface OpenSearch {
-  readonly passenger: Passenger<Search, Hit[][]>;
-  keep: number;
-}
-
-interface OpenQuery extends ScanQuery {
-  readonly vector: Float32Array;
-}
-
 export interface ExactIndexOptions {
   readonly dim: number;
   /** The index's own, for the file of its vectors; made when it is missing. */
@@ -63,21 +42,13 @@ export interface ExactIndexOptions {
   readonly onScan?: (scan: FinishedScan) => void;
 }
 
-/** One pass over the vectors. */
-export interface FinishedScan {
-  readonly seconds: number;
-  readonly queries: number;
-  /** Vectors that were scored again, of all queries together. */
-  readonly rescored: number;
-}
-
 export class ExactIndex implements VectorIndex {
   readonly algorithm = 'brute';
   readonly dim: number;
   readonly #rows: RowStore;
   readonly #scanner: Scanner;
   readonly #onScan: ExactIndexOptions['onScan'];
-  readonly #passes: SharedPass<Search, Hit[][]>;
+  readonly #passes: SharedPass<VectorSearch, Hit[][]>;
   readonly #file: VectorFile;
   #closed: Promise<void> | undefined;
 
@@ -88,7 +59,7 @@ export class ExactIndex implements VectorIndex {
     this.#rows = new RowStore({ file: this.#file, scratches: scanner.threads * TASKS_PER_THREAD });
     this.#scanner = scanner;
     this.#onScan = onScan;
-    this.#passes = new SharedPass({ queriesPerPassMax: QUERIES_PER_PASS_MAX, queriesWaitingMax: QUERIES_WAITING_MAX, run: (batch) => this.#runPass(batch) });
+    this.#passes = new SharedPass({ queriesPerPassMax: QUERIES_PER_PASS_MAX, queriesWaitingMax: QUERIES_WAITING_MAX, run: (batch) => runSearchPass({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) }, batch) });
   }
 
   get size(): number {
@@ -116,7 +87,7 @@ export class ExactIndex implements VectorIndex {
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
     queries.forEach((query) => this.#checkLength(query));
-    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => ({ vector: query.slice(), quantised: quantiseQuery(query) })), top, accept }, signal);
+    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => Float64Array.from(query)), top, accept }, signal);
   }
 
   async vector(id: string): Promise<Float32Array | undefined> {
@@ -138,57 +109,13 @@ export class ExactIndex implements VectorIndex {
     if (vector.length !== this.dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${this.dim}.` });
   }
 
-  /**
-   * Scans until every search of the batch is answered: again for those of which found ids were removed meanwhile, so
-   * that fewer than `top` are left of what may be more. Each time more is kept in reserve, so it ends.
-   */
-  async #runPass(batch: readonly Passenger<Search, Hit[][]>[]): Promise<void> {
-    let open = batch.map((passenger): OpenSearch => ({ passenger, keep: passenger.request.top }));
-    while (open.length > 0) {
-      const snapshot = this.#rows.snapshot();
-      try {
-        const masked = await this.#maskAll(snapshot, open);
-        const found = await this.#find(snapshot, masked.flatMap(({ queries }) => queries));
-        let next = 0;
-        open = masked.flatMap(({ search, queries }) => {
-          const hits = found.slice(next, (next += queries.length));
-          return this.#answer(search, hits) ? [] : [search];
-        });
-      } finally {
-        this.#rows.release();
-      }
-    }
-  }
-
-  /** Answers a search with what its scan found, less what was removed since. False: the scan has to be repeated. */
-  #answer(search: OpenSearch, found: readonly (readonly Hit[])[]): boolean {
-    const { top } = search.passenger.request;
-    const held = found.map((hits) => hits.filter(({ id }) => this.#rows.has(id)));
-    if (held.some((hits, q) => hits.length < top && (found[q] as Hit[]).length === search.keep)) {
-      search.keep *= 2;
-      return false;
-    }
-    search.passenger.resolve(held.map((hits) => hits.slice(0, top)));
-    return true;
-  }
-
-  /** The queries of each search; one whose predicate throws is rejected and left out. */
-  async #maskAll(snapshot: Snapshot, open: readonly OpenSearch[]): Promise<{ search: OpenSearch; queries: OpenQuery[] }[]> {
-    const masked: { search: OpenSearch; queries: OpenQuery[] }[] = [];
-    for (const search of open) {
-      const { vectors, accept } = search.passenger.request;
-      try {
-        const mask = accept && (await maskRows(snapshot, accept));
-        masked.push({ search, queries: vectors.map((query) => ({ ...query, keep: search.keep, mask })) });
-      } catch (error) {
-        search.passenger.reject(error);
-      }
-    }
-    return masked;
+  #begin(): SearchMoment {
+    const snapshot = this.#rows.snapshot();
+    return { mask: (accept) => maskRows(snapshot, accept), find: (queries) => this.#find(snapshot, queries), end: () => this.#rows.release() };
   }
 
   /** The best rows of each query. */
-  async #find(snapshot: Snapshot, queries: readonly OpenQuery[]): Promise<Hit[][]> {
+  async #find(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Hit[][]> {
     if (snapshot.rows === 0 || queries.length === 0) return queries.map(() => []);
     const started = performance.now();
     const candidates = await this.#scan(snapshot, queries);
@@ -198,8 +125,8 @@ export class ExactIndex implements VectorIndex {
   }
 
   /** What could be among the best of each query, of all rows. */
-  async #scan(snapshot: Snapshot, queries: readonly OpenQuery[]): Promise<Candidates[]> {
-    const wanted = queries.map(({ quantised, keep, mask }): ScanQuery => ({ quantised, keep, mask }));
+  async #scan(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Candidates[]> {
+    const wanted = queries.map(({ vector, keep, mask }): ScanQuery => ({ quantised: quantiseQuery(vector), keep, mask }));
     const tasks = divide(snapshot, this.#scanner.threads * TASKS_PER_THREAD, this.dim);
     const found = await allDone(tasks.map((ranges, scratch) => this.#scanner.scan({ version: snapshot.version, queries: wanted, ranges, scratch })));
     return queries.map(({ keep }, q) => joinCandidates(found.map((parts) => parts[q] as Candidates), keep));

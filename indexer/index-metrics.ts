@@ -1,6 +1,6 @@
 /** The metrics of an index pod. */
 import type { Metrics } from '../common/metrics.js';
-import type { FinishedScan } from './exact-index.js';
+import type { FinishedScan } from './vector-index.js';
 import type { ChangeKind } from './follower.js';
 
 const SCAN_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -28,7 +28,7 @@ export function createIndexMetrics(metrics: Metrics, read: () => { readonly vect
   const loadSeconds = metrics.histogram('index_load_duration_seconds', 'Time of one load that succeeded', [], LOAD_BUCKETS_S);
   return {
     searched: (queries: number) => searches.inc(queries),
-    scanned({ seconds, rescored: vectors }: FinishedScan) {
+    scanned({ seconds, rescored: vectors = 0 }: FinishedScan) {
       scans.observe(seconds);
       rescored.inc(vectors);
     },

@@ -40,7 +40,7 @@ runMain(async () => {
     model,
     slots: slotRange(index, of),
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, folder: newFolder(), onScan: (scan) => indexMetrics.scanned(scan) }),
+    createIndex: ({ dim }) => indexing.create({ dim, newFolder, onScan: (scan) => indexMetrics.scanned(scan) }),
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),

@@ -74,7 +74,8 @@ export interface QuantisedQuery {
   readonly perNorm: number;
 }
 
-export function quantiseQuery(query: Float32Array): QuantisedQuery {
+/** @param query float32 numbers, in float64 or not */
+export function quantiseQuery(query: Float32Array | Float64Array): QuantisedQuery {
   let [largest, squares] = [0, 0];
   for (const x of query) {
     largest = Math.max(largest, Math.abs(x));

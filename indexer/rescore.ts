@@ -9,7 +9,7 @@ import { TopK, type Ranked } from './top-k.js';
 
 /** The candidates of one query, by number. */
 export interface RescoreQuery {
-  readonly vector: Float32Array;
+  readonly vector: Float64Array;
   readonly keep: number;
   /** What each score is at most; NaN: unknown. */
   readonly uppers: Float64Array;

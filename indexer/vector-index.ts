@@ -27,6 +27,14 @@ export interface SearchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** One pass over the vectors, of the searches of that moment. */
+export interface FinishedScan {
+  readonly seconds: number;
+  readonly queries: number;
+  /** Vectors that were scored again where a scan only estimates, of all queries together. */
+  readonly rescored?: number;
+}
+
 export interface VectorIndex {
   readonly algorithm: IndexAlgorithm;
   readonly dim: number;

@@ -57,8 +57,7 @@ process.exit();
 function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Scanned) => void): VectorIndex | Promise<VectorIndex> {
   const create = indexFactory(algorithm);
   if (!create) throw new Error(`This release serves no ${algorithm}.`);
-  const options = { dim, folder, onScan };
-  return create(options);
+  return create({ dim, newFolder: () => folder, onScan });
 }
 
 async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {

@@ -10,6 +10,7 @@ import { LmdbStore } from '../../common/store/lmdb-store.js';
 import { packagePath } from '../../common/package-root.js';
 import { encodeVector } from '../../common/vector.js';
 import type { IndexAnswer } from '../../common/wire.js';
+import { SERVED_ALGORITHMS } from '../../indexer/create-index.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { image, MODEL, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';
@@ -64,9 +65,9 @@ async function search(pod: Pod, vector: Float32Array, top = 10): Promise<IndexAn
 const isReady = (pod: Pod): Promise<boolean> => fetch(`${pod.url}/readyz`).then(({ status }) => status === 200);
 
 describe('the index pod as a process', () => {
-  it('loads its shard, follows writes, deletes and a new live version, and closes on SIGTERM', async () => {
+  it.each(SERVED_ALGORITHMS)('loads its shard, follows writes, deletes and a new live version, and closes on SIGTERM: %s', async (algorithm) => {
     const folder = tempFolder();
-    writeConfig(folder, { num_indexes: 2 });
+    writeConfig(folder, { num_indexes: 2, index_algorithm: algorithm });
     const store = new LmdbStore({ folder: join(folder, 'store'), urlsPerImageMax: 100 });
     onTestFinished(() => store.close());
     const collection = store.collection(MODEL, V1);

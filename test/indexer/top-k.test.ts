@@ -19,6 +19,16 @@ describe('TopK', () => {
     );
   });
 
+  it('says what an offer must reach, once it is full', () => {
+    const heap = new TopK(2, byKey);
+    const worst = [3, 1, 2, 0].map((score, key) => {
+      heap.offer(score, key);
+      return heap.floor;
+    });
+    expect(worst).toEqual([-Infinity, 1, 2, 2]);
+    expect(new TopK(0, byKey).floor).toBe(Infinity);
+  });
+
   it('is empty after it was drained', () => {
     const heap = new TopK(2, byKey);
     heap.offer(1, 1);
