@@ -2,7 +2,6 @@
  * A block of rows in shared memory that the kernel computes on: written by the main thread, read by scan workers. Rows
  * are written once, before any scan knows of them, and never overwritten; only `diedAt` of a row changes afterwards.
  */
-import { QUERIES_AT_ONCE, ROWS_AT_ONCE } from './kernel/kernel.js';
 import { codeLength } from './quantisation.js';
 
 export const ID_BYTES = 32;
@@ -10,7 +9,7 @@ const PAGE_BYTES = 65_536;
 
 /** Queries of which a worker has the codes in a chunk at once. */
 export const QUERIES_IN_SCRATCH = 16;
-/** Rows of one call of the kernel: with 1,280 numbers each, they stay in a second-level cache for the next queries. */
+/** Rows of one call of the kernel: with 1,280 numbers each they stay in a second-level cache for the next queries. Even. */
 export const BLOCK_ROWS = 128;
 
 /** A chunk as it travels to a worker: shared, not copied. */
@@ -18,7 +17,6 @@ export interface ChunkMemory {
   /** Never used again in its index. */
   readonly serial: number;
   readonly memory: WebAssembly.Memory;
-  /** A multiple of the rows that the kernel takes at once. */
   readonly capacity: number;
   readonly dim: number;
   /** Pieces of memory for workers: each task of a scan has one to itself. */
@@ -58,8 +56,7 @@ export function rowBytes(dim: number): number {
   return codeLength(dim) + FOUR_BYTE_COLUMNS * 4 + ID_BYTES;
 }
 
-export function allocateChunk({ serial, rows, dim, scratches }: { readonly serial: number; readonly rows: number; readonly dim: number; readonly scratches: number }): ChunkMemory {
-  const capacity = Math.ceil(rows / ROWS_AT_ONCE) * ROWS_AT_ONCE;
+export function allocateChunk({ serial, capacity, dim, scratches }: { readonly serial: number; readonly capacity: number; readonly dim: number; readonly scratches: number }): ChunkMemory {
   const pages = Math.ceil((capacity * rowBytes(dim) + scratches * scratchBytes(dim)) / PAGE_BYTES);
   return { serial, memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }), capacity, dim, scratches };
 }
@@ -86,13 +83,13 @@ export function viewScratch({ memory: { buffer }, capacity, dim }: ChunkMemory, 
   return {
     queries: new Int16Array(buffer, queriesAt, QUERIES_IN_SCRATCH * codeLength(dim)),
     queriesAt,
-    dots: new Int32Array(buffer, dotsAt, BLOCK_ROWS * QUERIES_AT_ONCE),
+    dots: new Int32Array(buffer, dotsAt, 2 * BLOCK_ROWS),
     dotsAt,
   };
 }
 
 function scratchBytes(dim: number): number {
-  return QUERIES_IN_SCRATCH * codeLength(dim) * 2 + BLOCK_ROWS * QUERIES_AT_ONCE * 4;
+  return QUERIES_IN_SCRATCH * codeLength(dim) * 2 + 2 * BLOCK_ROWS * 4;
 }
 
 /** Writes the 64 hex digits of an id into row `row`. */

@@ -225,8 +225,8 @@ export class RowStore {
 
   /** A new chunk for as many rows as there are, within bounds: a small index stays small, a large one has few chunks. */
   #openChunk(): Chunk {
-    const rows = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
-    const memory = allocateChunk({ serial: this.#serials++, rows, dim: this.dim, scratches: this.#scratches });
+    const capacity = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
+    const memory = allocateChunk({ serial: this.#serials++, capacity, dim: this.dim, scratches: this.#scratches });
     const chunk: Chunk = { memory, views: viewChunk(memory), rows: 0, dead: 0 };
     this.#chunks.set(memory.serial, chunk);
     this.#open = chunk;

@@ -3,7 +3,7 @@
  * of the rows, and keeps no state between scans. What it answers is not scores but the rows that could still be among the
  * best: quantisation.ts says why no other can, `rescore.ts` settles it.
  */
-import { QUERIES_AT_ONCE, ROWS_AT_ONCE, bindKernel } from './kernel/kernel.js';
+import { bindKernel } from './kernel/kernel.js';
 import { BLOCK_ROWS, QUERIES_IN_SCRATCH, viewChunk, viewScratch, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 import type { QuantisedQuery } from './quantisation.js';
 import { TopK } from './top-k.js';
@@ -60,26 +60,29 @@ function scanRange({ memory, from, to, firstRow }: ScanRange, { version, scratch
   const views = viewChunk(memory);
   const scratch = viewScratch(memory, number);
   group.forEach(({ codes }, i) => scratch.queries.set(codes, i * views.stride));
-  const start = from - (from % ROWS_AT_ONCE); // the kernel's rows begin where a group of them does
-  for (let row = start; row < to; row += BLOCK_ROWS) {
-    const rows = Math.min(BLOCK_ROWS, Math.ceil((to - row) / ROWS_AT_ONCE) * ROWS_AT_ONCE);
-    const block = { views, version, firstRow, row, from: Math.max(from, row), to: Math.min(to, row + rows) };
-    for (let first = 0; first < group.length; first += QUERIES_AT_ONCE) {
-      const queries = group.slice(first, first + QUERIES_AT_ONCE);
-      const queriesAt = scratch.queriesAt + first * views.stride * 2;
-      if (queries.length === 1) kernel.dotsOfOne(row * views.stride, rows, views.stride, queriesAt, scratch.dotsAt);
-      else kernel.dotsOfFour(row * views.stride, rows, views.stride, queriesAt, scratch.dotsAt);
-      queries.forEach((query, i) => query.collect(block, scratch.dots, i, queries.length === 1 ? 1 : QUERIES_AT_ONCE));
+  for (let row = from; row < to; row += BLOCK_ROWS) {
+    const block = { views, version, firstRow, from: row, to: Math.min(to, row + BLOCK_ROWS) };
+    const [rows, codes, at] = [block.to - row, row * views.stride, scratch.dotsAt];
+    for (let first = 0; first < group.length; ) {
+      const queries = scratch.queriesAt + first * views.stride * 2;
+      // The first brings the block into the cache, alone; what is left come in pairs.
+      if (first === 0 || first === group.length - 1) {
+        kernel.dotsOfOne(codes, rows, views.stride, queries, at);
+        group[first++]?.collect(block, scratch.dots, 0, 1);
+      } else {
+        kernel.dotsOfTwo(codes, rows + (rows % 2), views.stride, queries, at);
+        group[first++]?.collect(block, scratch.dots, 0, 2);
+        group[first++]?.collect(block, scratch.dots, 1, 2);
+      }
     }
   }
 }
 
-/** Rows of a chunk of which the kernel has computed the dot products: those from `row` on; `[from, to)` are asked for. */
+/** Rows `[from, to)` of a chunk. */
 interface Block {
   readonly views: ChunkViews;
   readonly version: number;
   readonly firstRow: number;
-  readonly row: number;
   readonly from: number;
   readonly to: number;
 }
@@ -100,13 +103,13 @@ class Collector {
     return this.#query.quantised.codes;
   }
 
-  /** @param dots of the block's row r at `[step · r + offset]` */
-  collect({ views, version, firstRow, row, from, to }: Block, dots: Int32Array, offset: number, step: number): void {
+  /** @param dots the query's with the block's row r at `[step · r + offset]` */
+  collect({ views, version, firstRow, from, to }: Block, dots: Int32Array, offset: number, step: number): void {
     const { scales, errors, norms, diedAt } = views;
     const { quantised: { scale, perError, perNorm }, mask } = this.#query;
     let floor = this.#lowers.floor;
     for (let i = from; i < to; i++) {
-      const score = (dots[step * (i - row) + offset] as number) * ((scales[i] as number) * scale);
+      const score = (dots[step * (i - from) + offset] as number) * ((scales[i] as number) * scale);
       const error = perError * (errors[i] as number) + perNorm * (norms[i] as number);
       if (score + error < floor) continue; // a comparison with NaN is false: what is not known is kept
       const died = diedAt[i] as number;

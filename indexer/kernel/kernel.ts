@@ -2,17 +2,14 @@
 import './webassembly.js';
 import { KERNEL_BASE64 } from './kernel-bytes.js';
 
-/** Rows are handed over in multiples of this; what lies behind the last row is computed with it and ignored. */
-export const ROWS_AT_ONCE = 4;
-/** So are the queries of `dotsOfFour`. */
-export const QUERIES_AT_ONCE = 4;
-
-/** Addresses are bytes of the memory; `stride` is a row's length in bytes, a multiple of 16. Results are int32. */
+/**
+ * All addresses are bytes of the memory. Rows are `stride` bytes long, a multiple of 16; results are int32, at `out`.
+ */
 export interface Kernel {
-  /** `rows` results. */
+  /** `rows` results: the dot products of rows, 1 or more, with a query. */
   dotsOfOne(row: number, rows: number, stride: number, query: number, out: number): void;
-  /** `rows · 4` results, row by row. */
-  dotsOfFour(row: number, rows: number, stride: number, queries: number, out: number): void;
+  /** `2 · rows` results, by row: those with two queries that follow each other. `rows` is even. */
+  dotsOfTwo(row: number, rows: number, stride: number, query: number, out: number): void;
 }
 
 let compiled: WebAssembly.Module | undefined;
