@@ -20,8 +20,9 @@ import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
 import { runSearchPass, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
 import { SharedPass } from './shared-pass.js';
+import type { SectionReader } from './snapshot-file.js';
 import { VectorFile } from './vector-file.js';
-import { isFiniteVector, type FinishedScan, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { isFiniteVector, type CloseOptions, type FinishedScan, type FrozenIndex, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
 const QUERIES_PER_PASS_MAX = 64;
 const QUERIES_WAITING_MAX = 1_024;
@@ -49,17 +50,26 @@ export class ExactIndex implements VectorIndex {
   readonly #scanner: Scanner;
   readonly #onScan: ExactIndexOptions['onScan'];
   readonly #passes: SharedPass<VectorSearch, Hit[][]>;
-  readonly #file: VectorFile;
   #closed: Promise<void> | undefined;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, onScan }: ExactIndexOptions) {
+  constructor({ dim, folder, scanner, onScan }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
     this.dim = dim;
-    this.#file = new VectorFile({ folder, dim });
-    this.#rows = new RowStore({ file: this.#file, scratches: scanner.threads * TASKS_PER_THREAD });
+    this.#rows = rows;
     this.#scanner = scanner;
     this.#onScan = onScan;
     this.#passes = new SharedPass({ queriesPerPassMax: QUERIES_PER_PASS_MAX, queriesWaitingMax: QUERIES_WAITING_MAX, run: (batch) => runSearchPass({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) }, batch) });
+  }
+
+  /**
+   * The index that was saved in a folder, with all that it had then.
+   *
+   * @param contents what `FrozenIndex.write` returned
+   * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
+   */
+  static async restore(options: ExactIndexOptions, contents: unknown, reader: SectionReader): Promise<ExactIndex> {
+    const { dim, folder, scanner } = options;
+    return new ExactIndex(options, await RowStore.restore({ dim, folder, scratches: scratchesFor(scanner) }, contents, reader));
   }
 
   get size(): number {
@@ -94,15 +104,19 @@ export class ExactIndex implements VectorIndex {
     return this.#rows.vector(id);
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
+  freeze(): FrozenIndex {
+    return { folder: this.#rows.folder, ...this.#rows.freeze() };
+  }
+
+  close(options?: CloseOptions): Promise<void> {
+    this.#closed ??= this.#close(options);
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
+  async #close(options?: CloseOptions): Promise<void> {
     await this.#passes.close();
     await this.#scanner.close();
-    await this.#rows.close();
+    await this.#rows.close(options);
   }
 
   #checkLength(vector: Float32Array): void {
@@ -127,7 +141,7 @@ export class ExactIndex implements VectorIndex {
   /** What could be among the best of each query, of all rows. */
   async #scan(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Candidates[]> {
     const wanted = queries.map(({ vector, keep, mask }): ScanQuery => ({ quantised: quantiseQuery(vector), keep, mask }));
-    const tasks = divide(snapshot, this.#scanner.threads * TASKS_PER_THREAD, this.dim);
+    const tasks = divide(snapshot, scratchesFor(this.#scanner), this.dim);
     const found = await allDone(tasks.map((ranges, scratch) => this.#scanner.scan({ version: snapshot.version, queries: wanted, ranges, scratch })));
     return queries.map(({ keep }, q) => joinCandidates(found.map((parts) => parts[q] as Candidates), keep));
   }
@@ -135,11 +149,15 @@ export class ExactIndex implements VectorIndex {
   async #rescore(queries: readonly RescoreQuery[]): Promise<{ readonly hits: Hit[][]; readonly rescored: number }> {
     const perTask = Math.ceil(queries.length / this.#scanner.threads);
     const tasks = Array.from({ length: Math.ceil(queries.length / perTask) }, (_, i) => queries.slice(i * perTask, (i + 1) * perTask));
-    const done = await allDone(tasks.map((part) => this.#scanner.rescore({ fd: this.#file.fd, queries: part })));
+    const done = await allDone(tasks.map((part) => this.#scanner.rescore({ fd: this.#rows.fd, queries: part })));
     const ranked = done.flatMap((part) => part.ranked);
     const hits = queries.map(({ ids }, q) => Array.from(ranked[q]?.keys ?? [], (key, i): Hit => ({ id: readId(ids, key), score: ranked[q]?.scores[i] as number })));
     return { hits, rescored: done.reduce((sum, { read }) => sum + read, 0) };
   }
+}
+
+function scratchesFor({ threads }: Scanner): number {
+  return threads * TASKS_PER_THREAD;
 }
 
 /** What all came to, once none is under way any more: what they work on may be used again then, also when one failed. */

@@ -1,5 +1,5 @@
 /** Where a pod keeps the local files of its indexes: in folders of its own, below the data folder. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EisError } from '../common/errors.js';
 
@@ -10,31 +10,63 @@ export interface IndexFolderOptions {
   readonly shard: { readonly index: number; readonly of: number };
 }
 
-/**
- * Makes folders `<dataDir>/index/<model>.<i>of<n>.<pid>.<random>`: replicas on one machine do not meet. Those that a pod of
- * this shard left behind when it was killed are removed first.
- *
- * @returns makes one; it throws EisError EIS_INDEX_FILE
- */
-export function createIndexFolders({ dataDir, model, shard }: IndexFolderOptions): () => string {
-  const parent = join(dataDir, 'index');
-  const prefix = `${model}.${shard.index}of${shard.of}.`;
-  for (const name of foldersOf(parent)) {
-    if (name.startsWith(prefix) && !isAlive(Number(name.slice(prefix.length).split('.')[0]))) rmSync(join(parent, name), { recursive: true, force: true });
+/** The folders `<dataDir>/index/<model>.<i>of<n>.<pid>.<random>` of a pod: replicas on one machine do not meet. */
+export class IndexFolders {
+  readonly #parent: string;
+  readonly #prefix: string;
+  /** Of this process. */
+  readonly #inUse = new Set<string>();
+
+  constructor({ dataDir, model, shard }: IndexFolderOptions) {
+    this.#parent = join(dataDir, 'index');
+    this.#prefix = `${model}.${shard.index}of${shard.of}.`;
   }
-  return () => {
+
+  /** @throws EisError EIS_INDEX_FILE */
+  create(): string {
     try {
-      mkdirSync(parent, { recursive: true });
-      return mkdtempSync(join(parent, `${prefix}${process.pid}.`));
+      mkdirSync(this.#parent, { recursive: true });
+      return this.#make();
     } catch (error) {
-      throw new EisError('EIS_INDEX_FILE', { path: parent, detail: (error as Error).message }, { cause: error });
+      throw new EisError('EIS_INDEX_FILE', { path: this.#parent, detail: (error as Error).message }, { cause: error });
     }
-  };
+  }
+
+  /** Takes over what pods of this shard left that do not live any more; of several that try at once, one gets a folder. */
+  claimLeft(): string[] {
+    return namesIn(this.#parent)
+      .filter((name) => name.startsWith(this.#prefix) && !this.#inUse.has(join(this.#parent, name)) && !isAlive(Number(name.slice(this.#prefix.length).split('.')[0])))
+      .flatMap((name) => {
+        try {
+          const claimed = this.#make();
+          renameSync(join(this.#parent, name), claimed);
+          return [claimed];
+        } catch {
+          return [];
+        }
+      });
+  }
+
+  /** A folder is not used any more. */
+  release(folder: string): void {
+    this.#inUse.delete(folder);
+  }
+
+  #make(): string {
+    const folder = mkdtempSync(join(this.#parent, `${this.#prefix}${process.pid}.`));
+    this.#inUse.add(folder);
+    return folder;
+  }
 }
 
-function foldersOf(parent: string): string[] {
+/** Nothing depends on it. */
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function namesIn(folder: string): string[] {
   try {
-    return readdirSync(parent);
+    return readdirSync(folder);
   } catch {
     return [];
   }

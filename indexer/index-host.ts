@@ -11,6 +11,7 @@ import type { LiveVersion, Store } from '../common/store/store.js';
 import type { IndexHit } from '../common/wire.js';
 import { Catalog, type CatalogEntry } from './catalog.js';
 import { Follower, type ChangeKind } from './follower.js';
+import type { SnapshotKeeper } from './snapshot-keeper.js';
 import type { SearchOptions, VectorIndex } from './vector-index.js';
 
 /** What happened, for whoever counts it. */
@@ -28,6 +29,10 @@ export interface IndexHostOptions {
   readonly createIndex: (live: LiveVersion) => VectorIndex;
   readonly log: Log;
   readonly observer: HostObserver;
+  /** Keeps the shard for the pod's next start; undefined: it is loaded from the store each time. */
+  readonly snapshots?: SnapshotKeeper | undefined;
+  /** The least time between two of them. */
+  readonly snapshotEveryMs?: number;
   /** Called when an index was swapped out and closed: its memory may be given back. */
   readonly reclaim?: () => void;
   /** ms since the epoch. */
@@ -44,6 +49,14 @@ interface Shard {
   /** When it last held all that the store held: when its first poll began. */
   readonly freshAt: number;
   readonly loadS: number;
+  readonly kept: {
+    /** Whether something was saved that a next start may use. */
+    isSaved: boolean;
+    /** What changed since. */
+    changes: number;
+    /** ms since the epoch. */
+    savedAt: number;
+  };
 }
 
 export interface HostAnswer {
@@ -63,8 +76,10 @@ export interface HostStats {
   readonly freshnessS: number;
 }
 
+export const SNAPSHOT_EVERY_MS = 300_000;
+
 export class IndexHost {
-  readonly #options: Required<IndexHostOptions>;
+  readonly #options: Required<Omit<IndexHostOptions, 'snapshots'>> & Pick<IndexHostOptions, 'snapshots'>;
   readonly #closing = new AbortController();
   readonly #startedAt: number;
   #held: Shard | undefined;
@@ -74,9 +89,10 @@ export class IndexHost {
   #loadFailure: { readonly error: unknown } | undefined;
   #freshAt: number | undefined;
   #isReady = false;
+  #saving: Promise<void> | undefined;
 
   constructor(options: IndexHostOptions) {
-    this.#options = { now: Date.now, reclaim: () => undefined, ...options };
+    this.#options = { now: Date.now, reclaim: () => undefined, snapshotEveryMs: SNAPSHOT_EVERY_MS, ...options };
     this.#startedAt = this.#options.now();
   }
 
@@ -162,8 +178,18 @@ export class IndexHost {
     this.#closing.abort(new EisError('EIS_NOT_READY', { detail: 'This index pod is closing.' }));
     await this.#polling?.catch(() => undefined);
     await this.whenLoaded();
-    await this.#held?.index.close();
+    await this.whenSaved();
+    const shard = this.#held;
     this.#held = undefined;
+    if (!shard) return;
+    if (shard.kept.changes > 0) await this.#save(shard);
+    await this.whenSaved();
+    await shard.index.close({ isKept: shard.kept.isSaved });
+  }
+
+  /** Resolves when no snapshot is being written. */
+  async whenSaved(): Promise<void> {
+    await this.#saving;
   }
 
   async #poll(): Promise<void> {
@@ -175,7 +201,29 @@ export class IndexHost {
     if (isCurrent) this.#isReady = true;
     else this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
     await this.#held?.follower.poll();
-    if (isCurrent) this.#freshAt = startedAt;
+    if (!isCurrent) return;
+    this.#freshAt = startedAt;
+    const shard = this.#held;
+    if (shard && shard.kept.changes > 0 && !this.#saving && startedAt - shard.kept.savedAt >= this.#options.snapshotEveryMs) await this.#save(shard);
+  }
+
+  /** Holds a shard as it is now, and saves that beside what goes on. Never rejects. */
+  async #save({ live, index, catalog, follower, kept }: Shard): Promise<void> {
+    const { snapshots, log, now } = this.#options;
+    const changes = kept.changes;
+    const frozen = await snapshots?.freeze(live, { index, catalog, follower, freshAt: this.#freshAt ?? 0 });
+    if (!frozen) return;
+    kept.savedAt = now();
+    this.#saving = frozen
+      .save()
+      .then(() => {
+        kept.isSaved = true;
+        kept.changes -= changes;
+      })
+      .catch((error: unknown) => log.warn({ err: error }, 'the snapshot could not be written; the next start loads from the store'))
+      .finally(() => {
+        this.#saving = undefined;
+      });
   }
 
   #throwLoadFailure(): void {
@@ -202,7 +250,7 @@ export class IndexHost {
       this.#freshAt = shard.freshAt;
       this.#isReady = true;
       observer.loaded(shard.loadS);
-      log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS }, 'loaded');
+      log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS, from: shard.kept.isSaved ? 'snapshot' : 'store' }, 'loaded');
       if (before) await this.#letGo(before);
       return shard;
     } catch (error) {
@@ -225,28 +273,33 @@ export class IndexHost {
   }
 
   async #letGo({ index }: Shard): Promise<void> {
+    await this.whenSaved();
     await index.close();
     this.#options.reclaim();
   }
 
   async #loadShard(live: LiveVersion): Promise<Shard> {
-    const { store, model, slots, createIndex, observer, log, now } = this.#options;
+    const { store, model, slots, createIndex, snapshots, observer, log, now } = this.#options;
     const started = performance.now();
-    const index = createIndex(live);
-    const catalog = new Catalog();
+    const restored = this.#held ? undefined : await snapshots?.restore(live);
+    const { index, catalog } = restored ?? { index: createIndex(live), catalog: new Catalog() };
+    const kept = { isSaved: restored !== undefined, changes: restored ? 0 : 1, savedAt: restored ? now() : 0 };
     const onChange = (kind: ChangeKind, id: string): void => {
       observer.changed(kind);
+      kept.changes++;
       if (kind === 'refused') log.warn({ id, version: live.version }, 'the store holds a vector that does not fit its collection');
     };
     const follower = new Follower({ collection: store.collection(model, live), slots, index, catalog, now, onChange });
     try {
-      await follower.load(this.#closing.signal);
+      if (restored) follower.resume(restored.follower);
+      else await follower.load(this.#closing.signal);
       const freshAt = now();
-      await follower.poll(); // what was written while it loaded
+      await follower.poll(); // what was written while it loaded, or since it was saved
       this.#closing.signal.throwIfAborted();
-      return { live, index, catalog, follower, loadedAt: now(), freshAt, loadS: (performance.now() - started) / 1000 };
+      return { live, index, catalog, follower, loadedAt: now(), freshAt, loadS: (performance.now() - started) / 1000, kept };
     } catch (error) {
-      await index.close();
+      await index.close({ isKept: restored !== undefined });
+      if (restored) snapshots?.giveBack(restored.folder);
       throw error;
     }
   }

@@ -9,11 +9,12 @@ import { reclaimMemory } from '../common/reclaim.js';
 import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
 import { createIndexApp } from './app.js';
-import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
-import { createIndexFolders } from './index-folder.js';
+import { indexFactory, indexRestorer, SERVED_ALGORITHMS } from './create-index.js';
+import { IndexFolders, removeFolder } from './index-folder.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
 import { startPollLoop } from './poll-loop.js';
+import { SnapshotKeeper } from './snapshot-keeper.js';
 
 const POLL_EVERY_MS = 500;
 /** By then, what was closing an index holds no reference to it any more. */
@@ -28,8 +29,11 @@ runMain(async () => {
   const model = readModel(environment, config);
   const indexing = readIndexing(config, model);
   const { index, of } = environment.shard ?? { index: 0, of: 1 };
-  const newFolder = createIndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
+  const folders = new IndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
   const shard = `${index}/${of}`;
+  const slots = slotRange(index, of);
+  const restore = indexRestorer(indexing.algorithm);
+  if (!restore) for (const folder of folders.claimLeft()) removeFolder(folder);
   const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
   if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
 
@@ -38,9 +42,10 @@ runMain(async () => {
   const store = await openStore(environment, { log });
   const host: IndexHost = new IndexHost({
     model,
-    slots: slotRange(index, of),
+    slots,
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, newFolder, onScan: (scan) => indexMetrics.scanned(scan) }),
+    createIndex: ({ dim }) => indexing.create({ dim, newFolder: () => folders.create(), onScan: (scan) => indexMetrics.scanned(scan) }),
+    snapshots: restore && new SnapshotKeeper({ folders, model, slots, algorithm: indexing.algorithm, log, restoreIndex: ({ live: { dim }, folder }, contents, reader) => restore({ dim, folder, onScan: (scan) => indexMetrics.scanned(scan) }, contents, reader) }),
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),

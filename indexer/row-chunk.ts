@@ -100,3 +100,9 @@ export function writeId(ids: Uint8Array, row: number, id: string): void {
 export function readId(ids: Uint8Array, row: number): string {
   return Buffer.from(ids.buffer, ids.byteOffset + row * ID_BYTES, ID_BYTES).toString('hex');
 }
+
+/** The first `rows` rows, column by column: as they are saved. */
+export function columnsOf({ codes, stride, scales, errors, norms, diedAt, slots, checksums, ids }: ChunkViews, rows: number): Uint8Array[] {
+  const bytes = ({ buffer, byteOffset, BYTES_PER_ELEMENT }: Float32Array | Uint32Array): Uint8Array => new Uint8Array(buffer, byteOffset, rows * BYTES_PER_ELEMENT);
+  return [new Uint8Array(codes.buffer, codes.byteOffset, rows * stride), ...[scales, errors, norms, diedAt, slots, checksums].map(bytes), ids.subarray(0, rows * ID_BYTES)];
+}

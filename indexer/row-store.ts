@@ -10,8 +10,9 @@
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { IdTable } from './id-table.js';
 import { quantiseRow } from './quantisation.js';
-import { allocateChunk, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
-import { checksumOf, type StoredVector, type VectorFile } from './vector-file.js';
+import { allocateChunk, columnsOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import type { SectionReader, SectionWriter } from './snapshot-file.js';
+import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
 
 const CHUNK_BYTES_MAX = 16 * 1024 * 1024;
 const CHUNK_ROWS_MAX = 16_384;
@@ -47,6 +48,25 @@ interface Entry {
   readonly vector: Float32Array;
 }
 
+/** What a saved store says of itself; its rows are sections. */
+interface SavedRows {
+  readonly version: number;
+  /** Rows of each chunk. */
+  readonly chunks: readonly number[];
+}
+
+/** The rows of a moment, to be saved. */
+export interface FrozenRows {
+  /** Writes the rows, once their vectors are on the disk. */
+  write(writer: SectionWriter): Promise<unknown>;
+  /**
+   * To be called once.
+   *
+   * @param isSaved whether what was written will be read again, and nothing that was saved before
+   */
+  end(isSaved: boolean): void;
+}
+
 /** A call that writes, until what it writes can be seen. */
 interface Write {
   /** Ids that were removed since it began: they stay so. */
@@ -71,6 +91,10 @@ export class RowStore {
   #readers = 0;
   /** Slots of dead rows that a reader may still look at. */
   #leftSlots: number[] = [];
+  /** Whether a saved store may be read again that knows what died since. */
+  #isSaved = false;
+  /** Slots of dead rows that only a saved store may know. */
+  #savedSlots: number[] = [];
 
   /** @param scratches how many tasks may scan at once */
   constructor({ file, scratches }: { readonly file: VectorFile; readonly scratches: number }) {
@@ -78,6 +102,15 @@ export class RowStore {
     this.#file = file;
     this.#scratches = scratches;
     this.#chunkRowsMax = Math.max(1, Math.min(CHUNK_ROWS_MAX, Math.floor(CHUNK_BYTES_MAX / rowBytes(this.dim))));
+  }
+
+  /** For threads that read vectors by themselves. */
+  get fd(): number {
+    return this.#file.fd;
+  }
+
+  get folder(): string {
+    return this.#file.folder;
   }
 
   get size(): number {
@@ -147,15 +180,75 @@ export class RowStore {
     });
   }
 
-  /** Resolves when what was being written or read is. Snapshots have to have been released. */
-  async close(): Promise<void> {
+  /**
+   * Resolves when what was being written or read is. Snapshots have to have been released.
+   *
+   * @param isKept whether the file stays, for what was saved
+   */
+  async close({ isKept = false }: { readonly isKept?: boolean } = {}): Promise<void> {
     await this.#inTurn(async () => {
       while (this.#readers > 0) await yieldToLoop();
       this.#chunks.clear();
       this.#addresses.clear();
       this.#open = undefined;
-      this.#file.close();
+      this.#file.close({ isKept });
     });
+  }
+
+  /**
+   * Holds the rows of this moment for saving. Until another is saved, vectors of rows that die from now on stay where they
+   * are, because a process that reads what was saved expects them there.
+   */
+  freeze(): FrozenRows {
+    const { version, parts } = this.snapshot();
+    const known = this.#savedSlots.length;
+    this.#isSaved = true;
+    return {
+      write: async (writer) => {
+        await this.#file.sync();
+        for (const { views, rows } of parts) await writer.write(columnsOf(views, rows));
+        return { version, chunks: parts.map(({ rows }) => rows) } satisfies SavedRows;
+      },
+      end: (isSaved) => {
+        this.release();
+        if (isSaved) this.#file.free(this.#savedSlots.splice(0, known));
+      },
+    };
+  }
+
+  /**
+   * The store that was saved, over the file of its vectors.
+   *
+   * @param contents what `FrozenRows.write` returned
+   * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
+   */
+  static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
+    const { version, chunks } = contents as SavedRows;
+    const read: Chunk[] = [];
+    const used = new Set<number>();
+    for (const [serial, rows] of chunks.entries()) {
+      const memory = allocateChunk({ serial, capacity: Math.max(1, rows), dim, scratches });
+      const views = viewChunk(memory);
+      await reader.read(columnsOf(views, rows));
+      read.push({ memory, views, rows, dead: reviveRows(views, rows, version) });
+      for (let row = 0; row < rows; row++) if (views.diedAt[row] === 0) used.add(views.slots[row] as number);
+      await yieldToLoop();
+    }
+    const store = new RowStore({ file: new VectorFile({ folder, dim, used }), scratches });
+    store.#version = version;
+    store.#isSaved = true;
+    store.#serials = read.length;
+    for (const chunk of read) {
+      store.#take(chunk);
+      await yieldToLoop();
+    }
+    return store;
+  }
+
+  #take(chunk: Chunk): void {
+    const { memory: { serial }, views: { ids, diedAt }, rows } = chunk;
+    this.#chunks.set(serial, chunk);
+    for (let row = 0; row < rows; row++) if (diedAt[row] === 0) this.#addresses.set(readId(ids, row), serial * CHUNK_ROWS_MAX + row);
   }
 
   /** One that writes at a time: rows are laid out before they are seen. */
@@ -185,11 +278,11 @@ export class RowStore {
     });
   }
 
-  /** Whether an id has this vector, to the last bit. */
+  /** Whether an id has this vector, to the last bit. One that was damaged on the disk is written again. */
   async #holds(id: string, vector: Float32Array): Promise<boolean> {
     const stored = this.#stored(id);
     if (stored?.checksum !== checksumOf(vector)) return false;
-    const held = await this.vector(id);
+    const held = await this.vector(id).catch(() => undefined);
     return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer));
   }
 
@@ -256,13 +349,32 @@ export class RowStore {
   }
 
   #leave(slot: number): void {
-    if (this.#readers === 0) this.#file.free([slot]);
-    else this.#leftSlots.push(slot);
+    if (this.#readers > 0) this.#leftSlots.push(slot);
+    else this.#free([slot]);
   }
 
   #endReading(): void {
     if (--this.#readers > 0) return;
-    this.#file.free(this.#leftSlots);
+    this.#free(this.#leftSlots);
     this.#leftSlots = [];
   }
+
+  #free(slots: readonly number[]): void {
+    if (this.#isSaved) for (const slot of slots) this.#savedSlots.push(slot);
+    else this.#file.free(slots);
+  }
+}
+
+/**
+ * Makes rows that died after `version` live again.
+ *
+ * @returns how many are dead
+ */
+function reviveRows({ diedAt }: ChunkViews, rows: number, version: number): number {
+  let dead = 0;
+  for (let row = 0; row < rows; row++) {
+    if ((diedAt[row] as number) > version) diedAt[row] = 0;
+    if (diedAt[row] !== 0) dead++;
+  }
+  return dead;
 }

@@ -2,7 +2,7 @@
  * The float32 vectors of an index, in a local file: a search reads the few that it scores again. Every vector lies at a
  * slot, by number. Who uses slots sees to it that none is given free while it may still be read.
  */
-import { closeSync, mkdirSync, openSync, read, readSync, rmSync, write } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, mkdirSync, openSync, read, readSync, rmSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
@@ -10,6 +10,7 @@ import { EisError } from '../common/errors.js';
 
 const writeAt = promisify(write);
 const readAt = promisify(read);
+const syncData = promisify(fdatasync);
 
 /** Where a vector lies, and what its bytes add up to. */
 export interface StoredVector {
@@ -22,26 +23,28 @@ export class VectorFile {
   readonly dim: number;
   /** For threads that read by themselves: `readVectorSync`. */
   readonly fd: number;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #path: string;
   readonly #free: number[] = [];
   #slots = 0;
 
   /**
-   * Makes the file, empty, in a folder of its own.
+   * Makes the file, empty, in a folder of its own; or opens the one that is there.
    *
-   * @throws EisError EIS_INDEX_FILE
+   * @param used slots of the file that is there; all others are free
+   * @throws EisError EIS_INDEX_FILE; EIS_SNAPSHOT_INVALID when the file ends before the last slot that is used
    */
-  constructor({ folder, dim }: { readonly folder: string; readonly dim: number }) {
+  constructor({ folder, dim, used }: { readonly folder: string; readonly dim: number; readonly used?: ReadonlySet<number> | undefined }) {
     this.dim = dim;
-    this.#folder = folder;
+    this.folder = folder;
     this.#path = join(folder, 'vectors.f32');
     try {
       mkdirSync(folder, { recursive: true });
-      this.fd = openSync(this.#path, 'w+');
+      this.fd = openSync(this.#path, used ? 'r+' : 'w+');
     } catch (error) {
       throw fileError(this.#path, error);
     }
+    if (used) this.#take(used);
   }
 
   /**
@@ -79,10 +82,24 @@ export class VectorFile {
     for (const slot of slots) this.#free.push(slot);
   }
 
-  /** Removes file and folder. Nothing may be reading. */
-  close(): void {
+  /** What was written is on the disk when this resolves. */
+  async sync(): Promise<void> {
+    await syncData(this.fd);
+  }
+
+  /** Removes file and folder, unless they are kept for another process. Nothing may be reading. */
+  close({ isKept }: { readonly isKept: boolean }): void {
     closeSync(this.fd);
-    rmSync(this.#folder, { recursive: true, force: true });
+    if (!isKept) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #take(used: ReadonlySet<number>): void {
+    for (const slot of used) this.#slots = Math.max(this.#slots, slot + 1);
+    if (fstatSync(this.fd).size < this.#slots * this.dim * 4) {
+      closeSync(this.fd);
+      throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'the file of vectors beside it is cut off.' });
+    }
+    for (let slot = 0; slot < this.#slots; slot++) if (!used.has(slot)) this.#free.push(slot);
   }
 
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {

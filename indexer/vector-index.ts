@@ -3,6 +3,7 @@
  * implementation that is approximate says so and is held to the part of the contract that does not speak of exactness.
  */
 import type { IndexAlgorithm } from '../common/config.js';
+import type { SectionWriter } from './snapshot-file.js';
 
 export interface VectorEntry {
   /** sha256 of the image, 64 lowercase hex digits. */
@@ -66,8 +67,33 @@ export interface VectorIndex {
   /** The vector of an id as it was given, copied; undefined when it is not held. */
   vector(id: string): Promise<Float32Array | undefined>;
 
-  /** Lets searches that were accepted finish, takes no more, and frees its memory. */
-  close(): Promise<void>;
+  /**
+   * Holds what the index has in this moment for saving, while it goes on. Missing where it cannot be saved: then it is
+   * filled anew after a restart.
+   */
+  freeze?(): FrozenIndex;
+
+  /** Lets searches that were accepted finish, takes no more, and frees its memory and files. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+export interface CloseOptions {
+  /** Whether its files stay, for what was saved. */
+  readonly isKept?: boolean;
+}
+
+/** An index of one moment. */
+export interface FrozenIndex {
+  /** The index's own: what is saved lies there beside its files. */
+  readonly folder: string;
+  /** Writes it, and returns what is to be kept of it besides (JSON). */
+  write(writer: SectionWriter): Promise<unknown>;
+  /**
+   * To be called once.
+   *
+   * @param isSaved whether what was written will be read again, and nothing that was saved before
+   */
+  end(isSaved: boolean): void;
 }
 
 /** Whether every component is a number that can be compared. */

@@ -1,9 +1,11 @@
 /** One of our indexes in a process of its own, measured through the interface that all of them have: `index-variants.ts` starts it. */
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IndexAlgorithm } from '../../common/config.js';
 import { reclaimMemory } from '../../common/reclaim.js';
-import { indexFactory } from '../../indexer/create-index.js';
+import { indexFactory, indexRestorer } from '../../indexer/create-index.js';
+import { readSnapshotFile, writeSnapshotFile } from '../../indexer/snapshot-file.js';
 import type { VectorIndex } from '../../indexer/vector-index.js';
 import { idOf } from '../indexer/vectors.js';
 import { readMemoryMb } from '../support/process-memory.js';
@@ -60,6 +62,26 @@ function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Sc
   return create({ dim, newFolder: () => folder, onScan });
 }
 
+/** Saves the index, and reads it as a process that starts again does; undefined when it cannot be saved. */
+async function measureRestart(index: VectorIndex, { algorithm, dim }: OwnIndexTask): Promise<number | undefined> {
+  const restore = indexRestorer(algorithm);
+  const frozen = index.freeze?.();
+  if (!restore || !frozen) {
+    await index.close();
+    return undefined;
+  }
+  const { folder } = frozen;
+  const path = join(folder, 'snapshot');
+  await writeSnapshotFile(path, (writer) => frozen.write(writer));
+  frozen.end(true);
+  await index.close({ isKept: true });
+  const startedAt = performance.now();
+  const restored = await readSnapshotFile(path, (contents, reader) => restore({ dim, folder, onScan: () => undefined }, contents, reader));
+  const seconds = (performance.now() - startedAt) / 1000;
+  await restored.close();
+  return seconds;
+}
+
 async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
   const queries = readQueries(task);
   const rescored: number[] = [];
@@ -84,8 +106,8 @@ async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
   const survivors = rescored.length > 0 ? { survivors: { median: median(rescored), max: Math.max(...rescored) } } : {};
   const one = describeTimed(await timeSearches(search, { searches: task.searches, clients: 1 }));
   const many = await measureMany(search, task);
-  await index.close();
-  return { ...one, ...many, found, loadS, firstSearchMs, bytesPerVector: (loadedBytes - emptyBytes) / task.vectors, peakBytesPerVector: (peakBytes - emptyBytes) / task.vectors, ...survivors };
+  const snapshotLoadS = await measureRestart(index, task);
+  return { ...one, ...many, found, loadS, firstSearchMs, bytesPerVector: (loadedBytes - emptyBytes) / task.vectors, peakBytesPerVector: (peakBytes - emptyBytes) / task.vectors, ...survivors, ...(snapshotLoadS !== undefined && { snapshotLoadS }) };
 }
 
 /** Puts in the first vectors of the file; the peak is that of the process's anonymous memory. */

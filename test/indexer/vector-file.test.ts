@@ -21,7 +21,7 @@ describe('VectorFile', () => {
       readVectorSync(file.fd, stored[i]!, into);
       expect(into).toEqual(vector);
     }
-    file.close();
+    file.close({ isKept: false });
   });
 
   it('writes to slots that were given free, and grows no further', async () => {
@@ -36,7 +36,7 @@ describe('VectorFile', () => {
       for (const { slot } of first.filter((each) => each.slot % 2 === 1)) expect(stored.some((each) => each.slot === slot)).toBe(false);
     }
     expect(readFileSync(join(folder, 'vectors.f32')).length).toBe(100 * DIM * 4);
-    file.close();
+    file.close({ isKept: false });
     expect(existsSync(folder)).toBe(false);
   });
 
@@ -78,6 +78,8 @@ describe('ExactIndex, with its file', () => {
     const { id, vector } = entries[7] as VectorEntry;
     await expect(index.vector(id)).rejects.toMatchObject({ code: 'EIS_INDEX_DAMAGED' });
     await expect(index.search([vector], { top: 5 })).rejects.toMatchObject({ code: 'EIS_INDEX_DAMAGED' });
+    await index.upsert([{ id, vector }]);
+    expect((await index.search([vector], { top: 5 }))[0]).toEqual(reference(entries, vector, 5));
     await index.close();
   });
 
