@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../common/config.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
+import { INDEX_NODE_FLAGS } from '../common/node-flags.js';
 import { compiledUrl } from '../common/package-root.js';
 
 export interface ProcessSpec {
@@ -16,6 +17,8 @@ export interface ProcessSpec {
   readonly name: string;
   readonly module: string;
   readonly args: readonly string[];
+  /** For Node itself. */
+  readonly nodeFlags?: readonly string[];
   readonly port: number;
   readonly env: Readonly<Record<string, string>>;
   /** Answers 200 when the process can serve. */
@@ -72,7 +75,7 @@ export function planProcesses(config: Config, environment: Environment): Process
   });
   return [
     ...functions.map(({ model, port }) => functionProcess(model, port, shared)),
-    ...pods.map(({ model, shard, shards, port }) => service({ role: 'index', model, port }, ` ${model} ${shard}/${shards}`, { MODEL: model, SHARD: `${shard}/${shards}` })),
+    ...pods.map(({ model, shard, shards, port }) => ({ ...service({ role: 'index', model, port }, ` ${model} ${shard}/${shards}`, { MODEL: model, SHARD: `${shard}/${shards}` }), nodeFlags: INDEX_NODE_FLAGS })),
     ...[...config.extractWorkers.keys()].map((model, i) => service({ role: 'worker', model, port: basePort + portOf(PORTS.worker, i) }, ` ${model}`, { MODEL: model })),
     service({ role: 'wrapper', port: wrapperPort }, ''),
     service({ role: 'gateway', port: environment.port ?? basePort }, '', environment.model === undefined ? {} : { MODEL: environment.model }),

@@ -62,7 +62,7 @@ class Supervised {
   start(): void {
     this.#startedAt = Date.now();
     const log = openLog(this.#logFile);
-    const child = fork(this.spec.module, [...this.spec.args], { env: { ...process.env, ...this.spec.env }, stdio: ['ignore', log ?? 'ignore', log ?? 'ignore', 'ipc'], detached: true });
+    const child = fork(this.spec.module, [...this.spec.args], { execArgv: [...process.execArgv, ...(this.spec.nodeFlags ?? [])], env: { ...process.env, ...this.spec.env }, stdio: ['ignore', log ?? 'ignore', log ?? 'ignore', 'ipc'], detached: true });
     if (log !== undefined) closeSync(log);
     this.#child = child;
     attempt(() => writeFileSync(this.#pidFile, `${child.pid}\n`));

@@ -78,9 +78,9 @@ export async function requestOf(model: string, folder: string): Promise<ModelReq
 }
 
 /** Runs one of the processes beside this file, and gives what it prints last. */
-export async function measureInProcess<T>(entry: string, task: object): Promise<T> {
+export async function measureInProcess<T>(entry: string, task: object, nodeFlags: readonly string[] = []): Promise<T> {
   const path = fileURLToPath(new URL(`./${entry}.js`, import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [path, JSON.stringify(task)], { maxBuffer: OUTPUT_MAX });
+  const { stdout } = await promisify(execFile)(process.execPath, [...nodeFlags, path, JSON.stringify(task)], { maxBuffer: OUTPUT_MAX });
   return JSON.parse(stdout.trim().split('\n').at(-1) as string) as T;
 }
 

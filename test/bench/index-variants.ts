@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IndexAlgorithm } from '../../common/config.js';
+import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { measureInProcess } from './embed.js';
 import { QUERIES, type IndexData } from './index-data.js';
 import type { HnswlibBuilt, HnswlibTask } from './index-hnswlib-process.js';
@@ -15,7 +16,7 @@ export async function measureOwn(task: IndexTask, { algorithm, folder }: { reado
   const own = join(folder, 'index');
   mkdirSync(own);
   try {
-    return await measureInProcess<OwnIndexMeasured>('index-process', { ...task, algorithm, folder: own } satisfies OwnIndexTask);
+    return await measureInProcess<OwnIndexMeasured>('index-process', { ...task, algorithm, folder: own } satisfies OwnIndexTask, INDEX_NODE_FLAGS);
   } finally {
     rmSync(own, { recursive: true, force: true });
   }
