@@ -4,7 +4,7 @@
  * than the worst that is kept. It runs in worker threads, because it waits for the disk.
  */
 import { dot } from '../common/vector.js';
-import { readVectorSync } from './vector-file.js';
+import { readVectorsSync } from './vector-file.js';
 import { TopK, type Ranked } from './top-k.js';
 
 /** The candidates of one query, by number. */
@@ -35,17 +35,21 @@ export interface Rescored {
 
 const ID_BYTES = 32;
 
+/** Candidates that are read at first; twice as many each time that was not enough. */
+const READ_MIN = 32;
+const READ_MAX = 4_096;
+
 /** @throws EisError EIS_INDEX_DAMAGED */
 export function rescore({ fd, queries }: RescoreTask): Rescored {
   let read = 0;
   const ranked = queries.map(({ vector, keep, uppers, slots, checksums, ids }) => {
     const best = new TopK(Math.min(keep, uppers.length), (a, b) => compareIds(ids, a, b) < 0);
-    const row = new Float32Array(vector.length);
-    for (const candidate of byUpper(uppers)) {
-      if ((uppers[candidate] as number) < best.floor) break;
-      readVectorSync(fd, { slot: slots[candidate] as number, checksum: checksums[candidate] as number }, row);
-      best.offer(dot(row, vector), candidate);
-      read++;
+    const candidates = byUpper(uppers);
+    for (let first = 0, count = Math.max(keep, READ_MIN); first < candidates.length; first += count, count = Math.min(2 * count, READ_MAX)) {
+      const open = candidates.slice(first, first + count).filter((candidate) => !((uppers[candidate] as number) < best.floor));
+      if (open.length === 0) break;
+      readVectorsSync({ fd, dim: vector.length, slots, checksums }, open, (candidate, row) => best.offer(dot(row, vector), candidate));
+      read += open.length;
     }
     return best.drain();
   });

@@ -110,14 +110,42 @@ export class VectorFile {
   }
 }
 
+/** Vectors with this much between them are read in one piece: a call costs as much as some pages. */
+const GAP_BYTES_MAX = 8_192;
+const PIECE_BYTES_MAX = 256 * 1024;
+
+/** Vectors of one file, to be read together. */
+export interface VectorReads {
+  readonly fd: number;
+  readonly dim: number;
+  readonly slots: Uint32Array;
+  readonly checksums: Uint32Array;
+}
+
 /**
- * Reads a vector into memory of its size, in a thread of its own.
+ * Reads vectors in a thread of its own, in the order in which they lie in the file.
  *
+ * @param which places in `slots` and `checksums`; it is sorted by slot
+ * @param onVector told of each, by its place; the vector is valid until it returns
  * @throws EisError EIS_INDEX_DAMAGED
  */
-export function readVectorSync(fd: number, { slot, checksum }: StoredVector, into: Float32Array): void {
-  readSync(fd, into, 0, into.byteLength, slot * into.byteLength);
-  checked(into, checksum);
+export function readVectorsSync({ fd, dim, slots, checksums }: VectorReads, which: Uint32Array, onVector: (place: number, vector: Float32Array) => void): void {
+  const slotOf = (i: number): number => slots[which[i] as number] as number;
+  which.sort((a, b) => (slots[a] as number) - (slots[b] as number));
+  const gapMax = 1 + Math.floor(GAP_BYTES_MAX / (dim * 4));
+  const pieceMax = Math.max(1, Math.floor(PIECE_BYTES_MAX / (dim * 4)));
+  for (let first = 0; first < which.length; ) {
+    let last = first + 1;
+    while (last < which.length && slotOf(last) - slotOf(last - 1) <= gapMax && slotOf(last) - slotOf(first) < pieceMax) last++;
+    const start = slotOf(first);
+    const piece = new Float32Array((slotOf(last - 1) - start + 1) * dim);
+    readSync(fd, piece, 0, piece.byteLength, start * dim * 4);
+    for (; first < last; first++) {
+      const at = (slotOf(first) - start) * dim;
+      const place = which[first] as number;
+      onVector(place, checked(piece.subarray(at, at + dim), checksums[place] as number));
+    }
+  }
 }
 
 export function checksumOf(vector: Float32Array): number {

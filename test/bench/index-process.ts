@@ -26,6 +26,9 @@ export interface OwnIndexMeasured extends IndexMeasured {
   readonly p99ManyMs: number;
   /** How much later than meant a timer ran, at all clients. */
   readonly loopDelayP99Ms: number;
+  /** At one client for some seconds, without and with 500 vectors a second that come in. */
+  readonly p99IdleMs: number;
+  readonly p99InsertingMs: number;
   /** Time in `upsert`, from empty to full. */
   readonly loadS: number;
   /** Of an index that keeps one on disk. */
@@ -48,6 +51,10 @@ interface Scanned {
 const UPSERT_ROWS = 256;
 /** Node's histogram holds the time from one run of such a timer to the next. */
 const TIMER_MS = 10;
+/** 500 a second. */
+const INSERTS_PER_BATCH = 250;
+const INSERT_EVERY_MS = 500;
+const INSERTING_MS = 10_000;
 /** Until an index's threads have started. */
 const THREADS_MS = 1_000;
 
@@ -106,8 +113,9 @@ async function measure(task: OwnIndexTask): Promise<OwnIndexMeasured> {
   const survivors = rescored.length > 0 ? { survivors: { median: median(rescored), max: Math.max(...rescored) } } : {};
   const one = describeTimed(await timeSearches(search, { searches: task.searches, clients: 1 }));
   const many = await measureMany(search, task);
+  const inserting = await measureInserting(index, search, task, one);
   const snapshotLoadS = await measureRestart(index, task);
-  return { ...one, ...many, found, loadS, firstSearchMs, bytesPerVector: (loadedBytes - emptyBytes) / task.vectors, peakBytesPerVector: (peakBytes - emptyBytes) / task.vectors, ...survivors, ...(snapshotLoadS !== undefined && { snapshotLoadS }) };
+  return { ...one, ...many, ...inserting, found, loadS, firstSearchMs, bytesPerVector: (loadedBytes - emptyBytes) / task.vectors, peakBytesPerVector: (peakBytes - emptyBytes) / task.vectors, ...survivors, ...(snapshotLoadS !== undefined && { snapshotLoadS }) };
 }
 
 /** Puts in the first vectors of the file; the peak is that of the process's anonymous memory. */
@@ -133,6 +141,22 @@ async function measureMany(search: (i: number) => unknown, { searches, clients }
   const { latenciesMs, qps } = await timeSearches(search, { searches: Math.max(searches, 16 * clients), clients });
   delay.disable();
   return { qpsMany: qps, p50ManyMs: percentile(latenciesMs, 0.5), p99ManyMs: percentile(latenciesMs, 0.99), loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - TIMER_MS) };
+}
+
+/**
+ * One client again, for some seconds without and with vectors that come in: a batch every half second, as the follower
+ * hands them over.
+ */
+async function measureInserting(index: VectorIndex, search: (i: number) => unknown, { vectorsFile, dim, vectors }: OwnIndexTask, { p50Ms }: Pick<OwnIndexMeasured, 'p50Ms'>): Promise<Pick<OwnIndexMeasured, 'p99IdleMs' | 'p99InsertingMs'>> {
+  const searches = Math.ceil(INSERTING_MS / p50Ms);
+  const idle = await timeSearches(search, { searches, clients: 1 });
+  const count = Math.min(vectors, INSERTS_PER_BATCH);
+  const [{ vectors: drawn }] = [...readSlices(vectorsFile, { dim, count, sliceRows: count })] as [{ vectors: Float32Array[] }];
+  let inserted = 0;
+  const timer = setInterval(() => void index.upsert(drawn.map((vector) => ({ id: idOf(`inserted ${inserted++}`), vector }))), INSERT_EVERY_MS);
+  const inserting = await timeSearches(search, { searches, clients: 1 });
+  clearInterval(timer);
+  return { p99IdleMs: percentile(idle.latenciesMs, 0.99), p99InsertingMs: percentile(inserting.latenciesMs, 0.99) };
 }
 
 /** Without garbage. */

@@ -29,6 +29,8 @@ export function ownFigures(run: OwnIndexMeasured, { task, reference }: Pick<Size
     [`clients_${task.clients}_p50_ms`]: run.p50ManyMs,
     [`clients_${task.clients}_p99_ms`]: run.p99ManyMs,
     loop_delay_p99_ms: run.loopDelayP99Ms,
+    p99_idle_ms: run.p99IdleMs,
+    p99_inserting_ms: run.p99InsertingMs,
     recall_at_10: recallOf(run, reference),
     load_s: run.loadS,
     build_vectors_per_s: task.vectors / run.loadS,
@@ -67,6 +69,7 @@ export function reportComparison({ json, ...options }: IndexBenchOptions, size: 
     ratios: defined({
       p50_over_usearch_f32: over(ownP50, usearch.map(({ p50Ms }) => p50Ms)),
       [`qps_${clients}_over_usearch_f32`]: over(own.map(({ qpsMany }) => qpsMany), usearch.map(({ qpsMany }) => qpsMany)),
+      p99_inserting_over_idle: over(own.map(({ p99InsertingMs }) => p99InsertingMs), own.map(({ p99IdleMs }) => p99IdleMs)),
       p50_over_hnswlib: over(ownP50, hnswlib.map(({ p50Ms }) => p50Ms)),
     }),
   }, { json });

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExactIndex } from '../../indexer/exact-index.js';
-import { VectorFile, readVectorSync } from '../../indexer/vector-file.js';
+import { VectorFile, readVectorsSync } from '../../indexer/vector-file.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
 import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { randomEntries, reference } from './vectors.js';
@@ -15,11 +15,12 @@ describe('VectorFile', () => {
     const file = new VectorFile({ folder: indexFolder(), dim: DIM });
     const vectors = vectorsOf(100);
     const stored = await file.append(vectors);
-    for (const [i, vector] of vectors.entries()) {
-      expect(await file.read(stored[i]!)).toEqual(vector);
-      const into = new Float32Array(DIM);
-      readVectorSync(file.fd, stored[i]!, into);
-      expect(into).toEqual(vector);
+    for (const [i, vector] of vectors.entries()) expect(await file.read(stored[i]!)).toEqual(vector);
+    const reads = { fd: file.fd, dim: DIM, slots: Uint32Array.from(stored, ({ slot }) => slot), checksums: Uint32Array.from(stored, ({ checksum }) => checksum) };
+    for (const which of [[42], [99, 0, 98, 1], [...vectors.keys()].reverse()]) {
+      const seen = new Map<number, Float32Array>();
+      readVectorsSync(reads, Uint32Array.from(which), (place, vector) => seen.set(place, vector.slice()));
+      expect(seen).toEqual(new Map([...which].sort((a, b) => a - b).map((place) => [place, vectors[place]])));
     }
     file.close({ isKept: false });
   });
