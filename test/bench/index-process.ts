@@ -151,7 +151,7 @@ async function measureInserting(index: VectorIndex, search: (i: number) => unkno
   const searches = Math.ceil(INSERTING_MS / p50Ms);
   const idle = await timeSearches(search, { searches, clients: 1 });
   const count = Math.min(vectors, INSERTS_PER_BATCH);
-  const [{ vectors: drawn }] = [...readSlices(vectorsFile, { dim, count, sliceRows: count })] as [{ vectors: Float32Array[] }];
+  const drawn = [...readSlices(vectorsFile, { dim, count, sliceRows: count })].flatMap((slice) => slice.vectors);
   let inserted = 0;
   const timer = setInterval(() => void index.upsert(drawn.map((vector) => ({ id: idOf(`inserted ${inserted++}`), vector }))), INSERT_EVERY_MS);
   const inserting = await timeSearches(search, { searches, clients: 1 });
