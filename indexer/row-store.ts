@@ -259,8 +259,9 @@ export class RowStore {
   }
 
   async #put(vectors: ReadonlyMap<string, Float32Array>, { removed }: Write): Promise<void> {
-    const changed: Entry[] = [];
-    for (const [id, vector] of vectors) if (!(await this.#holds(id, vector))) changed.push({ id, vector });
+    const entries = Array.from(vectors, ([id, vector]): Entry => ({ id, vector }));
+    const held = await Promise.all(entries.map(({ id, vector }) => this.#holds(id, vector)));
+    const changed = entries.filter((_, i) => !held[i]);
     if (changed.length === 0) return;
     const stored = await this.#file.append(changed.map(({ vector }) => vector));
     if (changed.some(({ id }) => this.has(id))) this.#version++;
