@@ -3,6 +3,7 @@
  * references to shared memory are only gone for sure when the worker is, and so is the memory of a closed index.
  */
 import { Piscina } from 'piscina';
+import { relayError, type EisError, type ErrorBody } from '../common/errors.js';
 import { grantedCpus } from '../common/granted-cpus.js';
 import { compiledUrl } from '../common/package-root.js';
 import type { Rescored, RescoreTask } from './rescore.js';
@@ -29,7 +30,11 @@ export function createScanPool({ threads = grantedCpus() }: { readonly threads?:
   return {
     threads,
     scan: async (task) => (await pool.run(task, { name: 'scan' })) as Candidates[],
-    rescore: async (task) => (await pool.run(task, { name: 'rescore' })) as Rescored,
+    async rescore(task) {
+      const answer = (await pool.run(task, { name: 'rescore' })) as Rescored | ErrorBody;
+      if ('code' in answer) throw relayError(answer) as EisError;
+      return answer;
+    },
     close: () => pool.destroy(),
   };
 }

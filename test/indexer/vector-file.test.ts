@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExactIndex } from '../../indexer/exact-index.js';
+import { createScanPool } from '../../indexer/scan-pool.js';
 import { VectorFile, readVectorsSync } from '../../indexer/vector-file.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
 import { indexFolder, inlineScanner } from './exact-index-parts.js';
@@ -67,9 +68,9 @@ describe('ExactIndex, with its file', () => {
     await index.close();
   });
 
-  it('answers no score of a vector that was damaged on the disk', async () => {
+  it.each([['this thread', () => inlineScanner()], ['threads of its own', () => createScanPool({ threads: 1 })]])('answers no score of a vector that was damaged on the disk, read in %s', async (_name, createScanner) => {
     const folder = indexFolder();
-    const index = new ExactIndex({ dim: DIM, folder, scanner: inlineScanner() });
+    const index = new ExactIndex({ dim: DIM, folder, scanner: createScanner() });
     const entries = randomEntries(50, DIM);
     await index.upsert(entries);
     const path = join(folder, 'vectors.f32');
