@@ -10,29 +10,24 @@
  * even a search of very few rows does not hold the event loop. Concurrent searches share a pass (`shared-pass.ts`).
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
-import { EisError } from '../common/errors.js';
-import { IMAGE_ID } from '../common/wire.js';
 import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
-import { readId, rowBytes } from './row-chunk.js';
+import { ID_BYTES, readId, rowBytes } from './row-chunk.js';
 import { RowStore, type Snapshot, type SnapshotPart } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
-import { runSearchPass, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
-import { SharedPass } from './shared-pass.js';
+import { createSearchPasses, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
+import type { SharedPass } from './shared-pass.js';
 import type { SectionReader } from './snapshot-file.js';
 import { VectorFile } from './vector-file.js';
-import { isFiniteVector, type CloseOptions, type FinishedScan, type FrozenIndex, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { checkEntries, checkLength, type CloseOptions, type FinishedScan, type FrozenIndex, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
-const QUERIES_PER_PASS_MAX = 64;
-const QUERIES_WAITING_MAX = 1_024;
 /** A scan's part for one worker is not made smaller than this: handing it over costs about as long as scanning it. */
 const TASK_BYTES_MIN = 1024 * 1024;
 /** Ids that a predicate is asked about in one turn of the event loop. */
 const ACCEPT_SLICE = 2_048;
 /** Tasks of a scan for each thread: more than one, so that a delayed thread holds up less. */
 const TASKS_PER_THREAD = 2;
-const ID_BYTES = 32;
 
 export interface ExactIndexOptions {
   readonly dim: number;
@@ -58,7 +53,7 @@ export class ExactIndex implements VectorIndex {
     this.#rows = rows;
     this.#scanner = scanner;
     this.#onScan = onScan;
-    this.#passes = new SharedPass({ queriesPerPassMax: QUERIES_PER_PASS_MAX, queriesWaitingMax: QUERIES_WAITING_MAX, run: (batch) => runSearchPass({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) }, batch) });
+    this.#passes = createSearchPasses({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) });
   }
 
   /**
@@ -81,11 +76,7 @@ export class ExactIndex implements VectorIndex {
   }
 
   async upsert(entries: readonly VectorEntry[]): Promise<void> {
-    for (const { id, vector } of entries) {
-      if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-      this.#checkLength(vector);
-      if (!isFiniteVector(vector)) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of ${id} has components that are not finite.` });
-    }
+    checkEntries(entries, this.dim);
     await this.#rows.put(entries);
     await this.#rows.clean();
   }
@@ -96,7 +87,7 @@ export class ExactIndex implements VectorIndex {
   }
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
-    queries.forEach((query) => this.#checkLength(query));
+    for (const query of queries) checkLength(query, this.dim);
     return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => Float64Array.from(query)), top, accept }, signal);
   }
 
@@ -117,10 +108,6 @@ export class ExactIndex implements VectorIndex {
     await this.#passes.close();
     await this.#scanner.close();
     await this.#rows.close(options);
-  }
-
-  #checkLength(vector: Float32Array): void {
-    if (vector.length !== this.dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${this.dim}.` });
   }
 
   #begin(): SearchMoment {

@@ -12,20 +12,16 @@
  * `brute`; from 64 on it scores 60 % and more, and `brute` is faster. Figures: ARCHITECTURE.md.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
-import { EisError } from '../common/errors.js';
 import { compareHits } from '../common/vector.js';
-import { IMAGE_ID } from '../common/wire.js';
 import { KdRowStore, type BuildPlan, type KdSnapshot } from './kd-row-store.js';
 import type { KdFound, KdSearchTask } from './kd-search.js';
 import { LEAF_ROWS_MAX } from './kd-tree.js';
 import type { KdTreeWorkers } from './kd-tree-pool.js';
-import { runSearchPass, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
-import { SharedPass } from './shared-pass.js';
+import { createSearchPasses, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
+import type { SharedPass } from './shared-pass.js';
 import { mergeRanked } from './top-k.js';
-import { isFiniteVector, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { checkEntries, checkLength, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
-const QUERIES_PER_PASS_MAX = 64;
-const QUERIES_WAITING_MAX = 1_024;
 /** Ids that a predicate is asked about in one turn of the event loop. */
 const ACCEPT_SLICE = 2_048;
 /** So many loose rows are scanned in less time than it takes to hand them to a thread. */
@@ -72,11 +68,7 @@ export class KdTreeIndex implements VectorIndex {
     this.dim = options.dim;
     this.#options = { onBuildFailed: warn, changesMax: CHANGES_MAX, leafRowsMax: LEAF_ROWS_MAX, ...options };
     this.#rows = new KdRowStore(this.#options);
-    this.#passes = new SharedPass({
-      queriesPerPassMax: QUERIES_PER_PASS_MAX,
-      queriesWaitingMax: QUERIES_WAITING_MAX,
-      run: (batch) => runSearchPass({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) }, batch),
-    });
+    this.#passes = createSearchPasses({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) });
   }
 
   get size(): number {
@@ -88,11 +80,7 @@ export class KdTreeIndex implements VectorIndex {
   }
 
   async upsert(entries: readonly VectorEntry[]): Promise<void> {
-    for (const { id, vector } of entries) {
-      if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-      this.#checkLength(vector);
-      if (!isFiniteVector(vector)) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of ${id} has components that are not finite.` });
-    }
+    checkEntries(entries, this.dim);
     this.#rows.put(entries);
     this.#rebuild();
   }
@@ -103,7 +91,7 @@ export class KdTreeIndex implements VectorIndex {
   }
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
-    queries.forEach((query) => this.#checkLength(query));
+    for (const query of queries) checkLength(query, this.dim);
     return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => Float64Array.from(query)), top, accept }, signal);
   }
 
@@ -122,10 +110,6 @@ export class KdTreeIndex implements VectorIndex {
     await this.#options.workers.close();
     await this.#building;
     this.#rows.clear();
-  }
-
-  #checkLength(vector: Float32Array): void {
-    if (vector.length !== this.dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${this.dim}.` });
   }
 
   #rebuild(): void {

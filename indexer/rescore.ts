@@ -4,6 +4,7 @@
  * than the worst that is kept. It runs in worker threads, because it waits for the disk.
  */
 import { dot } from '../common/vector.js';
+import { ID_BYTES } from './row-chunk.js';
 import { readVectorsSync } from './vector-file.js';
 import { TopK, type Ranked } from './top-k.js';
 
@@ -32,8 +33,6 @@ export interface Rescored {
   readonly ranked: readonly Ranked[];
   readonly read: number;
 }
-
-const ID_BYTES = 32;
 
 /** Candidates that are read at first; twice as many each time that was not enough. */
 const READ_MIN = 32;

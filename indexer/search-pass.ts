@@ -2,7 +2,7 @@
  * A pass of searches over an index that is written to meanwhile, whatever its algorithm: predicates are asked first, the
  * algorithm finds the best rows of one moment, and what was removed until the answer is left out and made up for.
  */
-import type { Passenger } from './shared-pass.js';
+import { SharedPass, type Passenger } from './shared-pass.js';
 import type { Hit } from './vector-index.js';
 
 /** One call of `VectorIndex.search`. */
@@ -38,6 +38,14 @@ export interface SearchedIndex {
   has(id: string): boolean;
 }
 
+const QUERIES_PER_PASS_MAX = 64;
+const QUERIES_WAITING_MAX = 1_024;
+
+/** The passes that the searches of an index share. */
+export function createSearchPasses(index: SearchedIndex): SharedPass<VectorSearch, Hit[][]> {
+  return new SharedPass({ queriesPerPassMax: QUERIES_PER_PASS_MAX, queriesWaitingMax: QUERIES_WAITING_MAX, run: (batch) => runSearchPass(index, batch) });
+}
+
 interface OpenSearch {
   readonly passenger: Passenger<VectorSearch, Hit[][]>;
   keep: number;
@@ -47,7 +55,7 @@ interface OpenSearch {
  * Searches until every search of the batch is answered: again for those of which found ids were removed meanwhile, so
  * that fewer than `top` are left of what may be more. Each time more is kept in reserve, so it ends.
  */
-export async function runSearchPass(index: SearchedIndex, batch: readonly Passenger<VectorSearch, Hit[][]>[]): Promise<void> {
+async function runSearchPass(index: SearchedIndex, batch: readonly Passenger<VectorSearch, Hit[][]>[]): Promise<void> {
   let open = batch.map((passenger): OpenSearch => ({ passenger, keep: passenger.request.top }));
   while (open.length > 0) {
     const moment = index.begin();

@@ -3,6 +3,8 @@
  * implementation that is approximate says so and is held to the part of the contract that does not speak of exactness.
  */
 import type { IndexAlgorithm } from '../common/config.js';
+import { EisError } from '../common/errors.js';
+import { IMAGE_ID } from '../common/wire.js';
 import type { SectionWriter } from './snapshot-file.js';
 
 export interface VectorEntry {
@@ -100,4 +102,22 @@ export interface FrozenIndex {
 export function isFiniteVector(vector: Float32Array): boolean {
   for (let i = 0; i < vector.length; i++) if (!Number.isFinite(vector[i])) return false;
   return true;
+}
+
+/**
+ * What every index takes.
+ *
+ * @throws EisError EIS_IMAGE_ID_INVALID, EIS_VECTOR_INVALID (another length, or not finite)
+ */
+export function checkEntries(entries: readonly VectorEntry[], dim: number): void {
+  for (const { id, vector } of entries) {
+    if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+    checkLength(vector, dim);
+    if (!isFiniteVector(vector)) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of ${id} has components that are not finite.` });
+  }
+}
+
+/** @throws EisError EIS_VECTOR_INVALID */
+export function checkLength(vector: Float32Array, dim: number): void {
+  if (vector.length !== dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${dim}.` });
 }
