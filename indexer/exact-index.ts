@@ -10,8 +10,6 @@
  * even a search of very few rows does not hold the event loop. Concurrent searches share a pass (`shared-pass.ts`).
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
-import { EisError } from '../common/errors.js';
-import { IMAGE_ID } from '../common/wire.js';
 import { quantiseQuery, type QuantisedQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
 import { readId, rowBytes } from './row-chunk.js';
@@ -20,7 +18,7 @@ import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
 import { SharedPass, type Passenger } from './shared-pass.js';
 import { VectorFile } from './vector-file.js';
-import { isFiniteVector, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { checkEntries, checkLength, type FinishedScan, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
 const QUERIES_PER_PASS_MAX = 64;
 const QUERIES_WAITING_MAX = 1_024;
@@ -63,14 +61,6 @@ export interface ExactIndexOptions {
   readonly onScan?: (scan: FinishedScan) => void;
 }
 
-/** One pass over the vectors. */
-export interface FinishedScan {
-  readonly seconds: number;
-  readonly queries: number;
-  /** Vectors that were scored again, of all queries together. */
-  readonly rescored: number;
-}
-
 export class ExactIndex implements VectorIndex {
   readonly algorithm = 'brute';
   readonly dim: number;
@@ -100,11 +90,7 @@ export class ExactIndex implements VectorIndex {
   }
 
   async upsert(entries: readonly VectorEntry[]): Promise<void> {
-    for (const { id, vector } of entries) {
-      if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-      this.#checkLength(vector);
-      if (!isFiniteVector(vector)) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of ${id} has components that are not finite.` });
-    }
+    checkEntries(entries, this.dim);
     await this.#rows.put(entries);
     await this.#rows.clean();
   }
@@ -115,7 +101,7 @@ export class ExactIndex implements VectorIndex {
   }
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
-    queries.forEach((query) => this.#checkLength(query));
+    for (const query of queries) checkLength(query, this.dim);
     return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => ({ vector: query.slice(), quantised: quantiseQuery(query) })), top, accept }, signal);
   }
 
@@ -132,10 +118,6 @@ export class ExactIndex implements VectorIndex {
     await this.#passes.close();
     await this.#scanner.close();
     await this.#rows.close();
-  }
-
-  #checkLength(vector: Float32Array): void {
-    if (vector.length !== this.dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${this.dim}.` });
   }
 
   /**

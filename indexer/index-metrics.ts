@@ -1,7 +1,7 @@
 /** The metrics of an index pod. */
 import type { Metrics } from '../common/metrics.js';
-import type { FinishedScan } from './exact-index.js';
 import type { ChangeKind } from './follower.js';
+import type { FinishedScan } from './vector-index.js';
 
 const SCAN_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const LOAD_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900];

@@ -3,6 +3,8 @@
  * implementation that is approximate says so and is held to the part of the contract that does not speak of exactness.
  */
 import type { IndexAlgorithm } from '../common/config.js';
+import { EisError } from '../common/errors.js';
+import { IMAGE_ID } from '../common/wire.js';
 
 export interface VectorEntry {
   /** sha256 of the image, 64 lowercase hex digits. */
@@ -60,6 +62,28 @@ export interface VectorIndex {
 
   /** Lets searches that were accepted finish, takes no more, and frees its memory. */
   close(): Promise<void>;
+}
+
+/** One pass over an index, shared by the searches of its moment. */
+export interface FinishedScan {
+  readonly seconds: number;
+  readonly queries: number;
+  /** Vectors that were scored again, of all queries together. */
+  readonly rescored: number;
+}
+
+/** @throws EisError EIS_VECTOR_INVALID, EIS_IMAGE_ID_INVALID: what `upsert` throws, before it changes anything */
+export function checkEntries(entries: readonly VectorEntry[], dim: number): void {
+  for (const { id, vector } of entries) {
+    if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+    checkLength(vector, dim);
+    if (!isFiniteVector(vector)) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector of ${id} has components that are not finite.` });
+  }
+}
+
+/** @throws EisError EIS_VECTOR_INVALID */
+export function checkLength(vector: Float32Array, dim: number): void {
+  if (vector.length !== dim) throw new EisError('EIS_VECTOR_INVALID', { detail: `The vector has ${vector.length} numbers; this index holds vectors of ${dim}.` });
 }
 
 /** Whether every component is a number that can be compared. */
