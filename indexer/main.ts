@@ -9,7 +9,7 @@ import { reclaimMemory } from '../common/reclaim.js';
 import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
 import { createIndexApp } from './app.js';
-import { indexFactory, SERVED_ALGORITHMS } from './create-index.js';
+import { indexFactory, SERVED_ALGORITHMS, type IndexFactory } from './create-index.js';
 import { createIndexFolders } from './index-folder.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
@@ -27,6 +27,7 @@ runMain(async () => {
   const config = loadConfig(environment.configFile);
   const model = readModel(environment, config);
   const indexing = readIndexing(config, model);
+  await indexing.factory.check();
   const { index, of } = environment.shard ?? { index: 0, of: 1 };
   const newFolder = createIndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
   const shard = `${index}/${of}`;
@@ -40,7 +41,7 @@ runMain(async () => {
     model,
     slots: slotRange(index, of),
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, folder: newFolder(), onScan: (scan) => indexMetrics.scanned(scan) }),
+    createIndex: ({ dim }) => indexing.factory.create({ ...indexing, dim, folder: newFolder(), onScan: (scan) => indexMetrics.scanned(scan) }),
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),
@@ -64,11 +65,11 @@ function readModel({ model }: Environment, config: Config): string {
   return modelConfig(config, model).name;
 }
 
-function readIndexing(config: Config, model: string): IndexingConfig & { readonly create: NonNullable<ReturnType<typeof indexFactory>> } {
+function readIndexing(config: Config, model: string): IndexingConfig & { readonly factory: IndexFactory } {
   const fail = (problem: string): never => {
     throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [problem] });
   };
   const indexing = config.indexing.get(model) ?? fail(`the service "indexing" does not list the model ${JSON.stringify(model)}. Add it there.`);
-  const create = indexFactory(indexing.algorithm) ?? fail(`the service "indexing" asks for the index_algorithm ${JSON.stringify(indexing.algorithm)} for the model ${JSON.stringify(model)}; this release serves ${SERVED_ALGORITHMS.join(', ')}.`);
-  return { ...indexing, create };
+  const factory = indexFactory(indexing.algorithm) ?? fail(`the service "indexing" asks for the index_algorithm ${JSON.stringify(indexing.algorithm)} for the model ${JSON.stringify(model)}; this release serves ${SERVED_ALGORITHMS.join(', ')}.`);
+  return { ...indexing, factory };
 }

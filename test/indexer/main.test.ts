@@ -108,8 +108,28 @@ describe('the index pod as a process', () => {
     await until(async () => (await search(pod, image(1).vector)).hits[0]?.id === idOf(1));
   });
 
+  it('keeps an approximate index when the configuration says so', async () => {
+    const folder = tempFolder();
+    writeConfig(folder, { index_algorithm: 'hnsw', connectivity: 8 });
+    const store = new LmdbStore({ folder: join(folder, 'store'), urlsPerImageMax: 100 });
+    onTestFinished(() => store.close());
+    await store.setLiveVersion(MODEL, V1);
+    await store.collection(MODEL, V1).write(Array.from({ length: 1500 }, (_, i) => image(i)));
+    const pod = await startPod(folder);
+    await until(() => isReady(pod));
+    expect((await search(pod, image(7).vector, 1)).hits[0]?.id).toBe(idOf(7));
+    pod.child.kill('SIGTERM');
+    expect(await once(pod.child, 'exit')).toEqual([0, null]);
+  });
+
+  /** Makes Node not find usearch, as on a machine for which there is no binary of it. */
+  const hook = 'export const resolve = (name, context, next) => { if (name === "usearch") throw new Error("No native build was found"); return next(name, context); };';
+  const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});`;
+  const withoutUsearch = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(register)}` };
+
   it.each([
-    ['an algorithm that it does not serve', { index_algorithm: 'hnsw' }, {}, /EIS_CONFIG_INVALID.*config\.json[\s\S]*"hnsw".*this release serves brute/],
+    ['an algorithm that it does not serve', { index_algorithm: 'kd_tree' }, {}, /EIS_CONFIG_INVALID.*config\.json[\s\S]*"kd_tree".*this release serves brute, hnsw/],
+    ['hnsw where usearch cannot be loaded', { index_algorithm: 'hnsw' }, withoutUsearch, /EIS_ENGINE_UNAVAILABLE: The engine usearch cannot run here: .*No native build was found.*"brute"/],
     ['no model', {}, { MODEL: '' }, /EIS_ENVIRONMENT_INVALID: Environment variable MODEL/],
     ['an unknown model', {}, { MODEL: 'other' }, /EIS_MODEL_UNKNOWN: There is no model "other" here/],
     ['a shard that is none', {}, { SHARD: '2/2' }, /EIS_ENVIRONMENT_INVALID: Environment variable SHARD/],
