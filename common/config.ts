@@ -40,6 +40,9 @@ export interface IndexingConfig {
   readonly expansionSearch: number;
 }
 
+/** Of `hnsw`, where the configuration says nothing. */
+export const GRAPH_DEFAULTS = { connectivity: 16, expansionAdd: 128, expansionSearch: 64 };
+
 export interface ServingConfig {
   readonly pods: Pods;
   /** Share of the searches that name no model, relative to the other models'. */
@@ -143,9 +146,9 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       shards: entry.num_indexes ?? 1,
       pods: resolvePods(entry.pods),
       algorithm: entry.index_algorithm ?? 'brute',
-      connectivity: entry.connectivity ?? 16,
-      expansionAdd: entry.expansion_add ?? 128,
-      expansionSearch: entry.expansion_search ?? 64,
+      connectivity: entry.connectivity ?? GRAPH_DEFAULTS.connectivity,
+      expansionAdd: entry.expansion_add ?? GRAPH_DEFAULTS.expansionAdd,
+      expansionSearch: entry.expansion_search ?? GRAPH_DEFAULTS.expansionSearch,
     })),
     serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods }, name) => ({ pods: resolvePods(pods), weight: weightOf(name) })),
     functions: byModel(file, withEveryModel(file, serviceOf(file, 'functions')?.models), (entry) => ({

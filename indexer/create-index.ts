@@ -1,51 +1,63 @@
 /** Makes the index that a model's configuration asks for. */
-import type { IndexAlgorithm } from '../common/config.js';
+import type { IndexAlgorithm, IndexingConfig } from '../common/config.js';
 import { ExactIndex } from './exact-index.js';
+import { HnswIndex } from './hnsw-index.js';
+import { checkHnsw, HnswThread } from './hnsw-thread.js';
 import { createKdTreePool } from './kd-tree-pool.js';
 import { KdTreeIndex } from './kd-tree-index.js';
 import { createScanPool } from './scan-pool.js';
 import type { SectionReader } from './snapshot-file.js';
 import type { FinishedScan, VectorIndex } from './vector-index.js';
 
-export interface IndexOptions {
+/** What every algorithm is told; those that are exact go by none of the numbers of the configuration. */
+export interface IndexOptions extends Pick<IndexingConfig, 'connectivity' | 'expansionAdd' | 'expansionSearch'> {
   readonly dim: number;
-  /** A folder of the index's own, for one that keeps files. */
-  readonly newFolder: () => string;
   readonly onScan: (scan: FinishedScan) => void;
 }
 
-type IndexFactory = (options: IndexOptions) => VectorIndex;
+export interface IndexFactory {
+  /**
+   * Sees whether such indexes can be made on this machine; missing where they always can.
+   *
+   * @throws EisError EIS_ENGINE_UNAVAILABLE
+   */
+  readonly check?: () => Promise<void>;
+  /**
+   * @param newFolder makes a folder of the index's own, for one that keeps files
+   * @throws EisError EIS_INDEX_FILE
+   */
+  readonly create: (options: IndexOptions & { readonly newFolder: () => string }) => VectorIndex;
+  /**
+   * Makes an index of what `VectorIndex.freeze` let write in its folder; missing where they cannot be saved.
+   *
+   * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
+   */
+  readonly restore?: (options: IndexOptions & { readonly folder: string }, contents: unknown, reader: SectionReader) => Promise<VectorIndex>;
+}
 
-/** Makes an index of what `VectorIndex.freeze` let write in a folder. */
-type IndexRestorer = (options: Omit<IndexOptions, 'newFolder'> & { readonly folder: string }, contents: unknown, reader: SectionReader) => Promise<VectorIndex>;
-
-/** What this release serves; an algorithm that config.json may name but that is missing here is refused at start. */
-const FACTORIES: Partial<Record<IndexAlgorithm, IndexFactory>> = {
-  brute: ({ newFolder, ...options }) => new ExactIndex({ ...options, folder: newFolder(), scanner: createScanPool() }),
-  kd_tree: ({ dim, onScan }) => new KdTreeIndex({ dim, onScan, workers: createKdTreePool() }),
-};
-
-/** Of those that can be saved. */
-const RESTORERS: Partial<Record<IndexAlgorithm, IndexRestorer>> = {
-  async brute({ dim, folder, onScan }, contents, reader) {
-    const scanner = createScanPool();
-    try {
-      return await ExactIndex.restore({ dim, folder, onScan, scanner }, contents, reader);
-    } catch (error) {
-      await scanner.close();
-      throw error;
-    }
+/** What this release serves. */
+const FACTORIES: Record<IndexAlgorithm, IndexFactory> = {
+  brute: {
+    create: ({ dim, newFolder, onScan }) => new ExactIndex({ dim, folder: newFolder(), onScan, scanner: createScanPool() }),
+    async restore({ dim, folder, onScan }, contents, reader) {
+      const scanner = createScanPool();
+      try {
+        return await ExactIndex.restore({ dim, folder, onScan, scanner }, contents, reader);
+      } catch (error) {
+        await scanner.close();
+        throw error;
+      }
+    },
+  },
+  hnsw: {
+    check: checkHnsw,
+    create: ({ dim, newFolder, onScan, connectivity, expansionAdd, expansionSearch }) => new HnswIndex({ dim, folder: newFolder(), onScan, keeper: new HnswThread({ dim, connectivity, expansionAdd, expansionSearch }) }),
+  },
+  kd_tree: {
+    create: ({ dim, onScan }) => new KdTreeIndex({ dim, onScan, workers: createKdTreePool() }),
   },
 };
 
-export const SERVED_ALGORITHMS = Object.keys(FACTORIES) as readonly IndexAlgorithm[];
-
-/** The factory of an algorithm; undefined when this release does not serve it. */
-export function indexFactory(algorithm: IndexAlgorithm): IndexFactory | undefined {
+export function indexFactory(algorithm: IndexAlgorithm): IndexFactory {
   return FACTORIES[algorithm];
-}
-
-/** What restores indexes of an algorithm; undefined when they cannot be saved. */
-export function indexRestorer(algorithm: IndexAlgorithm): IndexRestorer | undefined {
-  return RESTORERS[algorithm];
 }

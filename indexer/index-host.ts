@@ -200,7 +200,7 @@ export class IndexHost {
     const isCurrent = !live || isSame(live, this.#held?.live);
     if (isCurrent) this.#isReady = true;
     else this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
-    await this.#held?.follower.poll();
+    await (this.#held && this.#watch(this.#held.follower.poll()));
     if (!isCurrent) return;
     this.#freshAt = startedAt;
     const shard = this.#held;
@@ -259,7 +259,7 @@ export class IndexHost {
     }
   }
 
-  /** What an index answers; one that finds itself damaged is loaded anew. */
+  /** What an index answers or takes in; one that finds itself damaged is loaded anew. */
   async #watch<T>(answer: Promise<T>): Promise<T> {
     try {
       return await answer;

@@ -9,7 +9,7 @@ import { reclaimMemory } from '../common/reclaim.js';
 import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
 import { createIndexApp } from './app.js';
-import { indexFactory, indexRestorer, SERVED_ALGORITHMS } from './create-index.js';
+import { indexFactory, type IndexOptions } from './create-index.js';
 import { IndexFolders, removeFolder } from './index-folder.js';
 import { IndexHost } from './index-host.js';
 import { createIndexMetrics } from './index-metrics.js';
@@ -28,11 +28,12 @@ runMain(async () => {
   const config = loadConfig(environment.configFile);
   const model = readModel(environment, config);
   const indexing = readIndexing(config, model);
+  const { check, create, restore } = indexFactory(indexing.algorithm);
+  await check?.();
   const { index, of } = environment.shard ?? { index: 0, of: 1 };
   const folders = new IndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
   const shard = `${index}/${of}`;
   const slots = slotRange(index, of);
-  const restore = indexRestorer(indexing.algorithm);
   if (!restore) for (const folder of folders.claimLeft()) removeFolder(folder);
   const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
   if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
@@ -40,12 +41,13 @@ runMain(async () => {
   const metrics = new Metrics('indexer', { model, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   const store = await openStore(environment, { log });
+  const optionsFor = (dim: number): IndexOptions => ({ ...indexing, dim, onScan: (scan) => indexMetrics.scanned(scan) });
   const host: IndexHost = new IndexHost({
     model,
     slots,
     store,
-    createIndex: ({ dim }) => indexing.create({ dim, newFolder: () => folders.create(), onScan: (scan) => indexMetrics.scanned(scan) }),
-    snapshots: restore && new SnapshotKeeper({ folders, model, slots, algorithm: indexing.algorithm, log, restoreIndex: ({ live: { dim }, folder }, contents, reader) => restore({ dim, folder, onScan: (scan) => indexMetrics.scanned(scan) }, contents, reader) }),
+    createIndex: ({ dim }) => create({ ...optionsFor(dim), newFolder: () => folders.create() }),
+    snapshots: restore && new SnapshotKeeper({ folders, model, slots, algorithm: indexing.algorithm, log, restoreIndex: ({ live: { dim }, folder }, contents, reader) => restore({ ...optionsFor(dim), folder }, contents, reader) }),
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),
@@ -69,11 +71,8 @@ function readModel({ model }: Environment, config: Config): string {
   return modelConfig(config, model).name;
 }
 
-function readIndexing(config: Config, model: string): IndexingConfig & { readonly create: NonNullable<ReturnType<typeof indexFactory>> } {
-  const fail = (problem: string): never => {
-    throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [problem] });
-  };
-  const indexing = config.indexing.get(model) ?? fail(`the service "indexing" does not list the model ${JSON.stringify(model)}. Add it there.`);
-  const create = indexFactory(indexing.algorithm) ?? fail(`the service "indexing" asks for the index_algorithm ${JSON.stringify(indexing.algorithm)} for the model ${JSON.stringify(model)}; this release serves ${SERVED_ALGORITHMS.join(', ')}.`);
-  return { ...indexing, create };
+function readIndexing(config: Config, model: string): IndexingConfig {
+  const indexing = config.indexing.get(model);
+  if (!indexing) throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [`the service "indexing" does not list the model ${JSON.stringify(model)}. Add it there.`] });
+  return indexing;
 }

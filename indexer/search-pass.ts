@@ -38,8 +38,8 @@ export interface SearchedIndex {
   has(id: string): boolean;
 }
 
-const QUERIES_PER_PASS_MAX = 64;
-const QUERIES_WAITING_MAX = 1_024;
+export const QUERIES_PER_PASS_MAX = 64;
+export const QUERIES_WAITING_MAX = 1_024;
 
 /** The passes that the searches of an index share. */
 export function createSearchPasses(index: SearchedIndex): SharedPass<VectorSearch, Hit[][]> {

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { IndexAlgorithm } from '../../common/config.js';
+import { GRAPH_DEFAULTS, type IndexAlgorithm } from '../../common/config.js';
 import { reclaimMemory } from '../../common/reclaim.js';
-import { indexFactory, indexRestorer } from '../../indexer/create-index.js';
+import { indexFactory } from '../../indexer/create-index.js';
 import { readSnapshotFile, writeSnapshotFile } from '../../indexer/snapshot-file.js';
 import type { VectorIndex } from '../../indexer/vector-index.js';
 import { idOf } from '../indexer/vectors.js';
@@ -64,14 +64,12 @@ process.exit();
 
 /** The one place that knows what an index is made of. */
 function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Scanned) => void): VectorIndex | Promise<VectorIndex> {
-  const create = indexFactory(algorithm);
-  if (!create) throw new Error(`This release serves no ${algorithm}.`);
-  return create({ dim, newFolder: () => folder, onScan });
+  return indexFactory(algorithm).create({ ...GRAPH_DEFAULTS, dim, newFolder: () => folder, onScan });
 }
 
 /** Saves the index, and reads it as a process that starts again does; undefined when it cannot be saved. */
 async function measureRestart(index: VectorIndex, { algorithm, dim }: OwnIndexTask): Promise<number | undefined> {
-  const restore = indexRestorer(algorithm);
+  const { restore } = indexFactory(algorithm);
   const frozen = index.freeze?.();
   if (!restore || !frozen) {
     await index.close();
@@ -83,7 +81,7 @@ async function measureRestart(index: VectorIndex, { algorithm, dim }: OwnIndexTa
   frozen.end(true);
   await index.close({ isKept: true });
   const startedAt = performance.now();
-  const restored = await readSnapshotFile(path, (contents, reader) => restore({ dim, folder, onScan: () => undefined }, contents, reader));
+  const restored = await readSnapshotFile(path, (contents, reader) => restore({ ...GRAPH_DEFAULTS, dim, folder, onScan: () => undefined }, contents, reader));
   const seconds = (performance.now() - startedAt) / 1000;
   await restored.close();
   return seconds;

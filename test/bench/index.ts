@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { grantedCpus } from '../../common/granted-cpus.js';
-import { SERVED_ALGORITHMS } from '../../indexer/create-index.js';
+import { INDEX_ALGORITHMS } from '../../common/config-schema.js';
 import { HNSWLIB_INSTALL, importHnswlib } from './hnswlib.js';
 import { copyData, vectorsToHold, writeClusteredData } from './index-data.js';
 import { describeOwn, ownFigures, reportComparison, reportGrowth, type SizeRuns } from './index-report.js';
@@ -32,7 +32,7 @@ export function addIndexBench(program: Command): void {
     .description(`an index is filled and searched, beside usearch (exact, float32) and hnswlib-node where that is installed (it takes a C++ compiler: ${HNSWLIB_INSTALL})`)
     .option('--vectors <n>', `vectors; default: ${VECTORS.toLocaleString('en')}, or with --file what it holds less the queries`, Number)
     .option('--dim <n>', 'numbers of a vector', Number, 1_280)
-    .addOption(new Option('--algorithm <name>', 'the index, as far as this release serves it').choices(SERVED_ALGORITHMS).default('brute'))
+    .addOption(new Option('--algorithm <name>', 'the index').choices(INDEX_ALGORITHMS).default('brute'))
     .option('--clients <n>', 'searches at once, beside one at a time; usearch is given as many queries in a call', Number, 16)
     .option('--searches <n>', 'measured searches in a process', Number, 200)
     .option('--rounds <n>', 'processes of each variant, by turns', Number, 3)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { EisError } from '../../common/errors.js';
 import { slotRange } from '../../common/slots.js';
 import { image, MODEL, startPod, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';
@@ -143,6 +144,26 @@ describe('IndexHost', () => {
     await pod.follow();
     expect(pod.host.readiness().ready).toBe(true);
     expect(pod.closed).toEqual([`dim ${V1.dim}`]);
+  });
+
+  it('loads anew when what it holds turns out to be damaged while it follows the store', async () => {
+    let made = 0;
+    const pod = startPod({
+      onIndex(index) {
+        const upsert = index.upsert.bind(index);
+        const isFirst = made++ === 0;
+        index.upsert = (entries) => (isFirst && index.size > 0 ? Promise.reject(new EisError('EIS_INDEX_DAMAGED', { detail: 'its graph failed.' })) : upsert(entries));
+      },
+    });
+    await pod.store.setLiveVersion(MODEL, V1);
+    const collection = pod.store.collection(MODEL, V1);
+    await collection.write([image(1)]);
+    await pod.follow();
+    await collection.write([image(2)]);
+    await expect(pod.follow()).rejects.toMatchObject({ code: 'EIS_INDEX_DAMAGED' });
+    await pod.host.whenLoaded();
+    expect(made).toBe(2);
+    expect((await search(pod, 2)).hits[0]?.[0]?.id).toBe(idOf(2));
   });
 
   it('stops a load when it is closed', async () => {

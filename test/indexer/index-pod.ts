@@ -24,7 +24,8 @@ export function image(name: string | number, dim = V1.dim): ImageWrite {
   return { id, vector, url: `https://example.com/${name}`, origin: String(name), phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg' };
 }
 
-export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRange; shard?: string } = {}) {
+/** @param onIndex may change what an index does */
+export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex }: { slots?: SlotRange; shard?: string; onIndex?: (index: ExactIndex) => void } = {}) {
   const clock = { now: 1_700_000_000_000 };
   const store = new MemoryStore({ now: () => clock.now, pageSize: 10 });
   const metrics = new Metrics('indexer');
@@ -38,6 +39,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1' }: { slots?: SlotRan
       closed.push(`dim ${dim}`);
       await close();
     };
+    onIndex?.(index);
     return index;
   };
   const host: IndexHost = new IndexHost({ model: MODEL, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, reclaim: () => void closed.push('reclaimed'), now: () => clock.now });

@@ -10,7 +10,7 @@ import { LmdbStore } from '../../common/store/lmdb-store.js';
 import { packagePath } from '../../common/package-root.js';
 import { encodeVector } from '../../common/vector.js';
 import type { IndexAnswer } from '../../common/wire.js';
-import { SERVED_ALGORITHMS } from '../../indexer/create-index.js';
+import { INDEX_ALGORITHMS } from '../../common/config-schema.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { image, MODEL, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';
@@ -65,7 +65,7 @@ async function search(pod: Pod, vector: Float32Array, top = 10): Promise<IndexAn
 const isReady = (pod: Pod): Promise<boolean> => fetch(`${pod.url}/readyz`).then(({ status }) => status === 200);
 
 describe('the index pod as a process', () => {
-  it.each(SERVED_ALGORITHMS)('loads its shard, follows writes, deletes and a new live version, and closes on SIGTERM: %s', async (algorithm) => {
+  it.each(INDEX_ALGORITHMS)('loads its shard, follows writes, deletes and a new live version, and closes on SIGTERM: %s', async (algorithm) => {
     const folder = tempFolder();
     writeConfig(folder, { num_indexes: 2, index_algorithm: algorithm });
     const store = new LmdbStore({ folder: join(folder, 'store'), urlsPerImageMax: 100 });
@@ -109,8 +109,27 @@ describe('the index pod as a process', () => {
     await until(async () => (await search(pod, image(1).vector)).hits[0]?.id === idOf(1));
   });
 
+  it('keeps an approximate index when the configuration says so', async () => {
+    const folder = tempFolder();
+    writeConfig(folder, { index_algorithm: 'hnsw', connectivity: 8 });
+    const store = new LmdbStore({ folder: join(folder, 'store'), urlsPerImageMax: 100 });
+    onTestFinished(() => store.close());
+    await store.setLiveVersion(MODEL, V1);
+    await store.collection(MODEL, V1).write(Array.from({ length: 1500 }, (_, i) => image(i)));
+    const pod = await startPod(folder);
+    await until(() => isReady(pod));
+    expect((await search(pod, image(7).vector, 1)).hits[0]?.id).toBe(idOf(7));
+    pod.child.kill('SIGTERM');
+    expect(await once(pod.child, 'exit')).toEqual([0, null]);
+  });
+
+  /** Makes Node not find usearch, as on a machine for which there is no binary of it. */
+  const hook = 'export const resolve = (name, context, next) => { if (name === "usearch") throw new Error("No native build was found"); return next(name, context); };';
+  const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});`;
+  const withoutUsearch = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(register)}` };
+
   it.each([
-    ['an algorithm that it does not serve', { index_algorithm: 'hnsw' }, {}, /EIS_CONFIG_INVALID.*config\.json[\s\S]*"hnsw".*this release serves brute/],
+    ['hnsw where usearch cannot be loaded', { index_algorithm: 'hnsw' }, withoutUsearch, /EIS_ENGINE_UNAVAILABLE: The engine usearch cannot run here: .*No native build was found.*"brute"/],
     ['no model', {}, { MODEL: '' }, /EIS_ENVIRONMENT_INVALID: Environment variable MODEL/],
     ['an unknown model', {}, { MODEL: 'other' }, /EIS_MODEL_UNKNOWN: There is no model "other" here/],
     ['a shard that is none', {}, { SHARD: '2/2' }, /EIS_ENVIRONMENT_INVALID: Environment variable SHARD/],

@@ -25,6 +25,17 @@ export function randomEntries(count: number, dim: number, seed = 1): VectorEntry
   return Array.from({ length: count }, (_, i) => ({ id: idOf(`${seed}/${i}`), vector: randomUnit(dim, next) }));
 }
 
+/** Unit vectors around as many centres, at cosines of about 0.8 to theirs. */
+export function clusteredEntries(count: number, dim: number, { seed, centres }: { readonly seed: number; readonly centres: number }): VectorEntry[] {
+  const next = random(seed);
+  const middles = Array.from({ length: centres }, () => randomUnit(dim, next));
+  return Array.from({ length: count }, (_, i) => {
+    const middle = middles[Math.floor(next() * centres)] as Float32Array;
+    const aside = randomUnit(dim, next);
+    return { id: idOf(`${seed}/${i}`), vector: normalise(middle.map((x, j) => x + 0.75 * (aside[j] as number))) };
+  });
+}
+
 /** The top of a plain float64 scan. */
 export function reference(entries: Iterable<VectorEntry>, query: Float32Array, top: number): Hit[] {
   const hits = Array.from(entries, ({ id, vector }) => {
