@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EisError } from '../../common/errors.js';
 import { slotRange } from '../../common/slots.js';
+import type { ExactIndex } from '../../indexer/exact-index.js';
 import { image, MODEL, startPod, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';
 
@@ -147,22 +148,17 @@ describe('IndexHost', () => {
   });
 
   it('loads anew when what it holds turns out to be damaged while it follows the store', async () => {
-    let made = 0;
-    const pod = startPod({
-      onIndex(index) {
-        const upsert = index.upsert.bind(index);
-        const isFirst = made++ === 0;
-        index.upsert = (entries) => (isFirst && index.size > 0 ? Promise.reject(new EisError('EIS_INDEX_DAMAGED', { detail: 'its graph failed.' })) : upsert(entries));
-      },
-    });
+    const made: ExactIndex[] = [];
+    const pod = startPod({ onIndex: (index) => void made.push(index) });
     await pod.store.setLiveVersion(MODEL, V1);
     const collection = pod.store.collection(MODEL, V1);
     await collection.write([image(1)]);
     await pod.follow();
+    (made[0] as ExactIndex).upsert = () => Promise.reject(new EisError('EIS_INDEX_DAMAGED', { detail: 'its graph failed.' }));
     await collection.write([image(2)]);
     await expect(pod.follow()).rejects.toMatchObject({ code: 'EIS_INDEX_DAMAGED' });
     await pod.host.whenLoaded();
-    expect(made).toBe(2);
+    expect(made).toHaveLength(2);
     expect((await search(pod, 2)).hits[0]?.[0]?.id).toBe(idOf(2));
   });
 
