@@ -1,11 +1,11 @@
 /** Makes the index that a model's configuration asks for. */
 import type { IndexAlgorithm, IndexingConfig } from '../common/config.js';
 import { ExactIndex } from './exact-index.js';
-import { HnswIndex } from './hnsw-index.js';
-import { checkHnsw, HnswThread } from './hnsw-thread.js';
+import { checkGraphs, GraphThread } from './graph-thread.js';
+import { HnswIndex, type HnswIndexOptions } from './hnsw-index.js';
 import { createKdTreePool } from './kd-tree-pool.js';
 import { KdTreeIndex } from './kd-tree-index.js';
-import { createScanPool } from './scan-pool.js';
+import { createScanPool, type Scanner } from './scan-pool.js';
 import type { SectionReader } from './snapshot-file.js';
 import type { FinishedScan, VectorIndex } from './vector-index.js';
 
@@ -39,24 +39,32 @@ export interface IndexFactory {
 const FACTORIES: Record<IndexAlgorithm, IndexFactory> = {
   brute: {
     create: ({ dim, newFolder, onScan }) => new ExactIndex({ dim, folder: newFolder(), onScan, scanner: createScanPool() }),
-    async restore({ dim, folder, onScan }, contents, reader) {
-      const scanner = createScanPool();
-      try {
-        return await ExactIndex.restore({ dim, folder, onScan, scanner }, contents, reader);
-      } catch (error) {
-        await scanner.close();
-        throw error;
-      }
-    },
+    restore: ({ dim, folder, onScan }, contents, reader) => withScanner((scanner) => ExactIndex.restore({ dim, folder, onScan, scanner }, contents, reader)),
   },
   hnsw: {
-    check: checkHnsw,
-    create: ({ dim, newFolder, onScan, connectivity, expansionAdd, expansionSearch }) => new HnswIndex({ dim, folder: newFolder(), onScan, keeper: new HnswThread({ dim, connectivity, expansionAdd, expansionSearch }) }),
+    check: checkGraphs,
+    create: ({ newFolder, ...options }) => new HnswIndex({ ...hnswOptions(options), folder: newFolder(), scanner: createScanPool() }),
+    restore: ({ folder, ...options }, contents, reader) => withScanner((scanner) => HnswIndex.restore({ ...hnswOptions(options), folder, scanner }, contents, reader)),
   },
   kd_tree: {
     create: ({ dim, onScan }) => new KdTreeIndex({ dim, onScan, workers: createKdTreePool() }),
   },
 };
+
+function hnswOptions({ dim, onScan, connectivity, expansionAdd, expansionSearch }: IndexOptions): Pick<HnswIndexOptions, 'dim' | 'onScan' | 'openKeeper'> {
+  return { dim, onScan, openKeeper: () => new GraphThread({ dim, connectivity, expansionAdd, expansionSearch }) };
+}
+
+/** Makes an index with a scanner of its own, which does not outlive a failure. */
+async function withScanner(make: (scanner: Scanner) => Promise<VectorIndex>): Promise<VectorIndex> {
+  const scanner = createScanPool();
+  try {
+    return await make(scanner);
+  } catch (error) {
+    await scanner.close();
+    throw error;
+  }
+}
 
 export function indexFactory(algorithm: IndexAlgorithm): IndexFactory {
   return FACTORIES[algorithm];

@@ -12,11 +12,12 @@
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
+import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
 import { ID_BYTES, readId, rowBytes } from './row-chunk.js';
 import { RowStore, type Snapshot, type SnapshotPart } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
-import { createSearchPasses, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
+import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
 import type { SharedPass } from './shared-pass.js';
 import type { SectionReader } from './snapshot-file.js';
 import { VectorFile } from './vector-file.js';
@@ -35,8 +36,14 @@ export interface ExactIndexOptions {
   readonly folder: string;
   /** The index's own: closed with it. */
   readonly scanner: Scanner;
-  readonly onScan?: (scan: FinishedScan) => void;
+  readonly onScan?: ((scan: FinishedScan) => void) | undefined;
+  readonly shortcut?: Shortcut;
 }
+
+/** Answers queries without a scan; undefined for those that it leaves to one. */
+export type Shortcut = (snapshot: Snapshot, queries: readonly PassQuery[]) => Promise<{ readonly hits: readonly (Hit[] | undefined)[]; readonly rescored: number }>;
+
+const NOTHING: RescoredHits = { hits: [], rescored: 0 };
 
 export class ExactIndex implements VectorIndex {
   readonly algorithm = 'brute';
@@ -44,15 +51,17 @@ export class ExactIndex implements VectorIndex {
   readonly #rows: RowStore;
   readonly #scanner: Scanner;
   readonly #onScan: ExactIndexOptions['onScan'];
+  readonly #shortcut: Shortcut | undefined;
   readonly #passes: SharedPass<VectorSearch, Hit[][]>;
   #closed: Promise<void> | undefined;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, onScan }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
+  constructor({ dim, folder, scanner, onScan, shortcut }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
     this.dim = dim;
     this.#rows = rows;
     this.#scanner = scanner;
     this.#onScan = onScan;
+    this.#shortcut = shortcut;
     this.#passes = createSearchPasses({ begin: () => this.#begin(), has: (id) => this.#rows.has(id) });
   }
 
@@ -112,48 +121,39 @@ export class ExactIndex implements VectorIndex {
 
   #begin(): SearchMoment {
     const snapshot = this.#rows.snapshot();
-    return { mask: (accept) => maskRows(snapshot, accept), find: (queries) => this.#find(snapshot, queries), end: () => this.#rows.release() };
+    return { find: (queries) => this.#find(snapshot, queries), end: () => this.#rows.release() };
   }
 
-  /** The best rows of each query. */
+  /** The best rows of each query: a scan answers those that the shortcut leaves. */
   async #find(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Hit[][]> {
     if (snapshot.rows === 0 || queries.length === 0) return queries.map(() => []);
     const started = performance.now();
+    const short = await this.#shortcut?.(snapshot, queries);
+    const left = queries.filter((_, q) => !short?.hits[q]);
+    const scanned = left.length > 0 ? await this.#findByScan(snapshot, left) : NOTHING;
+    this.#onScan?.({ seconds: (performance.now() - started) / 1000, queries: queries.length, rescored: (short?.rescored ?? 0) + scanned.rescored });
+    let next = 0;
+    return queries.map((_, q) => short?.hits[q] ?? (scanned.hits[next++] as Hit[]));
+  }
+
+  async #findByScan(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<RescoredHits> {
     const candidates = await this.#scan(snapshot, queries);
-    const { hits, rescored } = await this.#rescore(queries.map(({ vector, keep }, q) => ({ vector, keep, ...describe(snapshot, candidates[q] as Candidates) })));
-    this.#onScan?.({ seconds: (performance.now() - started) / 1000, queries: queries.length, rescored });
-    return hits;
+    return rescoreQueries(this.#scanner, this.#rows.fd, queries.map(({ vector, keep }, q) => ({ vector, keep, ...describe(snapshot, candidates[q] as Candidates) })));
   }
 
   /** What could be among the best of each query, of all rows. */
   async #scan(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Candidates[]> {
-    const wanted = queries.map(({ vector, keep, mask }): ScanQuery => ({ quantised: quantiseQuery(vector), keep, mask }));
+    const masked = await maskQueries(queries, (accept) => maskRows(snapshot, accept));
+    const wanted = masked.map(({ vector, keep, mask }): ScanQuery => ({ quantised: quantiseQuery(vector), keep, mask }));
     const tasks = divide(snapshot, scratchesFor(this.#scanner), this.dim);
     const found = await allDone(tasks.map((ranges, scratch) => this.#scanner.scan({ version: snapshot.version, queries: wanted, ranges, scratch })));
     return queries.map(({ keep }, q) => joinCandidates(found.map((parts) => parts[q] as Candidates), keep));
   }
-
-  async #rescore(queries: readonly RescoreQuery[]): Promise<{ readonly hits: Hit[][]; readonly rescored: number }> {
-    const perTask = Math.ceil(queries.length / this.#scanner.threads);
-    const tasks = Array.from({ length: Math.ceil(queries.length / perTask) }, (_, i) => queries.slice(i * perTask, (i + 1) * perTask));
-    const done = await allDone(tasks.map((part) => this.#scanner.rescore({ fd: this.#rows.fd, queries: part })));
-    const ranked = done.flatMap((part) => part.ranked);
-    const hits = queries.map(({ ids }, q) => Array.from(ranked[q]?.keys ?? [], (key, i): Hit => ({ id: readId(ids, key), score: ranked[q]?.scores[i] as number })));
-    return { hits, rescored: done.reduce((sum, { read }) => sum + read, 0) };
-  }
 }
 
-function scratchesFor({ threads }: Scanner): number {
+/** How many tasks of a pool scan at once. */
+export function scratchesFor({ threads }: Scanner): number {
   return threads * TASKS_PER_THREAD;
-}
-
-/** What all came to, once none is under way any more: what they work on may be used again then, also when one failed. */
-async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
-  const settled = await Promise.allSettled(work);
-  return settled.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
-  });
 }
 
 /** The candidates of all rows from those of their parts: less those that the best of another part leave out. */

@@ -17,7 +17,7 @@ import { KdRowStore, type BuildPlan, type KdSnapshot } from './kd-row-store.js';
 import type { KdFound, KdSearchTask } from './kd-search.js';
 import { LEAF_ROWS_MAX } from './kd-tree.js';
 import type { KdTreeWorkers } from './kd-tree-pool.js';
-import { createSearchPasses, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
+import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
 import type { SharedPass } from './shared-pass.js';
 import { mergeRanked } from './top-k.js';
 import { checkEntries, checkLength, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
@@ -99,8 +99,8 @@ export class KdTreeIndex implements VectorIndex {
     return this.#rows.vector(id)?.slice();
   }
 
-  /** Resolves when no tree is being built: no more rows are loose or dead than may be. */
-  async built(): Promise<void> {
+  /** No more rows are loose or dead than may be. */
+  async settled(): Promise<void> {
     await this.#building;
   }
 
@@ -134,11 +134,7 @@ export class KdTreeIndex implements VectorIndex {
 
   #begin(): SearchMoment {
     const snapshot = this.#rows.snapshot();
-    return {
-      mask: (accept) => this.#mask(snapshot, accept),
-      find: (queries) => this.#find(snapshot, queries),
-      end: () => this.#rows.release(),
-    };
+    return { find: (queries) => this.#find(snapshot, queries), end: () => this.#rows.release() };
   }
 
   /** Which rows a predicate accepts, in shared memory; asked in slices, so that the event loop is not held. */
@@ -158,7 +154,8 @@ export class KdTreeIndex implements VectorIndex {
     const { version, rows, trees, loose } = snapshot;
     if (snapshot.places === 0 || queries.length === 0) return queries.map(() => []);
     const started = performance.now();
-    const groups = divide(queries, this.#options.workers.threads);
+    const masked = await maskQueries(queries, (accept) => this.#mask(snapshot, accept));
+    const groups = divide(masked.map(({ vector, keep, mask }) => ({ vector, keep, mask })), this.#options.workers.threads);
     const level = this.#levelOfParts(snapshot, queries.length);
     const found = await Promise.all(groups.map((group) => Promise.all(Array.from({ length: 2 ** level }, (_, position) => {
       const task: KdSearchTask = { version, rows, queries: group, trees, level, position, loose: share(loose, position, 2 ** level) };

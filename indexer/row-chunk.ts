@@ -5,6 +5,8 @@
 import { codeLength } from './quantisation.js';
 
 export const ID_BYTES = 32;
+/** No chunk has more. */
+export const CHUNK_ROWS_MAX = 16_384;
 const PAGE_BYTES = 65_536;
 
 /** Queries of which a worker has the codes in a chunk at once. */
@@ -50,6 +52,15 @@ export interface Scratch {
 
 /** Scale, error, norm, diedAt, slot, checksum. */
 const FOUR_BYTE_COLUMNS = 6;
+
+/** Where a row lies among all that an index ever had: later rows have larger ones. */
+export function addressOf(serial: number, row: number): number {
+  return serial * CHUNK_ROWS_MAX + row;
+}
+
+export function placeOf(address: number): { readonly serial: number; readonly row: number } {
+  return { serial: Math.floor(address / CHUNK_ROWS_MAX), row: address % CHUNK_ROWS_MAX };
+}
 
 /** What a row takes. */
 export function rowBytes(dim: number): number {

@@ -10,12 +10,11 @@
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { IdTable } from './id-table.js';
 import { quantiseRow } from './quantisation.js';
-import { allocateChunk, columnsOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { addressOf, allocateChunk, CHUNK_ROWS_MAX, columnsOf, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
 
 const CHUNK_BYTES_MAX = 16 * 1024 * 1024;
-const CHUNK_ROWS_MAX = 16_384;
 const CHUNK_ROWS_MIN = 64;
 const DEAD_SHARE_MAX = 1 / 5;
 
@@ -79,7 +78,7 @@ export class RowStore {
   readonly #scratches: number;
   readonly #chunkRowsMax: number;
   readonly #chunks = new Map<number, Chunk>();
-  /** Address of each id's living row: `serial · CHUNK_ROWS_MAX + row`. */
+  /** Address of each id's living row. */
   readonly #addresses = new IdTable();
   readonly #writes = new Set<Write>();
   #lastWrite: Promise<unknown> = Promise.resolve();
@@ -165,6 +164,21 @@ export class RowStore {
     return { version: this.#version, rows: firstRow, parts };
   }
 
+  /** Rows from an address on: those of the first chunk that has some. Undefined when there are none. */
+  rowsFrom(address: number): { readonly memory: ChunkMemory; readonly from: number; readonly to: number } | undefined {
+    const { serial, row } = placeOf(address);
+    for (const { memory, rows } of this.#chunks.values()) {
+      if (memory.serial > serial) return { memory, from: 0, to: rows };
+      if (memory.serial === serial && row < rows) return { memory, from: row, to: rows };
+    }
+    return undefined;
+  }
+
+  /** Whether a chunk's rows are still some of the store's. */
+  hasChunk(serial: number): boolean {
+    return this.#chunks.has(serial);
+  }
+
   /** Once for every snapshot. */
   release(): void {
     this.#endReading();
@@ -248,7 +262,7 @@ export class RowStore {
   #take(chunk: Chunk): void {
     const { memory: { serial }, views: { ids, diedAt }, rows } = chunk;
     this.#chunks.set(serial, chunk);
-    for (let row = 0; row < rows; row++) if (diedAt[row] === 0) this.#addresses.set(readId(ids, row), serial * CHUNK_ROWS_MAX + row);
+    for (let row = 0; row < rows; row++) if (diedAt[row] === 0) this.#addresses.set(readId(ids, row), addressOf(serial, row));
   }
 
   /** One that writes at a time: rows are laid out before they are seen. */
@@ -295,7 +309,8 @@ export class RowStore {
   }
 
   #at(address: number): { chunk: Chunk; row: number } {
-    return { chunk: this.#chunks.get(Math.floor(address / CHUNK_ROWS_MAX)) as Chunk, row: address % CHUNK_ROWS_MAX };
+    const { serial, row } = placeOf(address);
+    return { chunk: this.#chunks.get(serial) as Chunk, row };
   }
 
   #kill(id: string): void {
@@ -313,7 +328,7 @@ export class RowStore {
     const chunk = this.#open && this.#open.rows < this.#open.memory.capacity ? this.#open : this.#openChunk();
     const row = chunk.rows++;
     writeId(chunk.views.ids, row, id);
-    this.#addresses.set(id, chunk.memory.serial * CHUNK_ROWS_MAX + row);
+    this.#addresses.set(id, addressOf(chunk.memory.serial, row));
     return { views: chunk.views, row };
   }
 

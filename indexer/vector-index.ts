@@ -75,6 +75,9 @@ export interface VectorIndex {
    */
   freeze?(): FrozenIndex;
 
+  /** Resolves when nothing is left to be done of what writes set off in the background: for tests, and whoever measures. */
+  settled?(): Promise<void>;
+
   /** Lets searches that were accepted finish, takes no more, and frees its memory and files. */
   close(options?: CloseOptions): Promise<void>;
 }

@@ -6,7 +6,8 @@
  *
  * `bytes_per_vector` is anonymous memory (RssAnon, and RssShmem where threads share it so), garbage collected, after the
  * first search, less that of the same index with one vector and its threads started; the peak is read after every slice
- * of 256 vectors that was put in, and after that search, garbage and all. `load_s` is the time inside `upsert` alone.
+ * of 256 vectors that was put in, and after that search, garbage and all. `load_s` is the time inside `upsert` alone,
+ * `settled_s` that with what goes on in the background afterwards.
  * Latencies without a number of clients in their name are those of one client.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -24,7 +24,7 @@ describeVectorIndexContract('KdTreeIndex that rebuilds at every chance', { exact
 async function builtIndex(entries: readonly VectorEntry[], options: Partial<KdTreeIndexOptions> = {}): Promise<KdTreeIndex> {
   const index = new KdTreeIndex({ dim: entries[0]!.vector.length, workers: shared, changesMax: 0, ...options });
   await index.upsert(entries);
-  await index.built();
+  await index.settled();
   return index;
 }
 
@@ -156,7 +156,7 @@ describe('KdTreeIndex', () => {
     for (let round = 0; round < 5; round++) {
       moved = randomEntries(500, DIM, round + 2).map(({ vector }, i) => ({ id: entries[i]!.id, vector }));
       await index.upsert(moved);
-      await index.built();
+      await index.settled();
     }
     release();
     expect(await searching).toEqual([reference(entries, query, 1000)]);
@@ -176,7 +176,7 @@ describe('KdTreeIndex', () => {
         await index.upsert(churn);
         await settle();
         await index.remove(churn.map(({ id }) => id));
-        if (round % 5 === 0) await index.built();
+        if (round % 5 === 0) await index.settled();
       }
       writing = false;
     })();
@@ -186,7 +186,7 @@ describe('KdTreeIndex', () => {
       searches++;
     }
     await writer;
-    await index.built();
+    await index.settled();
     expect(await index.search([narrow], { top: 50 })).toEqual([expected]);
   });
 
@@ -194,7 +194,7 @@ describe('KdTreeIndex', () => {
     const index = await builtIndex(randomEntries(2000, DIM), EAGER);
     for (let round = 0; round < 30; round++) {
       await index.upsert(randomEntries(2000, DIM).map(({ id }, i) => ({ id, vector: randomUnit(DIM, random(round * 2000 + i)) })));
-      await index.built();
+      await index.settled();
     }
     expect(index.memoryBytes).toBeLessThan(3.2 * 2000 * (DIM * 4 + 36 + 4));
     expect(index.size).toBe(2000);
@@ -220,12 +220,12 @@ describe('KdTreeIndex', () => {
     const index = new KdTreeIndex({ dim: 2, workers, onBuildFailed, onScan: ({ rowsVisited }) => visited.push(rowsVisited) });
     const flat = randomUnit(2, random(4));
     await index.upsert(entries);
-    await index.built();
+    await index.settled();
     expect(onBuildFailed).toHaveBeenCalledWith(expect.objectContaining({ message: 'out of memory' }));
     expect(await index.search([flat], { top: 3 })).toEqual([reference(entries, flat, 3)]);
     failing = false;
     await index.upsert(randomEntries(1, 2, 2));
-    await index.built();
+    await index.settled();
     await index.search([flat], { top: 3 });
     expect(visited[0]).toBe(2000);
     expect(visited[1]).toBeLessThan(500);

@@ -53,7 +53,7 @@ describe('KdTreeIndex on any data', () => {
         const entries = vectors.map((vector, i) => ({ id: idOf(i), vector }));
         const index = new KdTreeIndex({ dim, workers: inline, ...options });
         await index.upsert(entries);
-        await index.built();
+        await index.settled();
         const found = await index.search(queries, { top });
         queries.forEach((query, q) => expect(found[q]).toEqual(reference(entries, query, top).map(({ id, score }) => ({ id, score: score + 0 }))));
       }),
@@ -109,7 +109,7 @@ describe('KdTreeIndex under any interleaving of writes and builds', () => {
         }
         isDone.value = true;
         held.forEach((release) => release());
-        await index.built();
+        await index.settled();
         for (const [id, vector] of model) expect(await index.vector(id)).toEqual(vector);
       }),
       { numRuns: 300 },
