@@ -12,7 +12,7 @@ const NEVER = 0xffff_ffff;
 const ALIVE = 0;
 
 export class HnswRows {
-  readonly #slots = new IdTable();
+  readonly #slots = new IdTable({ rowBits: 31, ids: () => this.#ids });
   #ids = new Uint8Array(0);
   #checksums = new Uint32Array(0);
   /** NEVER: searches do not see it yet. */
@@ -89,7 +89,7 @@ export class HnswRows {
   /** Makes a staged row the one of its id. The one before has to have been killed. */
   show(slot: number): void {
     this.#bornAt[slot] = this.#version;
-    this.#slots.set(this.id(slot), slot);
+    this.#slots.set(slot);
   }
 
   /** The slot of the row that an id had; undefined when it had none. */

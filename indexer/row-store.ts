@@ -8,6 +8,7 @@
  * The slots in the file of rows that died are written again only when no snapshot is held that knows them.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
+import { EisError } from '../common/errors.js';
 import { IdTable } from './id-table.js';
 import { quantiseRow } from './quantisation.js';
 import { allocateChunk, columnsOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
@@ -15,11 +16,14 @@ import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
 
 const CHUNK_BYTES_MAX = 16 * 1024 * 1024;
-const CHUNK_ROWS_MAX = 16_384;
+const CHUNK_ROWS_BITS = 14;
+const CHUNK_ROWS_MAX = 2 ** CHUNK_ROWS_BITS;
 const CHUNK_ROWS_MIN = 64;
 const DEAD_SHARE_MAX = 1 / 5;
 
 interface Chunk {
+  /** Where it stands among the chunks: one that comes when it is gone takes its place. */
+  readonly place: number;
   readonly memory: ChunkMemory;
   readonly views: ChunkViews;
   /** Rows that searches see; those behind them are being written. */
@@ -78,9 +82,9 @@ export class RowStore {
   readonly #file: VectorFile;
   readonly #scratches: number;
   readonly #chunkRowsMax: number;
-  readonly #chunks = new Map<number, Chunk>();
-  /** Address of each id's living row: `serial · CHUNK_ROWS_MAX + row`. */
-  readonly #addresses = new IdTable();
+  readonly #chunks: (Chunk | undefined)[] = [];
+  /** Address of each id's living row: `place · CHUNK_ROWS_MAX + row`. */
+  readonly #addresses = new IdTable({ rowBits: CHUNK_ROWS_BITS, ids: (place) => (this.#chunks[place] as Chunk).views.ids });
   readonly #writes = new Set<Write>();
   #lastWrite: Promise<unknown> = Promise.resolve();
   #open: Chunk | undefined;
@@ -118,7 +122,7 @@ export class RowStore {
   }
 
   get memoryBytes(): number {
-    return [...this.#chunks.values()].reduce((bytes, { memory }) => bytes + memory.memory.buffer.byteLength, this.#addresses.memoryBytes);
+    return this.#chunks.reduce((bytes, chunk) => bytes + (chunk?.memory.memory.buffer.byteLength ?? 0), this.#addresses.memoryBytes);
   }
 
   has(id: string): boolean {
@@ -158,7 +162,9 @@ export class RowStore {
     this.#readers++;
     let firstRow = 0;
     const parts: SnapshotPart[] = [];
-    for (const { memory, views, rows } of this.#chunks.values()) {
+    for (const chunk of this.#chunks) {
+      if (!chunk) continue;
+      const { memory, views, rows } = chunk;
       parts.push({ memory, views, rows, firstRow });
       firstRow += rows;
     }
@@ -188,8 +194,8 @@ export class RowStore {
   async close({ isKept = false }: { readonly isKept?: boolean } = {}): Promise<void> {
     await this.#inTurn(async () => {
       while (this.#readers > 0) await yieldToLoop();
-      this.#chunks.clear();
       this.#addresses.clear();
+      this.#chunks.length = 0;
       this.#open = undefined;
       this.#file.close({ isKept });
     });
@@ -225,30 +231,36 @@ export class RowStore {
   static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
     const { version, chunks } = contents as SavedRows;
     const read: Chunk[] = [];
-    const used = new Set<number>();
-    for (const [serial, rows] of chunks.entries()) {
-      const memory = allocateChunk({ serial, capacity: Math.max(1, rows), dim, scratches });
+    for (const [place, rows] of chunks.entries()) {
+      if (!(rows > 0 && rows <= CHUNK_ROWS_MAX) || reader.nextBytes !== rows * rowBytes(dim)) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'a part of it has another length than it should.' });
+      const memory = allocateChunk({ serial: place, capacity: rows, dim, scratches });
       const views = viewChunk(memory);
       await reader.read(columnsOf(views, rows));
-      read.push({ memory, views, rows, dead: reviveRows(views, rows, version) });
-      for (let row = 0; row < rows; row++) if (views.diedAt[row] === 0) used.add(views.slots[row] as number);
+      read.push({ place, memory, views, rows, dead: reviveRows(views, rows, version) });
       await yieldToLoop();
     }
-    const store = new RowStore({ file: new VectorFile({ folder, dim, used }), scratches });
+    const store = new RowStore({ file: new VectorFile({ folder, dim, used: livingSlots(read) }), scratches });
     store.#version = version;
     store.#isSaved = true;
     store.#serials = read.length;
-    for (const chunk of read) {
-      store.#take(chunk);
-      await yieldToLoop();
+    try {
+      await store.#take(read);
+    } catch (error) {
+      store.#file.close({ isKept: true });
+      throw error;
     }
     return store;
   }
 
-  #take(chunk: Chunk): void {
-    const { memory: { serial }, views: { ids, diedAt }, rows } = chunk;
-    this.#chunks.set(serial, chunk);
-    for (let row = 0; row < rows; row++) if (diedAt[row] === 0) this.#addresses.set(readId(ids, row), serial * CHUNK_ROWS_MAX + row);
+  async #take(chunks: readonly Chunk[]): Promise<void> {
+    for (const chunk of chunks) this.#chunks.push(chunk);
+    this.#addresses.reserve(chunks.reduce((living, { rows, dead }) => living + rows - dead, 0));
+    for (const { place, views: { diedAt }, rows } of chunks) {
+      for (let row = 0; row < rows; row++) {
+        if (diedAt[row] === 0 && this.#addresses.set(place * CHUNK_ROWS_MAX + row) !== undefined) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors of one image.' });
+      }
+      await yieldToLoop();
+    }
   }
 
   /** One that writes at a time: rows are laid out before they are seen. */
@@ -295,7 +307,7 @@ export class RowStore {
   }
 
   #at(address: number): { chunk: Chunk; row: number } {
-    return { chunk: this.#chunks.get(Math.floor(address / CHUNK_ROWS_MAX)) as Chunk, row: address % CHUNK_ROWS_MAX };
+    return { chunk: this.#chunks[Math.floor(address / CHUNK_ROWS_MAX)] as Chunk, row: address % CHUNK_ROWS_MAX };
   }
 
   #kill(id: string): void {
@@ -313,7 +325,7 @@ export class RowStore {
     const chunk = this.#open && this.#open.rows < this.#open.memory.capacity ? this.#open : this.#openChunk();
     const row = chunk.rows++;
     writeId(chunk.views.ids, row, id);
-    this.#addresses.set(id, chunk.memory.serial * CHUNK_ROWS_MAX + row);
+    this.#addresses.set(chunk.place * CHUNK_ROWS_MAX + row);
     return { views: chunk.views, row };
   }
 
@@ -321,24 +333,21 @@ export class RowStore {
   #openChunk(): Chunk {
     const capacity = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
     const memory = allocateChunk({ serial: this.#serials++, capacity, dim: this.dim, scratches: this.#scratches });
-    const chunk: Chunk = { memory, views: viewChunk(memory), rows: 0, dead: 0 };
-    this.#chunks.set(memory.serial, chunk);
+    const hole = this.#chunks.indexOf(undefined);
+    const chunk: Chunk = { place: hole === -1 ? this.#chunks.length : hole, memory, views: viewChunk(memory), rows: 0, dead: 0 };
+    this.#chunks[chunk.place] = chunk;
     this.#open = chunk;
     return chunk;
   }
 
   #findUnclean(): Chunk | undefined {
-    for (const chunk of this.#chunks.values()) {
-      const isFull = chunk.rows === chunk.memory.capacity;
-      if (isFull && chunk.dead >= chunk.memory.capacity * DEAD_SHARE_MAX) return chunk;
-    }
-    return undefined;
+    return this.#chunks.find((chunk) => chunk && chunk.rows === chunk.memory.capacity && chunk.dead >= chunk.memory.capacity * DEAD_SHARE_MAX);
   }
 
   #cleanChunk(chunk: Chunk): void {
     if (this.#open === chunk) this.#open = undefined;
     this.#version++;
-    const { views: from, rows, memory } = chunk;
+    const { views: from, rows, place } = chunk;
     for (let row = 0; row < rows; row++) {
       if (from.diedAt[row] !== 0) continue;
       from.diedAt[row] = this.#version;
@@ -346,7 +355,7 @@ export class RowStore {
       to.codes.set(from.codes.subarray(row * from.stride, (row + 1) * from.stride), next * to.stride);
       for (const column of ['scales', 'errors', 'norms', 'slots', 'checksums'] as const) to[column][next] = from[column][row] as number;
     }
-    this.#chunks.delete(memory.serial);
+    this.#chunks[place] = undefined; // now that no id of the table lies there any more
   }
 
   #leave(slot: number): void {
@@ -364,6 +373,11 @@ export class RowStore {
     if (this.#isSaved) for (const slot of slots) this.#savedSlots.push(slot);
     else this.#file.free(slots);
   }
+}
+
+/** Slots of the living rows of chunks. */
+function* livingSlots(chunks: readonly Chunk[]): Generator<number> {
+  for (const { views: { diedAt, slots }, rows } of chunks) for (let row = 0; row < rows; row++) if (diedAt[row] === 0) yield slots[row] as number;
 }
 
 /**

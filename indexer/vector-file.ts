@@ -32,9 +32,9 @@ export class VectorFile {
    * Makes the file, empty, in a folder of its own; or opens the one that is there.
    *
    * @param used slots of the file that is there; all others are free
-   * @throws EisError EIS_INDEX_FILE; EIS_SNAPSHOT_INVALID when the file ends before the last slot that is used
+   * @throws EisError EIS_INDEX_FILE; EIS_SNAPSHOT_INVALID when the file ends before a slot that is used, or one is used twice
    */
-  constructor({ folder, dim, used }: { readonly folder: string; readonly dim: number; readonly used?: ReadonlySet<number> | undefined }) {
+  constructor({ folder, dim, used }: { readonly folder: string; readonly dim: number; readonly used?: Iterable<number> | undefined }) {
     this.dim = dim;
     this.folder = folder;
     this.#path = join(folder, 'vectors.f32');
@@ -44,7 +44,12 @@ export class VectorFile {
     } catch (error) {
       throw fileError(this.#path, error);
     }
-    if (used) this.#take(used);
+    try {
+      if (used) this.#take(used);
+    } catch (error) {
+      closeSync(this.fd);
+      throw error;
+    }
   }
 
   /**
@@ -93,13 +98,15 @@ export class VectorFile {
     if (!isKept) rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #take(used: ReadonlySet<number>): void {
-    for (const slot of used) this.#slots = Math.max(this.#slots, slot + 1);
-    if (fstatSync(this.fd).size < this.#slots * this.dim * 4) {
-      closeSync(this.fd);
-      throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'the file of vectors beside it is cut off.' });
+  #take(used: Iterable<number>): void {
+    const isUsed = new Uint8Array(Math.floor(fstatSync(this.fd).size / (this.dim * 4)));
+    for (const slot of used) {
+      if (slot >= isUsed.length) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'the file of vectors beside it is cut off.' });
+      if (isUsed[slot] !== 0) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors at one place.' });
+      isUsed[slot] = 1;
+      this.#slots = Math.max(this.#slots, slot + 1);
     }
-    for (let slot = 0; slot < this.#slots; slot++) if (!used.has(slot)) this.#free.push(slot);
+    for (let slot = 0; slot < this.#slots; slot++) if (isUsed[slot] === 0) this.#free.push(slot);
   }
 
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
