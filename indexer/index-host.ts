@@ -33,7 +33,7 @@ export interface IndexHostOptions {
   readonly snapshots?: SnapshotKeeper | undefined;
   /** The least time between two of them. */
   readonly snapshotEveryMs?: number;
-  /** Called when an index was swapped out and closed: its memory may be given back. */
+  /** Called when memory may be given back: that of an index that was swapped out and closed, and what loading one left. */
   readonly reclaim?: () => void;
   /** ms since the epoch. */
   readonly now?: () => number;
@@ -252,6 +252,7 @@ export class IndexHost {
       observer.loaded(shard.loadS);
       log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS, from: shard.kept.isSaved ? 'snapshot' : 'store' }, 'loaded');
       if (before) await this.#letGo(before);
+      this.#options.reclaim();
       return shard;
     } catch (error) {
       observer.loadFailed();
@@ -275,7 +276,6 @@ export class IndexHost {
   async #letGo({ index }: Shard): Promise<void> {
     await this.whenSaved();
     await index.close();
-    this.#options.reclaim();
   }
 
   async #loadShard(live: LiveVersion): Promise<Shard> {

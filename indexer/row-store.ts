@@ -144,7 +144,14 @@ export class RowStore {
    * @throws EisError EIS_INDEX_FILE: then nothing was changed
    */
   put(entries: readonly Entry[]): Promise<void> {
-    const last = new Map(entries.map(({ id, vector }) => [id, vector.slice()]));
+    const last = new Map(entries.map(({ id, vector }) => [id, vector]));
+    // All copies in one piece: it is written as it lies, and is one thing to be collected.
+    const copies = new Float32Array(last.size * this.dim);
+    for (const [i, [id, vector]] of [...last].entries()) {
+      const copy = copies.subarray(i * this.dim, (i + 1) * this.dim);
+      copy.set(vector);
+      last.set(id, copy);
+    }
     const write: Write = { removed: new Set() };
     this.#writes.add(write);
     return this.#inTurn(() => this.#put(last, write)).finally(() => this.#writes.delete(write));
@@ -229,22 +236,9 @@ export class RowStore {
    * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
    */
   static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
-    const { version, chunks } = contents as SavedRows;
-    const read: Chunk[] = [];
-    for (const [place, rows] of chunks.entries()) {
-      if (!(rows > 0 && rows <= CHUNK_ROWS_MAX) || reader.nextBytes !== rows * rowBytes(dim)) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'a part of it has another length than it should.' });
-      const memory = allocateChunk({ serial: place, capacity: rows, dim, scratches });
-      const views = viewChunk(memory);
-      await reader.read(columnsOf(views, rows));
-      read.push({ place, memory, views, rows, dead: reviveRows(views, rows, version) });
-      await yieldToLoop();
-    }
-    const store = new RowStore({ file: new VectorFile({ folder, dim, used: livingSlots(read) }), scratches });
-    store.#version = version;
-    store.#isSaved = true;
-    store.#serials = read.length;
+    const store = new RowStore({ file: new VectorFile({ folder, dim, isThere: true }), scratches });
     try {
-      await store.#take(read);
+      await store.#restore(contents as SavedRows, reader);
     } catch (error) {
       store.#file.close({ isKept: true });
       throw error;
@@ -252,14 +246,35 @@ export class RowStore {
     return store;
   }
 
-  async #take(chunks: readonly Chunk[]): Promise<void> {
-    for (const chunk of chunks) this.#chunks.push(chunk);
-    this.#addresses.reserve(chunks.reduce((living, { rows, dead }) => living + rows - dead, 0));
-    for (const { place, views: { diedAt }, rows } of chunks) {
-      for (let row = 0; row < rows; row++) {
-        if (diedAt[row] === 0 && this.#addresses.set(place * CHUNK_ROWS_MAX + row) !== undefined) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors of one image.' });
-      }
-      await yieldToLoop();
+  async #restore({ version, chunks }: SavedRows, reader: SectionReader): Promise<void> {
+    this.#version = version;
+    this.#isSaved = true;
+    this.#serials = chunks.length;
+    this.#addresses.reserve(chunks.reduce((sum, rows) => sum + rows, 0));
+    for (const rows of chunks) {
+      const reading = this.#readChunk(rows, reader);
+      const [next] = await Promise.all([reading, this.#take(this.#chunks.at(-1))]); // one is taken while a thread reads the next
+      this.#chunks.push(next);
+    }
+    await this.#take(this.#chunks.at(-1));
+    this.#file.take(livingSlots(this.#chunks));
+  }
+
+  /** The next of the chunks that were saved. */
+  async #readChunk(rows: number, reader: SectionReader): Promise<Chunk> {
+    if (!(rows > 0 && rows <= CHUNK_ROWS_MAX) || reader.nextBytes !== rows * rowBytes(this.dim)) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'a part of it has another length than it should.' });
+    const place = this.#chunks.length;
+    const memory = allocateChunk({ serial: place, capacity: rows, dim: this.dim, scratches: this.#scratches });
+    const views = viewChunk(memory);
+    await reader.read(columnsOf(views, rows));
+    return { place, memory, views, rows, dead: reviveRows(views, rows, this.#version) };
+  }
+
+  async #take(chunk: Chunk | undefined): Promise<void> {
+    if (!chunk) return;
+    const { place, views: { diedAt }, rows } = chunk;
+    for (let row = 0; row < rows; row++) {
+      if (diedAt[row] === 0 && this.#addresses.set(place * CHUNK_ROWS_MAX + row) !== undefined) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors of one image.' });
     }
   }
 
@@ -296,7 +311,7 @@ export class RowStore {
     const stored = this.#stored(id);
     if (stored?.checksum !== checksumOf(vector)) return false;
     const held = await this.vector(id).catch(() => undefined);
-    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer));
+    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
   }
 
   #stored(id: string): StoredVector | undefined {
@@ -376,8 +391,8 @@ export class RowStore {
 }
 
 /** Slots of the living rows of chunks. */
-function* livingSlots(chunks: readonly Chunk[]): Generator<number> {
-  for (const { views: { diedAt, slots }, rows } of chunks) for (let row = 0; row < rows; row++) if (diedAt[row] === 0) yield slots[row] as number;
+function* livingSlots(chunks: readonly (Chunk | undefined)[]): Generator<number> {
+  for (const chunk of chunks) for (let row = 0; row < (chunk?.rows ?? 0); row++) if (chunk?.views.diedAt[row] === 0) yield chunk.views.slots[row] as number;
 }
 
 /**
