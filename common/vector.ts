@@ -41,11 +41,16 @@ export function encodeVector(vector: Float32Array): Buffer {
 /**
  * The vector in little-endian float32 bytes, copied, so that it is aligned and owns its memory.
  *
+ * @param room to copy it to when it fits exactly, for who decodes many: then it lies there
  * @throws EisError EIS_VECTOR_INVALID when the bytes are not whole float32 numbers
  */
-export function decodeVector(bytes: Uint8Array): Float32Array {
+export function decodeVector(bytes: Uint8Array, room?: Float32Array): Float32Array {
   if (bytes.byteLength % 4 !== 0) {
     throw new EisError('EIS_VECTOR_INVALID', { detail: `${bytes.byteLength} bytes are not whole float32 numbers. Send little-endian float32, 4 bytes each.` });
+  }
+  if (room?.byteLength === bytes.byteLength) {
+    new Uint8Array(room.buffer, room.byteOffset, room.byteLength).set(bytes);
+    return room;
   }
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer);
 }

@@ -76,7 +76,7 @@ export const IndexStats = Type.Object({
   vectors: Type.Integer(),
   freshness_s: Type.Number(),
   loaded_at: Type.Union([Type.String(), Type.Null()]),
-  memory_bytes: Type.Integer({ description: 'of vectors and ids' }),
+  memory_bytes: Type.Integer({ description: 'of vectors, ids and what is known of the images' }),
 });
 export type IndexStats = Static<typeof IndexStats>;
 

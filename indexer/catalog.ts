@@ -1,60 +1,204 @@
-/** What a pod knows of each image besides its vector: what a hit is answered with, and the version it has of it. */
-import { setImmediate as yieldToLoop } from 'node:timers/promises';
+/**
+ * What a pod knows of each image besides its vector: what a hit is answered with, and the version it has of it. Images
+ * are rows of columns and of an arena of texts: with one URL some 150 bytes each, of which no garbage collection knows.
+ */
+import { EisError } from '../common/errors.js';
 import type { StoredRecord } from '../common/store/store.js';
-import type { IndexHit } from '../common/wire.js';
+import { IMAGE_ID, type IndexHit } from '../common/wire.js';
+import { bytesOfColumns, CATALOG_ROW_BYTES, CatalogColumns, PHASH_BYTES, ROW_BITS, rowIn } from './catalog-columns.js';
+import { IdTable, NUMBERS_MAX } from './id-table.js';
+import { readId, writeId } from './row-chunk.js';
+import type { SectionReader, SectionWriter } from './snapshot-file.js';
+import { TextArena } from './text-arena.js';
 
 export type CatalogEntry = Pick<StoredRecord, 'urls' | 'width' | 'height' | 'phash' | 'updatedAt'>;
 
-/** Entries that are written, or read, in one turn of the event loop. */
-const STEP = 4_096;
+/** Where the place of a row's text would be, a free row has the next free one, as `FREE_END − 1 − row`; the last has FREE_END. */
+const FREE_END = -1;
+const PHASH = /^[0-9a-f]{16}$/;
+
+/** What a saved catalog says of itself: its columns are one section, the parts of its arena the next. */
+interface SavedCatalog {
+  readonly size: number;
+  /** Rows, the free ones among them. */
+  readonly rows: number;
+  /** Bytes of the arena's parts. */
+  readonly texts: readonly number[];
+}
+
+/** A catalog of one moment, to be saved. */
+export interface FrozenCatalog {
+  /** Writes it, and returns what is to be kept of it besides (JSON). */
+  write(writer: SectionWriter): Promise<unknown>;
+  /** To be called once. */
+  end(): void;
+}
 
 export class Catalog {
-  readonly #entries = new Map<string, CatalogEntry>();
+  readonly #columns = new CatalogColumns();
+  readonly #numbers = new IdTable({ rowBits: ROW_BITS, ids: (chunk) => this.#columns.ids(chunk) });
+  readonly #texts = new TextArena({
+    placeOf: (row) => this.#placeOf(row),
+    moved: (row, place) => this.#setPlace(row, place),
+  });
+  #rows = 0;
+  #firstFree = FREE_END;
 
   get size(): number {
-    return this.#entries.size;
+    return this.#numbers.size;
+  }
+
+  get memoryBytes(): number {
+    return this.#columns.memoryBytes + this.#numbers.memoryBytes + this.#texts.memoryBytes;
   }
 
   get(id: string): CatalogEntry | undefined {
-    return this.#entries.get(id);
+    const row = this.#numbers.get(id);
+    return row === undefined ? undefined : this.#entry(row);
   }
 
-  /** Keeps what is needed of a record; its vector is the index's. */
+  /** Of the version that is known of an image; undefined for an image that is not. */
+  updatedAt(id: string): number | undefined {
+    const row = this.#numbers.get(id);
+    return row === undefined ? undefined : this.#columns.at(row).updatedAt[rowIn(row)];
+  }
+
+  /**
+   * Keeps what is needed of a record; its vector is the index's.
+   *
+   * @throws EisError EIS_IMAGE_ID_INVALID
+   */
   set({ id, urls, width, height, phash, updatedAt }: StoredRecord): void {
-    this.#entries.set(id, { urls, width, height, phash, updatedAt });
+    if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
+    const isPlain = Array.isArray(urls) && PHASH.test(phash) && isUint32(width) && isUint32(height);
+    const row = this.#numbers.get(id) ?? this.#add(id);
+    const columns = this.#columns.writable(row);
+    columns.updatedAt[rowIn(row)] = updatedAt;
+    columns.widths[rowIn(row)] = width;
+    columns.heights[rowIn(row)] = height;
+    if (isPlain) columns.phashes.set(Buffer.from(phash, 'hex'), rowIn(row) * PHASH_BYTES);
+    // What does not fit into the columns is all in the text, so that an odd document is answered as it is.
+    this.#setText(row, Buffer.from(JSON.stringify(isPlain ? urls : { urls, width, height, phash })));
   }
 
   /** A hit as it is answered; none when the image was removed in this very moment. */
   describe(id: string, score: number): IndexHit[] {
-    const entry = this.#entries.get(id);
+    const entry = this.get(id);
     if (!entry) return [];
     const { urls, width, height, phash } = entry;
     return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash }];
   }
 
   delete(id: string): void {
-    this.#entries.delete(id);
+    const row = this.#numbers.get(id);
+    if (row === undefined) return;
+    this.#numbers.delete(id);
+    const place = this.#placeOf(row);
+    this.#setFree(row);
+    this.#texts.drop(place);
   }
 
-  ids(): Iterable<string> {
-    return this.#entries.keys();
+  /** What is set and deleted meanwhile may or may not be among them. */
+  *ids(): Generator<string> {
+    for (let row = 0; row < this.#rows; row++) if (this.#placeOf(row) >= 0) yield readId(this.#columns.at(row).ids, rowIn(row));
   }
 
-  /** All entries as pieces of JSON, for `restore`. Nothing may be changed until it resolves. */
-  async save(): Promise<Buffer[]> {
-    const pieces: Buffer[] = [];
-    let step: (readonly [string, CatalogEntry])[] = [];
-    for (const entry of this.#entries) {
-      if (step.push(entry) < STEP) continue;
-      pieces.push(Buffer.from(JSON.stringify(step)));
-      step = [];
-      await yieldToLoop();
+  /** Holds what it has in this moment for saving, while it goes on. */
+  freeze(): FrozenCatalog {
+    const [size, rows, chunks] = [this.size, this.#rows, this.#columns.hold()];
+    const texts = this.#texts.parts();
+    return {
+      async write(writer) {
+        await writer.write(bytesOfColumns(chunks, rows));
+        await writer.write(texts);
+        return { size, rows, texts: texts.map(({ length }) => length) } satisfies SavedCatalog;
+      },
+      end: () => this.#columns.release(chunks),
+    };
+  }
+
+  /**
+   * The catalog that was saved.
+   *
+   * @param contents what `FrozenCatalog.write` returned
+   * @throws EisError EIS_SNAPSHOT_INVALID
+   */
+  static async restore(contents: unknown, reader: SectionReader): Promise<Catalog> {
+    const { size, rows, texts } = contents as SavedCatalog;
+    const catalog = new Catalog();
+    if (!(Number.isSafeInteger(rows) && rows >= 0 && rows < NUMBERS_MAX) || rows * CATALOG_ROW_BYTES !== reader.nextBytes) throw invalid();
+    catalog.#columns.grow(rows);
+    await reader.read(bytesOfColumns(catalog.#columns.all(), rows));
+    if (!Array.isArray(texts) || texts.reduce((sum: number, bytes: number) => sum + bytes, 0) !== reader.nextBytes) throw invalid();
+    await reader.read(catalog.#texts.allocate(texts));
+    catalog.#adopt(rows, size);
+    return catalog;
+  }
+
+  /** Takes the rows that were read into the columns and the arena. */
+  #adopt(rows: number, size: number): void {
+    this.#rows = rows;
+    if (this.#texts.adopt(rows) !== size) throw invalid();
+    this.#numbers.reserve(size);
+    for (let row = 0; row < rows; row++) {
+      if (!(this.#placeOf(row) >= 0)) this.#setFree(row);
+      else if (this.#numbers.set(row) !== undefined) throw invalid();
     }
-    return [...pieces, Buffer.from(JSON.stringify(step))];
+    if (this.size !== size) throw invalid();
   }
 
-  /** Takes the entries of a piece. */
-  restore(piece: Buffer): void {
-    for (const [id, entry] of JSON.parse(piece.toString()) as (readonly [string, CatalogEntry])[]) this.#entries.set(id, entry);
+  #entry(row: number): CatalogEntry {
+    const { updatedAt, widths, heights, phashes } = this.#columns.at(row);
+    const at = rowIn(row);
+    const text = JSON.parse(decode(this.#texts.read(this.#placeOf(row)))) as string[] | Omit<CatalogEntry, 'updatedAt'>;
+    if (!Array.isArray(text)) return { ...{ urls: [] }, ...text, updatedAt: updatedAt[at] as number };
+    const phash = Buffer.from(phashes.buffer, phashes.byteOffset + at * PHASH_BYTES, PHASH_BYTES).toString('hex');
+    return { urls: text, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number };
   }
+
+  /** A row for an id, to be filled in the same turn of the event loop. */
+  #add(id: string): number {
+    const row = this.#firstFree === FREE_END ? this.#rows++ : this.#firstFree;
+    if (row === this.#firstFree) this.#firstFree = FREE_END - 1 - this.#placeOf(row);
+    this.#columns.grow(row + 1);
+    this.#setPlace(row, FREE_END);
+    writeId(this.#columns.writable(row).ids, rowIn(row), id);
+    this.#numbers.set(row);
+    return row;
+  }
+
+  #setText(row: number, text: Buffer): void {
+    const place = this.#placeOf(row);
+    if (place >= 0) {
+      if (text.equals(this.#texts.read(place))) return;
+      this.#setPlace(row, FREE_END);
+      this.#texts.drop(place);
+    }
+    this.#texts.write(row, text);
+  }
+
+  #setFree(row: number): void {
+    this.#setPlace(row, FREE_END - 1 - this.#firstFree);
+    this.#firstFree = row;
+  }
+
+  #placeOf(row: number): number {
+    return this.#columns.at(row).places[rowIn(row)] as number;
+  }
+
+  #setPlace(row: number, place: number): void {
+    this.#columns.writable(row).places[rowIn(row)] = place;
+  }
+}
+
+function decode({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString();
+}
+
+function isUint32(value: number): boolean {
+  return value >>> 0 === value;
+}
+
+function invalid(): EisError {
+  return new EisError('EIS_SNAPSHOT_INVALID', { detail: 'what it says of the images does not fit together.' });
 }

@@ -148,7 +148,7 @@ export class Follower {
   }
 
   #updatedAt(id: string): number | undefined {
-    return this.#options.catalog.get(id)?.updatedAt ?? this.#absent.get(id);
+    return this.#options.catalog.updatedAt(id) ?? this.#absent.get(id);
   }
 
   #knows({ id, updatedAt }: ChangeKey): boolean {

@@ -33,7 +33,7 @@ export interface IndexHostOptions {
   readonly snapshots?: SnapshotKeeper | undefined;
   /** The least time between two of them. */
   readonly snapshotEveryMs?: number;
-  /** Called when an index was swapped out and closed: its memory may be given back. */
+  /** Called when memory may be given back: that of an index that was swapped out and closed, and what loading one left. */
   readonly reclaim?: () => void;
   /** ms since the epoch. */
   readonly now?: () => number;
@@ -167,7 +167,7 @@ export class IndexHost {
       modelVersion: this.#held?.live.version ?? '',
       dim: this.dim,
       vectors: this.#held?.index.size ?? 0,
-      memoryBytes: this.#held?.index.memoryBytes ?? 0,
+      memoryBytes: (this.#held?.index.memoryBytes ?? 0) + (this.#held?.catalog.memoryBytes ?? 0),
       loadedAt: this.#held?.loadedAt,
       freshnessS: Math.max(0, this.#options.now() - (this.#freshAt ?? this.#startedAt)) / 1000,
     };
@@ -182,7 +182,7 @@ export class IndexHost {
     const shard = this.#held;
     this.#held = undefined;
     if (!shard) return;
-    if (shard.kept.changes > 0) await this.#save(shard);
+    if (shard.kept.changes > 0) this.#save(shard);
     await this.whenSaved();
     await shard.index.close({ isKept: shard.kept.isSaved });
   }
@@ -204,14 +204,14 @@ export class IndexHost {
     if (!isCurrent) return;
     this.#freshAt = startedAt;
     const shard = this.#held;
-    if (shard && shard.kept.changes > 0 && !this.#saving && startedAt - shard.kept.savedAt >= this.#options.snapshotEveryMs) await this.#save(shard);
+    if (shard && shard.kept.changes > 0 && !this.#saving && startedAt - shard.kept.savedAt >= this.#options.snapshotEveryMs) this.#save(shard);
   }
 
-  /** Holds a shard as it is now, and saves that beside what goes on. Never rejects. */
-  async #save({ live, index, catalog, follower, kept }: Shard): Promise<void> {
+  /** Holds a shard as it is now, and saves that beside what goes on. */
+  #save({ live, index, catalog, follower, kept }: Shard): void {
     const { snapshots, log, now } = this.#options;
     const changes = kept.changes;
-    const frozen = await snapshots?.freeze(live, { index, catalog, follower, freshAt: this.#freshAt ?? 0 });
+    const frozen = snapshots?.freeze(live, { index, catalog, follower, freshAt: this.#freshAt ?? 0 });
     if (!frozen) return;
     kept.savedAt = now();
     this.#saving = frozen
@@ -252,6 +252,7 @@ export class IndexHost {
       observer.loaded(shard.loadS);
       log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS, from: shard.kept.isSaved ? 'snapshot' : 'store' }, 'loaded');
       if (before) await this.#letGo(before);
+      this.#options.reclaim();
       return shard;
     } catch (error) {
       observer.loadFailed();
@@ -275,7 +276,6 @@ export class IndexHost {
   async #letGo({ index }: Shard): Promise<void> {
     await this.whenSaved();
     await index.close();
-    this.#options.reclaim();
   }
 
   async #loadShard(live: LiveVersion): Promise<Shard> {

@@ -13,7 +13,7 @@ export function createIndexMetrics(metrics: Metrics, read: () => { readonly vect
   metrics.gauge('index_vectors', 'Vectors held', [], function () {
     this.set(read().vectors);
   });
-  metrics.gauge('index_memory_bytes', 'Memory of vectors and ids', [], function () {
+  metrics.gauge('index_memory_bytes', 'Memory of vectors, ids and what is known of the images', [], function () {
     this.set(read().memoryBytes);
   });
   metrics.gauge('index_freshness_seconds', 'Age of what the pod knows of the store', [], function () {

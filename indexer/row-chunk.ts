@@ -5,8 +5,9 @@
 import { codeLength } from './quantisation.js';
 
 export const ID_BYTES = 32;
+export const CHUNK_ROWS_BITS = 14;
 /** No chunk has more. */
-export const CHUNK_ROWS_MAX = 16_384;
+export const CHUNK_ROWS_MAX = 2 ** CHUNK_ROWS_BITS;
 const PAGE_BYTES = 65_536;
 
 /** Queries of which a worker has the codes in a chunk at once. */

@@ -8,9 +8,10 @@
  * The slots in the file of rows that died are written again only when no snapshot is held that knows them.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
+import { EisError } from '../common/errors.js';
 import { IdTable } from './id-table.js';
 import { quantiseRow } from './quantisation.js';
-import { addressOf, allocateChunk, CHUNK_ROWS_MAX, columnsOf, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, columnsOf, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
 
@@ -19,6 +20,8 @@ const CHUNK_ROWS_MIN = 64;
 const DEAD_SHARE_MAX = 1 / 5;
 
 interface Chunk {
+  /** Where it stands among the chunks: one that comes when it is gone takes its place. */
+  readonly place: number;
   readonly memory: ChunkMemory;
   readonly views: ChunkViews;
   /** Rows that searches see; those behind them are being written. */
@@ -77,9 +80,9 @@ export class RowStore {
   readonly #file: VectorFile;
   readonly #scratches: number;
   readonly #chunkRowsMax: number;
-  readonly #chunks = new Map<number, Chunk>();
-  /** Address of each id's living row. */
-  readonly #addresses = new IdTable();
+  readonly #chunks: (Chunk | undefined)[] = [];
+  /** Address of each id's living row: `place · CHUNK_ROWS_MAX + row`. */
+  readonly #addresses = new IdTable({ rowBits: CHUNK_ROWS_BITS, ids: (place) => (this.#chunks[place] as Chunk).views.ids });
   readonly #writes = new Set<Write>();
   #lastWrite: Promise<unknown> = Promise.resolve();
   #open: Chunk | undefined;
@@ -117,7 +120,7 @@ export class RowStore {
   }
 
   get memoryBytes(): number {
-    return [...this.#chunks.values()].reduce((bytes, { memory }) => bytes + memory.memory.buffer.byteLength, this.#addresses.memoryBytes);
+    return this.#chunks.reduce((bytes, chunk) => bytes + (chunk?.memory.memory.buffer.byteLength ?? 0), this.#addresses.memoryBytes);
   }
 
   has(id: string): boolean {
@@ -139,7 +142,14 @@ export class RowStore {
    * @throws EisError EIS_INDEX_FILE: then nothing was changed
    */
   put(entries: readonly Entry[]): Promise<void> {
-    const last = new Map(entries.map(({ id, vector }) => [id, vector.slice()]));
+    const last = new Map(entries.map(({ id, vector }) => [id, vector]));
+    // All copies in one piece: it is written as it lies, and is one thing to be collected.
+    const copies = new Float32Array(last.size * this.dim);
+    for (const [i, [id, vector]] of [...last].entries()) {
+      const copy = copies.subarray(i * this.dim, (i + 1) * this.dim);
+      copy.set(vector);
+      last.set(id, copy);
+    }
     const write: Write = { removed: new Set() };
     this.#writes.add(write);
     return this.#inTurn(() => this.#put(last, write)).finally(() => this.#writes.delete(write));
@@ -157,26 +167,27 @@ export class RowStore {
     this.#readers++;
     let firstRow = 0;
     const parts: SnapshotPart[] = [];
-    for (const { memory, views, rows } of this.#chunks.values()) {
+    for (const chunk of this.#chunks) {
+      if (!chunk) continue;
+      const { memory, views, rows } = chunk;
       parts.push({ memory, views, rows, firstRow });
       firstRow += rows;
     }
     return { version: this.#version, rows: firstRow, parts };
   }
 
-  /** Rows from an address on: those of the first chunk that has some. Undefined when there are none. */
+  /** Rows from an address of `addressOf` on: those of the first chunk that has some. Undefined when there are none. */
   rowsFrom(address: number): { readonly memory: ChunkMemory; readonly from: number; readonly to: number } | undefined {
     const { serial, row } = placeOf(address);
-    for (const { memory, rows } of this.#chunks.values()) {
-      if (memory.serial > serial) return { memory, from: 0, to: rows };
-      if (memory.serial === serial && row < rows) return { memory, from: row, to: rows };
-    }
-    return undefined;
+    const first = this.#living()
+      .filter(({ memory, rows }) => memory.serial > serial || (memory.serial === serial && rows > row))
+      .reduce<Chunk | undefined>((least, chunk) => (least && least.memory.serial < chunk.memory.serial ? least : chunk), undefined);
+    return first && { memory: first.memory, from: first.memory.serial === serial ? row : 0, to: first.rows };
   }
 
   /** Whether a chunk's rows are still some of the store's. */
   hasChunk(serial: number): boolean {
-    return this.#chunks.has(serial);
+    return this.#living().some(({ memory }) => memory.serial === serial);
   }
 
   /** Once for every snapshot. */
@@ -202,8 +213,8 @@ export class RowStore {
   async close({ isKept = false }: { readonly isKept?: boolean } = {}): Promise<void> {
     await this.#inTurn(async () => {
       while (this.#readers > 0) await yieldToLoop();
-      this.#chunks.clear();
       this.#addresses.clear();
+      this.#chunks.length = 0;
       this.#open = undefined;
       this.#file.close({ isKept });
     });
@@ -237,32 +248,46 @@ export class RowStore {
    * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
    */
   static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
-    const { version, chunks } = contents as SavedRows;
-    const read: Chunk[] = [];
-    const used = new Set<number>();
-    for (const [serial, rows] of chunks.entries()) {
-      const memory = allocateChunk({ serial, capacity: Math.max(1, rows), dim, scratches });
-      const views = viewChunk(memory);
-      await reader.read(columnsOf(views, rows));
-      read.push({ memory, views, rows, dead: reviveRows(views, rows, version) });
-      for (let row = 0; row < rows; row++) if (views.diedAt[row] === 0) used.add(views.slots[row] as number);
-      await yieldToLoop();
-    }
-    const store = new RowStore({ file: new VectorFile({ folder, dim, used }), scratches });
-    store.#version = version;
-    store.#isSaved = true;
-    store.#serials = read.length;
-    for (const chunk of read) {
-      store.#take(chunk);
-      await yieldToLoop();
+    const store = new RowStore({ file: new VectorFile({ folder, dim, isThere: true }), scratches });
+    try {
+      await store.#restore(contents as SavedRows, reader);
+    } catch (error) {
+      store.#file.close({ isKept: true });
+      throw error;
     }
     return store;
   }
 
-  #take(chunk: Chunk): void {
-    const { memory: { serial }, views: { ids, diedAt }, rows } = chunk;
-    this.#chunks.set(serial, chunk);
-    for (let row = 0; row < rows; row++) if (diedAt[row] === 0) this.#addresses.set(readId(ids, row), addressOf(serial, row));
+  async #restore({ version, chunks }: SavedRows, reader: SectionReader): Promise<void> {
+    this.#version = version;
+    this.#isSaved = true;
+    this.#serials = chunks.length;
+    this.#addresses.reserve(chunks.reduce((sum, rows) => sum + rows, 0));
+    for (const rows of chunks) {
+      const reading = this.#readChunk(rows, reader);
+      const [next] = await Promise.all([reading, this.#take(this.#chunks.at(-1))]); // one is taken while a thread reads the next
+      this.#chunks.push(next);
+    }
+    await this.#take(this.#chunks.at(-1));
+    this.#file.take(livingSlots(this.#chunks));
+  }
+
+  /** The next of the chunks that were saved. */
+  async #readChunk(rows: number, reader: SectionReader): Promise<Chunk> {
+    if (!(rows > 0 && rows <= CHUNK_ROWS_MAX) || reader.nextBytes !== rows * rowBytes(this.dim)) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'a part of it has another length than it should.' });
+    const place = this.#chunks.length;
+    const memory = allocateChunk({ serial: place, capacity: rows, dim: this.dim, scratches: this.#scratches });
+    const views = viewChunk(memory);
+    await reader.read(columnsOf(views, rows));
+    return { place, memory, views, rows, dead: reviveRows(views, rows, this.#version) };
+  }
+
+  async #take(chunk: Chunk | undefined): Promise<void> {
+    if (!chunk) return;
+    const { place, views: { diedAt }, rows } = chunk;
+    for (let row = 0; row < rows; row++) {
+      if (diedAt[row] === 0 && this.#addresses.set(place * CHUNK_ROWS_MAX + row) !== undefined) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors of one image.' });
+    }
   }
 
   /** One that writes at a time: rows are laid out before they are seen. */
@@ -298,7 +323,7 @@ export class RowStore {
     const stored = this.#stored(id);
     if (stored?.checksum !== checksumOf(vector)) return false;
     const held = await this.vector(id).catch(() => undefined);
-    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer));
+    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
   }
 
   #stored(id: string): StoredVector | undefined {
@@ -309,8 +334,7 @@ export class RowStore {
   }
 
   #at(address: number): { chunk: Chunk; row: number } {
-    const { serial, row } = placeOf(address);
-    return { chunk: this.#chunks.get(serial) as Chunk, row };
+    return { chunk: this.#chunks[Math.floor(address / CHUNK_ROWS_MAX)] as Chunk, row: address % CHUNK_ROWS_MAX };
   }
 
   #kill(id: string): void {
@@ -328,7 +352,7 @@ export class RowStore {
     const chunk = this.#open && this.#open.rows < this.#open.memory.capacity ? this.#open : this.#openChunk();
     const row = chunk.rows++;
     writeId(chunk.views.ids, row, id);
-    this.#addresses.set(id, addressOf(chunk.memory.serial, row));
+    this.#addresses.set(chunk.place * CHUNK_ROWS_MAX + row);
     return { views: chunk.views, row };
   }
 
@@ -336,24 +360,25 @@ export class RowStore {
   #openChunk(): Chunk {
     const capacity = Math.min(this.#chunkRowsMax, Math.max(CHUNK_ROWS_MIN, this.#addresses.size));
     const memory = allocateChunk({ serial: this.#serials++, capacity, dim: this.dim, scratches: this.#scratches });
-    const chunk: Chunk = { memory, views: viewChunk(memory), rows: 0, dead: 0 };
-    this.#chunks.set(memory.serial, chunk);
+    const hole = this.#chunks.indexOf(undefined);
+    const chunk: Chunk = { place: hole === -1 ? this.#chunks.length : hole, memory, views: viewChunk(memory), rows: 0, dead: 0 };
+    this.#chunks[chunk.place] = chunk;
     this.#open = chunk;
     return chunk;
   }
 
+  #living(): Chunk[] {
+    return this.#chunks.filter((chunk) => chunk !== undefined);
+  }
+
   #findUnclean(): Chunk | undefined {
-    for (const chunk of this.#chunks.values()) {
-      const isFull = chunk.rows === chunk.memory.capacity;
-      if (isFull && chunk.dead >= chunk.memory.capacity * DEAD_SHARE_MAX) return chunk;
-    }
-    return undefined;
+    return this.#chunks.find((chunk) => chunk && chunk.rows === chunk.memory.capacity && chunk.dead >= chunk.memory.capacity * DEAD_SHARE_MAX);
   }
 
   #cleanChunk(chunk: Chunk): void {
     if (this.#open === chunk) this.#open = undefined;
     this.#version++;
-    const { views: from, rows, memory } = chunk;
+    const { views: from, rows, place } = chunk;
     for (let row = 0; row < rows; row++) {
       if (from.diedAt[row] !== 0) continue;
       from.diedAt[row] = this.#version;
@@ -361,7 +386,7 @@ export class RowStore {
       to.codes.set(from.codes.subarray(row * from.stride, (row + 1) * from.stride), next * to.stride);
       for (const column of ['scales', 'errors', 'norms', 'slots', 'checksums'] as const) to[column][next] = from[column][row] as number;
     }
-    this.#chunks.delete(memory.serial);
+    this.#chunks[place] = undefined; // now that no id of the table lies there any more
   }
 
   #leave(slot: number): void {
@@ -379,6 +404,11 @@ export class RowStore {
     if (this.#isSaved) for (const slot of slots) this.#savedSlots.push(slot);
     else this.#file.free(slots);
   }
+}
+
+/** Slots of the living rows of chunks. */
+function* livingSlots(chunks: readonly (Chunk | undefined)[]): Generator<number> {
+  for (const chunk of chunks) for (let row = 0; row < (chunk?.rows ?? 0); row++) if (chunk?.views.diedAt[row] === 0) yield chunk.views.slots[row] as number;
 }
 
 /**

@@ -13,7 +13,7 @@ import { readSnapshotFile, writeSnapshotFile, type SectionReader } from './snaps
 import type { VectorIndex } from './vector-index.js';
 
 /** A new one whenever what is written changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Tombstones are kept for 30 days: whoever was away for longer might miss that an image was removed. */
 export const SNAPSHOT_AGE_MAX_MS = 29 * 24 * 60 * 60 * 1000;
@@ -33,8 +33,8 @@ interface Contents {
   /** When the shard was known to have all that the store had: ms since the epoch. */
   readonly freshAt: number;
   readonly follower: FollowerState;
-  /** Sections of the catalog; the index's follow. */
-  readonly catalog: number;
+  /** Its sections come first, the index's follow. */
+  readonly catalog: unknown;
   readonly index: unknown;
 }
 
@@ -56,25 +56,26 @@ export interface ShardParts {
 }
 
 /**
- * Holds a shard as it is. The follower must not poll until this resolves; what is written afterwards does not hold it up.
+ * Holds a shard as it is, between two polls of its follower; writing it does not hold those up.
  *
  * @returns undefined for an index that cannot be saved
  */
-export async function freezeShard(subject: SnapshotSubject, { index, catalog, follower, freshAt }: ShardParts): Promise<FrozenShard | undefined> {
+export function freezeShard(subject: SnapshotSubject, { index, catalog, follower, freshAt }: ShardParts): FrozenShard | undefined {
   const frozen = index.freeze?.();
   if (!frozen) return undefined;
   const state = follower.state();
-  const pieces = await catalog.save();
+  const frozenCatalog = catalog.freeze();
   return {
     async save() {
       let isSaved = false;
       try {
         await writeSnapshotFile(snapshotPath(frozen.folder), async (writer) => {
-          for (const piece of pieces) await writer.write([piece]);
-          return { format: FORMAT, isLittleEndian: isLittleEndian(), subject, freshAt, follower: state, catalog: pieces.length, index: await frozen.write(writer) } satisfies Contents;
+          const contents = { format: FORMAT, isLittleEndian: isLittleEndian(), subject, freshAt, follower: state, catalog: await frozenCatalog.write(writer) };
+          return { ...contents, index: await frozen.write(writer) } satisfies Contents;
         });
         isSaved = true;
       } finally {
+        frozenCatalog.end();
         frozen.end(isSaved);
       }
     },
@@ -97,12 +98,7 @@ export async function restoreShard(folder: string, subject: SnapshotSubject, { n
   return readSnapshotFile(snapshotPath(folder), async (said, reader) => {
     const contents = said as Contents;
     checkContents(contents, subject, now);
-    const catalog = new Catalog();
-    for (let piece = 0; piece < contents.catalog; piece++) {
-      const bytes = Buffer.alloc(reader.nextBytes);
-      await reader.read([bytes]);
-      catalog.restore(bytes);
-    }
+    const catalog = await Catalog.restore(contents.catalog, reader);
     const index = await restoreIndex(contents.index, reader);
     if (index.size === catalog.size) return { index, catalog, follower: contents.follower };
     await index.close();

@@ -99,11 +99,15 @@ export async function readSnapshotFile<T>(path: string, work: (contents: unknown
         const section = sections[next++];
         if (section?.bytes !== sum(parts)) throw invalid('a part of it has another length than it should.');
         let checksum = 0;
+        let before: Uint8Array = new Uint8Array(0);
         for (const piece of pieces(parts)) {
-          await readAll(file, piece, position);
-          checksum = crc32(piece, checksum);
+          const reading = readAll(file, piece, position);
+          checksum = crc32(before, checksum); // while a thread reads the next
+          await reading;
+          before = piece;
           position += piece.length;
         }
+        checksum = crc32(before, checksum);
         if (checksum !== section.checksum) throw invalid('a part of it is damaged.');
       },
     });
@@ -121,7 +125,9 @@ async function readFooter(file: FileHandle, size: number): Promise<Footer> {
   const footer = Buffer.alloc(length);
   await readAll(file, footer, size - TAIL_BYTES - length);
   if (crc32(footer) !== tail.readUInt32LE(4)) throw invalid('what it says of itself is damaged.');
-  return JSON.parse(footer.toString()) as Footer;
+  const said = JSON.parse(footer.toString()) as Footer;
+  if (said.sections.reduce((bytes, section) => bytes + section.bytes, 0) !== size - TAIL_BYTES - length) throw invalid('its parts are not as long as it says.');
+  return said;
 }
 
 function* pieces(parts: readonly Uint8Array[]): Generator<Uint8Array> {

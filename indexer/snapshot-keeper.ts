@@ -56,7 +56,7 @@ export class SnapshotKeeper {
   }
 
   /** Holds a shard for saving: `freezeShard`. */
-  freeze(live: LiveVersion, parts: ShardParts): Promise<FrozenShard | undefined> {
+  freeze(live: LiveVersion, parts: ShardParts): FrozenShard | undefined {
     return freezeShard(this.#subject(live), parts);
   }
 

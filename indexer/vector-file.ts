@@ -29,22 +29,36 @@ export class VectorFile {
   #slots = 0;
 
   /**
-   * Makes the file, empty, in a folder of its own; or opens the one that is there.
+   * Makes the file, empty, in a folder of its own; or opens the one that is there: then `take` is to be called first.
    *
-   * @param used slots of the file that is there; all others are free
-   * @throws EisError EIS_INDEX_FILE; EIS_SNAPSHOT_INVALID when the file ends before the last slot that is used
+   * @throws EisError EIS_INDEX_FILE
    */
-  constructor({ folder, dim, used }: { readonly folder: string; readonly dim: number; readonly used?: ReadonlySet<number> | undefined }) {
+  constructor({ folder, dim, isThere = false }: { readonly folder: string; readonly dim: number; readonly isThere?: boolean }) {
     this.dim = dim;
     this.folder = folder;
     this.#path = join(folder, 'vectors.f32');
     try {
       mkdirSync(folder, { recursive: true });
-      this.fd = openSync(this.#path, used ? 'r+' : 'w+');
+      this.fd = openSync(this.#path, isThere ? 'r+' : 'w+');
     } catch (error) {
       throw fileError(this.#path, error);
     }
-    if (used) this.#take(used);
+  }
+
+  /**
+   * Says which slots of a file that was there are used; all others are free.
+   *
+   * @throws EisError EIS_SNAPSHOT_INVALID when the file ends before a slot that is used, or one is used twice
+   */
+  take(used: Iterable<number>): void {
+    const isUsed = new Uint8Array(Math.floor(fstatSync(this.fd).size / (this.dim * 4)));
+    for (const slot of used) {
+      if (slot >= isUsed.length) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'the file of vectors beside it is cut off.' });
+      if (isUsed[slot] !== 0) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors at one place.' });
+      isUsed[slot] = 1;
+      this.#slots = Math.max(this.#slots, slot + 1);
+    }
+    for (let slot = 0; slot < this.#slots; slot++) if (isUsed[slot] === 0) this.#free.push(slot);
   }
 
   /**
@@ -91,15 +105,6 @@ export class VectorFile {
   close({ isKept }: { readonly isKept: boolean }): void {
     closeSync(this.fd);
     if (!isKept) rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #take(used: ReadonlySet<number>): void {
-    for (const slot of used) this.#slots = Math.max(this.#slots, slot + 1);
-    if (fstatSync(this.fd).size < this.#slots * this.dim * 4) {
-      closeSync(this.fd);
-      throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'the file of vectors beside it is cut off.' });
-    }
-    for (let slot = 0; slot < this.#slots; slot++) if (!used.has(slot)) this.#free.push(slot);
   }
 
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
@@ -169,7 +174,10 @@ function runs(numbers: readonly number[]): [number, number][] {
   return found;
 }
 
+/** Vectors one after the other; those that lie so already are not copied. */
 function join32(vectors: readonly Float32Array[], dim: number): Uint8Array {
+  const { buffer, byteOffset } = vectors[0] as Float32Array;
+  if (vectors.every((vector, i) => vector.buffer === buffer && vector.byteOffset === byteOffset + i * dim * 4)) return new Uint8Array(buffer, byteOffset, vectors.length * dim * 4);
   const joined = new Float32Array(vectors.length * dim);
   vectors.forEach((vector, i) => joined.set(vector, i * dim));
   return new Uint8Array(joined.buffer);

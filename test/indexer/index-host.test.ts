@@ -80,7 +80,7 @@ describe('IndexHost', () => {
     expect(answer.modelVersion).toBe(V2.version);
     expect(answer.hits[0]?.[0]?.id).toBe(idOf(1));
     expect(pod.host.stats()).toMatchObject({ modelVersion: V2.version, dim: V2.dim, vectors: 50 });
-    expect(pod.closed).toEqual([`dim ${V1.dim}`, 'reclaimed']);
+    expect(pod.closed).toEqual(['reclaimed', `dim ${V1.dim}`, 'reclaimed']);
   });
 
   it('finishes searches that run while it swaps', async () => {
@@ -144,7 +144,7 @@ describe('IndexHost', () => {
     pod.store.fault = () => undefined;
     await pod.follow();
     expect(pod.host.readiness().ready).toBe(true);
-    expect(pod.closed).toEqual([`dim ${V1.dim}`]);
+    expect(pod.closed).toEqual([`dim ${V1.dim}`, 'reclaimed']);
   });
 
   it('loads anew when what it holds turns out to be damaged while it follows the store', async () => {
