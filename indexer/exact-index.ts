@@ -14,7 +14,7 @@ import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
 import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
 import { ID_BYTES, readId, rowBytes } from './row-chunk.js';
-import { RowStore, type Snapshot, type SnapshotPart } from './row-store.js';
+import { RowStore, type RowStoreOptions, type Snapshot, type SnapshotPart } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
 import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
@@ -56,7 +56,7 @@ export class ExactIndex implements VectorIndex {
   #closed: Promise<void> | undefined;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, onScan, shortcut }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
+  constructor({ dim, folder, scanner, onScan, shortcut }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), ...rowStoreOptions(scanner) })) {
     this.dim = dim;
     this.#rows = rows;
     this.#scanner = scanner;
@@ -73,7 +73,7 @@ export class ExactIndex implements VectorIndex {
    */
   static async restore(options: ExactIndexOptions, contents: unknown, reader: SectionReader): Promise<ExactIndex> {
     const { dim, folder, scanner } = options;
-    return new ExactIndex(options, await RowStore.restore({ dim, folder, scratches: scratchesFor(scanner) }, contents, reader));
+    return new ExactIndex(options, await RowStore.restore({ dim, folder, ...rowStoreOptions(scanner) }, contents, reader));
   }
 
   get size(): number {
@@ -151,8 +151,12 @@ export class ExactIndex implements VectorIndex {
   }
 }
 
-/** How many tasks of a pool scan at once. */
-export function scratchesFor({ threads }: Scanner): number {
+/** What a scanner does for a store of rows. */
+export function rowStoreOptions(scanner: Scanner): RowStoreOptions {
+  return { scratches: scratchesFor(scanner), prepare: (task) => scanner.prepare(task) };
+}
+
+function scratchesFor({ threads }: Scanner): number {
   return threads * TASKS_PER_THREAD;
 }
 

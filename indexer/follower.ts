@@ -69,15 +69,22 @@ export class Follower {
     const { collection, slots, now } = this.#options;
     const startedAt = now();
     let newest = 0;
-    for await (const records of collection.scan(slots)) {
-      for (const step of slice(records)) {
-        signal?.throwIfAborted();
-        const fitting = step.filter((record) => this.#fits(record));
-        await this.#hold(fitting);
-        if (fitting.length < step.length) for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
-        await yieldToLoop();
+    let holding = Promise.resolve(); // what was read is taken in while the next is read
+    try {
+      for await (const records of collection.scan(slots)) {
+        for (const step of slice(records)) {
+          signal?.throwIfAborted();
+          const fitting = step.filter((record) => this.#fits(record));
+          const before = holding;
+          holding = this.#hold(fitting);
+          holding.catch(() => undefined); // it is waited for below
+          if (fitting.length < step.length) for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
+          await Promise.all([before, yieldToLoop()]);
+        }
+        for (const { updatedAt } of records) newest = Math.max(newest, updatedAt);
       }
-      for (const { updatedAt } of records) newest = Math.max(newest, updatedAt);
+    } finally {
+      await holding;
     }
     // What the scan did not see was written after it began. The older of both clocks: ours may be ahead of the store's.
     this.#position = Math.min(startedAt, newest);

@@ -7,7 +7,7 @@
  * The graph goes by directions. For unit vectors that is the order of the scores; a vector of another length is found by
  * its angle first.
  */
-import { ExactIndex, scratchesFor } from './exact-index.js';
+import { ExactIndex, rowStoreOptions } from './exact-index.js';
 import type { GraphKeeper } from './graph-thread.js';
 import { rescoreQueries } from './rescore-queries.js';
 import { RowGraph } from './row-graph.js';
@@ -38,7 +38,7 @@ export class HnswIndex implements VectorIndex {
   readonly #graph: RowGraph;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, openKeeper, onScan, onGraphFailed, retryMs, rowsMin }: HnswIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
+  constructor({ dim, folder, scanner, openKeeper, onScan, onGraphFailed, retryMs, rowsMin }: HnswIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), ...rowStoreOptions(scanner) })) {
     this.#graph = new RowGraph({ rows, openKeeper, rescore: (queries) => rescoreQueries(scanner, rows.fd, queries), onFailed: onGraphFailed, retryMs, rowsMin });
     this.#exact = new ExactIndex({ dim, folder, scanner, onScan, shortcut: (snapshot, queries) => this.#graph.find(snapshot, queries) }, rows);
     this.#graph.grow();
@@ -52,7 +52,7 @@ export class HnswIndex implements VectorIndex {
    */
   static async restore(options: HnswIndexOptions, contents: unknown, reader: SectionReader): Promise<HnswIndex> {
     const { dim, folder, scanner } = options;
-    return new HnswIndex(options, await RowStore.restore({ dim, folder, scratches: scratchesFor(scanner) }, contents, reader));
+    return new HnswIndex(options, await RowStore.restore({ dim, folder, ...rowStoreOptions(scanner) }, contents, reader));
   }
 
   get dim(): number {

@@ -10,7 +10,7 @@
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { EisError } from '../common/errors.js';
 import { IdTable } from './id-table.js';
-import { quantiseRow } from './quantisation.js';
+import { prepareRows, type PreparedRows, type PrepareTask } from './prepare-rows.js';
 import { allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, columnsOf, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
@@ -50,6 +50,16 @@ interface Entry {
   readonly vector: Float32Array;
 }
 
+export interface RowStoreOptions {
+  /** How many tasks may scan at once. */
+  readonly scratches: number;
+  /** `prepareRows` in another thread; default: in this one. */
+  readonly prepare?: (task: PrepareTask) => Promise<PreparedRows>;
+}
+
+/** Fewer numbers are prepared in less time than it takes to hand them to a thread. */
+const PREPARED_BY_THREAD_MIN = 16_384;
+
 /** What a saved store says of itself; its rows are sections. */
 interface SavedRows {
   readonly version: number;
@@ -79,6 +89,7 @@ export class RowStore {
   readonly dim: number;
   readonly #file: VectorFile;
   readonly #scratches: number;
+  readonly #prepare: RowStoreOptions['prepare'];
   readonly #chunkRowsMax: number;
   readonly #chunks: (Chunk | undefined)[] = [];
   /** Address of each id's living row: `place · CHUNK_ROWS_MAX + row`. */
@@ -98,11 +109,11 @@ export class RowStore {
   /** Slots of dead rows that only a saved store may know. */
   #savedSlots: number[] = [];
 
-  /** @param scratches how many tasks may scan at once */
-  constructor({ file, scratches }: { readonly file: VectorFile; readonly scratches: number }) {
+  constructor({ file, scratches, prepare }: RowStoreOptions & { readonly file: VectorFile }) {
     this.dim = file.dim;
     this.#file = file;
     this.#scratches = scratches;
+    this.#prepare = prepare;
     this.#chunkRowsMax = Math.max(1, Math.min(CHUNK_ROWS_MAX, Math.floor(CHUNK_BYTES_MAX / rowBytes(this.dim))));
   }
 
@@ -143,16 +154,10 @@ export class RowStore {
    */
   put(entries: readonly Entry[]): Promise<void> {
     const last = new Map(entries.map(({ id, vector }) => [id, vector]));
-    // All copies in one piece: it is written as it lies, and is one thing to be collected.
-    const copies = new Float32Array(last.size * this.dim);
-    for (const [i, [id, vector]] of [...last].entries()) {
-      const copy = copies.subarray(i * this.dim, (i + 1) * this.dim);
-      copy.set(vector);
-      last.set(id, copy);
-    }
+    const copies = joinVectors([...last.values()], this.dim);
     const write: Write = { removed: new Set() };
     this.#writes.add(write);
-    return this.#inTurn(() => this.#put(last, write)).finally(() => this.#writes.delete(write));
+    return this.#inTurn(() => this.#put([...last.keys()], copies, write)).finally(() => this.#writes.delete(write));
   }
 
   /** No snapshot that is taken from now on has these ids. */
@@ -247,8 +252,8 @@ export class RowStore {
    * @param contents what `FrozenRows.write` returned
    * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
    */
-  static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
-    const store = new RowStore({ file: new VectorFile({ folder, dim, isThere: true }), scratches });
+  static async restore({ dim, folder, ...options }: RowStoreOptions & { readonly dim: number; readonly folder: string }, contents: unknown, reader: SectionReader): Promise<RowStore> {
+    const store = new RowStore({ file: new VectorFile({ folder, dim, isThere: true }), ...options });
     try {
       await store.#restore(contents as SavedRows, reader);
     } catch (error) {
@@ -297,31 +302,39 @@ export class RowStore {
     return turn;
   }
 
-  async #put(vectors: ReadonlyMap<string, Float32Array>, { removed }: Write): Promise<void> {
-    const entries = Array.from(vectors, ([id, vector]): Entry => ({ id, vector }));
-    const held = await Promise.all(entries.map(({ id, vector }) => this.#holds(id, vector)));
+  async #put(ids: readonly string[], vectors: Float32Array, { removed }: Write): Promise<void> {
+    const entries = ids.map((id, i): Entry => ({ id, vector: vectors.subarray(i * this.dim, (i + 1) * this.dim) }));
+    const held = await Promise.all(entries.map((entry) => this.#holds(entry)));
     const changed = entries.filter((_, i) => !held[i]);
     if (changed.length === 0) return;
-    const stored = await this.#file.append(changed.map(({ vector }) => vector));
+    const { slots, rows } = await this.#lay(changed.length === entries.length ? vectors : joinVectors(changed.map(({ vector }) => vector), this.dim));
     if (changed.some(({ id }) => this.has(id))) this.#version++;
-    changed.forEach(({ id, vector }, i) => {
-      const { slot, checksum } = stored[i] as StoredVector;
+    changed.forEach(({ id }, i) => {
+      const slot = slots[i] as number;
       if (removed.has(id)) return this.#leave(slot);
       this.#kill(id);
       const { views, row } = this.#append(id);
-      const { scale, error, norm } = quantiseRow(vector, views.codes, row * views.stride);
-      views.scales[row] = scale;
-      views.errors[row] = error;
-      views.norms[row] = norm;
+      views.codes.set(rows.codes.subarray(i * views.stride, (i + 1) * views.stride), row * views.stride);
+      for (const column of ['scales', 'errors', 'norms', 'checksums'] as const) views[column][row] = rows[column][i] as number;
       views.slots[row] = slot;
-      views.checksums[row] = checksum;
     });
   }
 
+  /** Writes vectors to the file while what memory keeps of them is computed. */
+  async #lay(vectors: Float32Array): Promise<{ readonly slots: readonly number[]; readonly rows: PreparedRows }> {
+    const task: PrepareTask = { dim: this.dim, vectors };
+    const prepare = this.#prepare && vectors.length >= PREPARED_BY_THREAD_MIN ? this.#prepare : async (): Promise<PreparedRows> => prepareRows(task);
+    const [written, prepared] = await Promise.allSettled([this.#file.append(vectors), prepare(task)]);
+    if (written.status === 'rejected') throw written.reason;
+    if (prepared.status === 'fulfilled') return { slots: written.value, rows: prepared.value };
+    this.#file.free(written.value);
+    throw prepared.reason;
+  }
+
   /** Whether an id has this vector, to the last bit. One that was damaged on the disk is written again. */
-  async #holds(id: string, vector: Float32Array): Promise<boolean> {
+  async #holds({ id, vector }: Entry): Promise<boolean> {
     const stored = this.#stored(id);
-    if (stored?.checksum !== checksumOf(vector)) return false;
+    if (!stored || stored.checksum !== checksumOf(vector)) return false;
     const held = await this.vector(id).catch(() => undefined);
     return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
   }
@@ -404,6 +417,13 @@ export class RowStore {
     if (this.#isSaved) for (const slot of slots) this.#savedSlots.push(slot);
     else this.#file.free(slots);
   }
+}
+
+/** One after the other: written as they lie, and one thing to be collected. */
+function joinVectors(vectors: readonly Float32Array[], dim: number): Float32Array {
+  const joined = new Float32Array(vectors.length * dim);
+  vectors.forEach((vector, i) => joined.set(vector, i * dim));
+  return joined;
 }
 
 /** Slots of the living rows of chunks. */

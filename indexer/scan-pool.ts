@@ -6,6 +6,7 @@ import { Piscina } from 'piscina';
 import { relayError, type EisError, type ErrorBody } from '../common/errors.js';
 import { grantedCpus } from '../common/granted-cpus.js';
 import { compiledUrl } from '../common/package-root.js';
+import type { PreparedRows, PrepareTask } from './prepare-rows.js';
 import type { Rescored, RescoreTask } from './rescore.js';
 import type { Candidates, ScanTask } from './scan.js';
 
@@ -15,12 +16,13 @@ export interface Scanner {
   readonly threads: number;
   scan(task: ScanTask): Promise<Candidates[]>;
   rescore(task: RescoreTask): Promise<Rescored>;
+  prepare(task: PrepareTask): Promise<PreparedRows>;
   close(): Promise<void>;
 }
 
 /** @param threads worker threads; default: as many as CPUs are granted */
 export function createScanPool({ threads = grantedCpus() }: { readonly threads?: number } = {}): Scanner {
-  const pool = new Piscina<ScanTask | RescoreTask>({
+  const pool = new Piscina<ScanTask | RescoreTask | PrepareTask>({
     filename: compiledUrl('indexer/scan-worker.ts').href,
     minThreads: threads,
     maxThreads: threads,
@@ -35,6 +37,7 @@ export function createScanPool({ threads = grantedCpus() }: { readonly threads?:
       if ('code' in answer) throw relayError(answer) as EisError;
       return answer;
     },
+    prepare: async (task) => (await pool.run(task, { name: 'prepare' })) as PreparedRows,
     close: () => pool.destroy(),
   };
 }

@@ -5,6 +5,7 @@
 import { isEisError, type ErrorBody } from '../common/errors.js';
 import { rescore as rescoreAll, type Rescored, type RescoreTask } from './rescore.js';
 
+export { prepareRows as prepare } from './prepare-rows.js';
 export { scan } from './scan.js';
 
 export function rescore(task: RescoreTask): Rescored | ErrorBody {

@@ -64,20 +64,20 @@ export class VectorFile {
   /**
    * Writes vectors to free slots, and says which.
    *
+   * @param vectors one after the other
    * @throws EisError EIS_INDEX_FILE, a full disk above all: then no slot is taken
    */
-  async append(vectors: readonly Float32Array[]): Promise<StoredVector[]> {
-    const slots = vectors.map(() => this.#free.pop() ?? this.#slots++);
+  async append(vectors: Float32Array): Promise<number[]> {
+    const slots = Array.from({ length: vectors.length / this.dim }, () => this.#free.pop() ?? this.#slots++);
+    const bytes = new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
+    const vectorBytes = this.dim * 4;
     try {
-      for (const [first, last] of runs(slots)) {
-        const bytes = join32(vectors.slice(first, last), this.dim);
-        await this.#writeAll(bytes, (slots[first] as number) * this.dim * 4);
-      }
+      for (const [first, last] of runs(slots)) await this.#writeAll(bytes.subarray(first * vectorBytes, last * vectorBytes), (slots[first] as number) * vectorBytes);
     } catch (error) {
       this.free(slots);
       throw fileError(this.#path, error);
     }
-    return vectors.map((vector, i) => ({ slot: slots[i] as number, checksum: checksumOf(vector) }));
+    return slots;
   }
 
   /** @throws EisError EIS_INDEX_FILE, EIS_INDEX_DAMAGED when it is not what was written */
@@ -175,14 +175,6 @@ function runs(numbers: readonly number[]): [number, number][] {
 }
 
 /** Vectors one after the other; those that lie so already are not copied. */
-function join32(vectors: readonly Float32Array[], dim: number): Uint8Array {
-  const { buffer, byteOffset } = vectors[0] as Float32Array;
-  if (vectors.every((vector, i) => vector.buffer === buffer && vector.byteOffset === byteOffset + i * dim * 4)) return new Uint8Array(buffer, byteOffset, vectors.length * dim * 4);
-  const joined = new Float32Array(vectors.length * dim);
-  vectors.forEach((vector, i) => joined.set(vector, i * dim));
-  return new Uint8Array(joined.buffer);
-}
-
 function fileError(path: string, cause: unknown): EisError {
   return new EisError('EIS_INDEX_FILE', { path, detail: (cause as Error).message }, { cause });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExactIndex } from '../../indexer/exact-index.js';
 import { createScanPool } from '../../indexer/scan-pool.js';
-import { VectorFile, readVectorsSync } from '../../indexer/vector-file.js';
+import { VectorFile, checksumOf, readVectorsSync, type StoredVector } from '../../indexer/vector-file.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
 import { indexFolder, inlineScanner } from './exact-index-parts.js';
 import { randomEntries, reference } from './vectors.js';
@@ -11,11 +11,16 @@ import { randomEntries, reference } from './vectors.js';
 const DIM = 20;
 const vectorsOf = (count: number, seed = 1): Float32Array[] => randomEntries(count, DIM, seed).map(({ vector }) => vector);
 
+async function append(file: VectorFile, vectors: readonly Float32Array[]): Promise<StoredVector[]> {
+  const slots = await file.append(Float32Array.from(vectors.flatMap((vector) => [...vector])));
+  return slots.map((slot, i) => ({ slot, checksum: checksumOf(vectors[i]!) }));
+}
+
 describe('VectorFile', () => {
   it('gives back what it was given, bit for bit, also to threads that read by themselves', async () => {
     const file = new VectorFile({ folder: indexFolder(), dim: DIM });
     const vectors = vectorsOf(100);
-    const stored = await file.append(vectors);
+    const stored = await append(file, vectors);
     for (const [i, vector] of vectors.entries()) expect(await file.read(stored[i]!)).toEqual(vector);
     const reads = { fd: file.fd, dim: DIM, slots: Uint32Array.from(stored, ({ slot }) => slot), checksums: Uint32Array.from(stored, ({ checksum }) => checksum) };
     for (const which of [[42], [99, 0, 98, 1], [...vectors.keys()].reverse()]) {
@@ -29,11 +34,11 @@ describe('VectorFile', () => {
   it('writes to slots that were given free, and grows no further', async () => {
     const folder = indexFolder();
     const file = new VectorFile({ folder, dim: DIM });
-    const first = await file.append(vectorsOf(100));
+    const first = await append(file, vectorsOf(100));
     for (let round = 2; round < 10; round++) {
       file.free(first.filter(({ slot }) => slot % 2 === 0).map(({ slot }) => slot));
       const vectors = vectorsOf(50, round);
-      const stored = await file.append(vectors);
+      const stored = await append(file, vectors);
       for (const [i, vector] of vectors.entries()) expect(await file.read(stored[i]!)).toEqual(vector);
       for (const { slot } of first.filter((each) => each.slot % 2 === 1)) expect(stored.some((each) => each.slot === slot)).toBe(false);
     }
@@ -46,7 +51,7 @@ describe('VectorFile', () => {
     const folder = indexFolder();
     symlinkSync('/dev/full', join(folder, 'vectors.f32'));
     const file = new VectorFile({ folder, dim: DIM });
-    await expect(file.append(vectorsOf(3))).rejects.toMatchObject({ code: 'EIS_INDEX_FILE', message: expect.stringContaining('ENOSPC') as string });
+    await expect(append(file, vectorsOf(3))).rejects.toMatchObject({ code: 'EIS_INDEX_FILE', message: expect.stringContaining('ENOSPC') as string });
   });
 
   it('says which folder cannot be used', () => {
