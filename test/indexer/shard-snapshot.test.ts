@@ -170,6 +170,11 @@ describe('An index pod that starts again', () => {
     }, /damaged/],
     ['is cut off', (path) => truncateSync(path, 1_000), /cut off/],
     ['is something else', (path) => writeFileSync(path, 'something else that is long enough'), /another format/],
+    ['has another URL of an image', (path) => {
+      const bytes = readFileSync(path);
+      bytes.write('X', bytes.indexOf('https://example.com/'));
+      writeFileSync(path, bytes);
+    }, /damaged/],
     ['lost the vectors beside it', (path) => truncateSync(join(path, '..', 'vectors.f32'), 100), /cut off/],
   ])('loads from the store when the snapshot %s, and says so', async (_name, damage, said) => {
     const parts = setUp();
@@ -181,6 +186,25 @@ describe('An index pod that starts again', () => {
     expect(String((parts.warnings as [{ err: Error }, string][]).map(([{ err }, text]) => `${text} ${err.message}`))).toMatch(said);
     expect(await answersOf(again)).toEqual(await freshAnswers(parts));
     expect(readdirSync(join(parts.dataDir, 'index'))).toHaveLength(1);
+  });
+
+  it('knows of each image what it knew: every URL, size, hash and version, through several restarts', async () => {
+    const parts = setUp();
+    await parts.fill();
+    const { collection, clock } = parts;
+    for (let round = 0; round < 4; round++) {
+      await collection().write(Array.from({ length: 40 }, (_, i) => ({ ...image(i * (round + 1)), url: `https://example.com/${'ü'.repeat(round)}/${i}`, origin: `${round}` })));
+      for (let i = 0; i < 10; i++) await collection().delete(idOf(200 + 10 * round + i));
+      clock.now += 5_000;
+      await (await parts.startPod()).close();
+    }
+    const [again, fresh] = [await parts.startPod(), await parts.startPod(tempFolder())];
+    for (let i = 0; i < COUNT; i++) {
+      const known = await again.vector(idOf(i)).catch((error: Error) => error.message);
+      expect(known).toEqual(await fresh.vector(idOf(i)).catch((error: Error) => error.message));
+    }
+    expect(again.stats().vectors).toBe(COUNT - 40);
+    expect(parts.warnings).toEqual([]);
   });
 
   it('loads from the store when it was away for longer than removals are remembered', async () => {
