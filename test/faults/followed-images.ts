@@ -51,6 +51,8 @@ export class FollowedImages {
   asked = 0;
   missed = 0;
   readonly #byId = new Map<string, FollowedImage>();
+  /** Images that were changed or removed. */
+  readonly #altered: FollowedImage[] = [];
   readonly #awaited: FollowedImage[] = [];
   readonly #isExact: boolean;
 
@@ -77,7 +79,7 @@ export class FollowedImages {
   begin(id: string, vector: Float32Array | undefined): () => void {
     const image = this.#imageOf(id);
     const version: Version = { vector, beganAt: performance.now(), returnedAt: Infinity, seenAt: Infinity };
-    image.versions.push(version);
+    if (image.versions.push(version) === 2) this.#altered.push(image);
     return () => {
       version.returnedAt = performance.now();
       if (!image.isAwaited) this.#awaited.push(image);
@@ -85,11 +87,14 @@ export class FollowedImages {
     };
   }
 
-  /** What to search for next: three quarters what is still to be seen, in turn, the rest what any image has or had. */
+  /** What to search for next: three quarters what is still to be seen, in turn; the rest is what images have, and what they had before they were altered. */
   nextQuestions(count: number, random: SeededRandom): Question[] {
     const awaited = this.#awaited.splice(0, Math.floor((count * 3) / 4));
     this.#awaited.push(...awaited);
-    const others = Array.from({ length: count - awaited.length }, () => this.images[random.between(0, this.images.length - 1)]!);
+    const others = Array.from({ length: count - awaited.length }, (_, i) => {
+      const images = i % 2 === 0 && this.#altered.length > 0 ? this.#altered : this.images;
+      return images[random.between(0, images.length - 1)]!;
+    });
     return [...awaited.map((image) => questionOf(image, image.versions.length - 1)), ...others.map((image) => questionOf(image, random.between(0, image.versions.length - 1)))];
   }
 

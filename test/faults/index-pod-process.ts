@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type { IndexAlgorithm } from '../../common/config.js';
 import { LmdbStore } from '../../common/store/lmdb-store.js';
 import type { ImageWrite, LiveVersion, VectorCollection } from '../../common/store/store.js';
@@ -101,7 +102,7 @@ export class IndexPod {
 
   /** The paths that files of this name have in its folders for indexes. */
   files(name: string): string[] {
-    return foldersIn(this.#indexDir).flatMap((folder) => foldersIn(join(this.#indexDir, folder)).filter((file) => file === name).map((file) => join(this.#indexDir, folder, file)));
+    return namesIn(this.#indexDir).map((folder) => join(this.#indexDir, folder)).filter((folder) => namesIn(folder).includes(name)).map((folder) => join(folder, name));
   }
 }
 
@@ -110,7 +111,18 @@ export function imageOf(id: string, vector: Float32Array): ImageWrite {
   return { id, vector, url: `https://example.com/${id}`, origin: id, phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg' };
 }
 
-function foldersIn(folder: string): string[] {
+/**
+ * Two pods' answers to the same queries.
+ *
+ * @param recall the least share of the expected hits that must be there; 1: they are the same, scores and order too
+ */
+export function expectAlike(answers: readonly IndexHit[][], expected: readonly IndexHit[][], recall: number): void {
+  if (recall === 1) return expect(answers).toEqual(expected);
+  const shared = expected.flatMap((hits, i) => hits.filter(({ id }) => answers[i]!.some((hit) => hit.id === id)));
+  expect(shared.length / expected.flat().length).toBeGreaterThanOrEqual(recall);
+}
+
+function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
