@@ -53,6 +53,8 @@ export interface Limits {
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
   readonly queriesPerRequestMax: number;
+  /** The least time between two snapshots that an index pod keeps of its shard for its next start. */
+  readonly snapshotEveryMs: number;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -82,6 +84,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
+  snapshotEveryMs: 300_000,
 });
 
 /** The environment variable that sets a limit: `imageBytesMax` → `EIS_IMAGE_BYTES_MAX`. */

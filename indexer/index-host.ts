@@ -4,6 +4,7 @@
  * catalog and follower of a version are one `Shard`, and a search sees one shard.
  */
 import { EisError, isEisError } from '../common/errors.js';
+import { DEFAULT_LIMITS } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Readiness } from '../common/http.js';
 import { hasSlot, type SlotRange } from '../common/slots.js';
@@ -76,8 +77,6 @@ export interface HostStats {
   readonly freshnessS: number;
 }
 
-export const SNAPSHOT_EVERY_MS = 300_000;
-
 export class IndexHost {
   readonly #options: Required<Omit<IndexHostOptions, 'snapshots'>> & Pick<IndexHostOptions, 'snapshots'>;
   readonly #closing = new AbortController();
@@ -92,7 +91,7 @@ export class IndexHost {
   #saving: Promise<void> | undefined;
 
   constructor(options: IndexHostOptions) {
-    this.#options = { now: Date.now, reclaim: () => undefined, snapshotEveryMs: SNAPSHOT_EVERY_MS, ...options };
+    this.#options = { now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, ...options };
     this.#startedAt = this.#options.now();
   }
 

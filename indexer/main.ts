@@ -48,6 +48,7 @@ runMain(async () => {
     store,
     createIndex: ({ dim }) => create({ ...optionsFor(dim), newFolder: () => folders.create() }),
     snapshots: restore && new SnapshotKeeper({ folders, model, slots, algorithm: indexing.algorithm, log, restoreIndex: ({ live: { dim }, folder }, contents, reader) => restore({ ...optionsFor(dim), folder }, contents, reader) }),
+    snapshotEveryMs: environment.limits.snapshotEveryMs,
     log,
     observer: indexMetrics,
     reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),

@@ -27,6 +27,7 @@ describe('the table of settings in README.md', () => {
     expect(said('EIS_WORKER_EMBEDS_MAX')).toBe(String(DEFAULT_LIMITS.workerEmbedsMax));
     expect(said('EIS_WRITE_BATCH_MAX')).toBe(`${DEFAULT_LIMITS.writeBatchMax}, ${DEFAULT_LIMITS.writeBatchWaitMs}`);
     expect(said('EIS_QUEUE_MESSAGES_MAX').replaceAll(' ', '')).toBe(String(DEFAULT_LIMITS.queueMessagesMax));
+    expect(said('EIS_SNAPSHOT_EVERY_MS').replaceAll(' ', '')).toBe(String(DEFAULT_LIMITS.snapshotEveryMs));
     expect(said('EIS_DELIVERY_MAX')).toBe(String(DEFAULT_LIMITS.deliveryMax));
   });
 });

@@ -35,7 +35,7 @@ describe('parseEnvironment()', () => {
   });
 
   it.each([
-    ['PORT', 'http'], ['PORT', '70000'], ['SHARD', '2/2'], ['SHARD', '-1/2'], ['SHARD', 'a'], ['LOG_LEVEL', 'loud'], ['WRAPPER_URL', 'localhost:8081'], ['EIS_TOP_MAX', '1.5'],
+    ['PORT', 'http'], ['PORT', '70000'], ['SHARD', '2/2'], ['SHARD', '-1/2'], ['SHARD', 'a'], ['LOG_LEVEL', 'loud'], ['WRAPPER_URL', 'localhost:8081'], ['EIS_TOP_MAX', '1.5'], ['EIS_SNAPSHOT_EVERY_MS', '0'],
   ])('refuses %s=%s and names the variable', (variable, value) => {
     expect(() => parseEnvironment({ [variable]: value })).toThrow(expect.objectContaining({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining(variable) as string }));
   });
