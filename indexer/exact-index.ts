@@ -14,7 +14,8 @@ import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery } from './rescore.js';
 import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
 import { ID_BYTES, readId, rowBytes } from './row-chunk.js';
-import { RowStore, type RowStoreOptions, type Snapshot, type SnapshotPart } from './row-store.js';
+import type { SnapshotPart } from './row-chunks.js';
+import { RowStore, type RowStoreOptions, type Snapshot } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
 import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
@@ -153,7 +154,7 @@ export class ExactIndex implements VectorIndex {
 
 /** What a scanner does for a store of rows. */
 export function rowStoreOptions(scanner: Scanner): RowStoreOptions {
-  return { scratches: scratchesFor(scanner), prepare: (task) => scanner.prepare(task) };
+  return { scratches: scratchesFor(scanner), prepare: (staged) => scanner.prepare(staged) };
 }
 
 function scratchesFor({ threads }: Scanner): number {

@@ -6,9 +6,9 @@ import { Piscina } from 'piscina';
 import { relayError, type EisError, type ErrorBody } from '../common/errors.js';
 import { grantedCpus } from '../common/granted-cpus.js';
 import { compiledUrl } from '../common/package-root.js';
-import type { PreparedRows, PrepareTask } from './prepare-rows.js';
 import type { Rescored, RescoreTask } from './rescore.js';
 import type { Candidates, ScanTask } from './scan.js';
+import type { StagedMemory } from './staged-rows.js';
 
 /** What an exact index needs of whoever computes for it. */
 export interface Scanner {
@@ -16,13 +16,13 @@ export interface Scanner {
   readonly threads: number;
   scan(task: ScanTask): Promise<Candidates[]>;
   rescore(task: RescoreTask): Promise<Rescored>;
-  prepare(task: PrepareTask): Promise<PreparedRows>;
+  prepare(staged: StagedMemory): Promise<void>;
   close(): Promise<void>;
 }
 
 /** @param threads worker threads; default: as many as CPUs are granted */
 export function createScanPool({ threads = grantedCpus() }: { readonly threads?: number } = {}): Scanner {
-  const pool = new Piscina<ScanTask | RescoreTask | PrepareTask>({
+  const pool = new Piscina<ScanTask | RescoreTask | StagedMemory>({
     filename: compiledUrl('indexer/scan-worker.ts').href,
     minThreads: threads,
     maxThreads: threads,
@@ -37,7 +37,7 @@ export function createScanPool({ threads = grantedCpus() }: { readonly threads?:
       if ('code' in answer) throw relayError(answer) as EisError;
       return answer;
     },
-    prepare: async (task) => (await pool.run(task, { name: 'prepare' })) as PreparedRows,
+    prepare: async (staged) => void (await pool.run(staged, { name: 'prepare' })),
     close: () => pool.destroy(),
   };
 }

@@ -5,8 +5,8 @@
 import { isEisError, type ErrorBody } from '../common/errors.js';
 import { rescore as rescoreAll, type Rescored, type RescoreTask } from './rescore.js';
 
-export { prepareRows as prepare } from './prepare-rows.js';
 export { scan } from './scan.js';
+export { prepareStaged as prepare } from './staged-rows.js';
 
 export function rescore(task: RescoreTask): Rescored | ErrorBody {
   try {

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { prepareRows } from '../../indexer/prepare-rows.js';
 import { rescore } from '../../indexer/rescore.js';
 import { scan } from '../../indexer/scan.js';
 import type { Scanner } from '../../indexer/scan-pool.js';
+import { prepareStaged } from '../../indexer/staged-rows.js';
 
 export function inlineScanner(threads = 1): Scanner {
-  return { threads, scan: async (task) => scan(task), rescore: async (task) => rescore(task), prepare: async (task) => prepareRows(task), close: async () => undefined };
+  return { threads, scan: async (task) => scan(task), rescore: async (task) => rescore(task), prepare: async (staged) => prepareStaged(staged), close: async () => undefined };
 }
 
 const folders: string[] = [];
