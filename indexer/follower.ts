@@ -41,6 +41,8 @@ export const OVERLAP_MS = 10_000;
 export const RECONCILE_EVERY_MS = 600_000;
 /** Documents applied, or read by id, in one step: with 1,280 numbers each, 1.3 MB. */
 const STEP = 256;
+/** Steps of a load that are taken in while the next is read. */
+const STEPS_AHEAD = 2;
 /** Ids compared in one step. */
 const LOOKS = 10_000;
 
@@ -69,22 +71,23 @@ export class Follower {
     const { collection, slots, now } = this.#options;
     const startedAt = now();
     let newest = 0;
-    let holding = Promise.resolve(); // what was read is taken in while the next is read
+    const holding: Promise<void>[] = []; // what was read is taken in while more is read
     try {
       for await (const records of collection.scan(slots)) {
         for (const step of slice(records)) {
           signal?.throwIfAborted();
           const fitting = step.filter((record) => this.#fits(record));
-          const before = holding;
-          holding = this.#hold(fitting);
-          holding.catch(() => undefined); // it is waited for below
+          const held = this.#hold(fitting);
+          held.catch(() => undefined); // it is waited for below
+          holding.push(held);
           if (fitting.length < step.length) for (const { id } of step.filter((record) => !this.#fits(record))) this.#options.onChange?.('refused', id);
-          await Promise.all([before, yieldToLoop()]);
+          if (holding.length > STEPS_AHEAD) await holding.shift();
+          await yieldToLoop();
         }
         for (const { updatedAt } of records) newest = Math.max(newest, updatedAt);
       }
     } finally {
-      await holding;
+      await Promise.all(holding);
     }
     // What the scan did not see was written after it began. The older of both clocks: ours may be ahead of the store's.
     this.#position = Math.min(startedAt, newest);

@@ -44,8 +44,9 @@ export function codeLength(dim: number): number {
 
 /** Writes the codes of a row of finite numbers to `codes` from `start`. */
 export function quantiseRow(row: Float32Array, codes: Int8Array, start: number): RowScale {
+  const { length } = row;
   let largest = 0;
-  for (let i = 0; i < row.length; i++) {
+  for (let i = 0; i < length; i++) {
     const size = Math.abs(row[i] as number);
     if (size > largest) largest = size;
   }
@@ -53,10 +54,9 @@ export function quantiseRow(row: Float32Array, codes: Int8Array, start: number):
   const inverse = scale > 0 ? 1 / scale : 0;
   let squares = 0;
   let left = 0;
-  for (let i = 0; i < row.length; i++) {
+  for (let i = 0; i < length; i++) {
     const x = row[i] as number;
-    const place = x * inverse;
-    let code = (place < 0 ? place - 0.5 : place + 0.5) | 0; // rounding as Math.round would take half as long again
+    let code = ((x * inverse + 128.5) | 0) - 128; // rounds without a branch on the sign, which nothing could foresee
     if (code > CODE_MAX) code = CODE_MAX;
     else if (code < -CODE_MAX) code = -CODE_MAX;
     codes[start + i] = code;

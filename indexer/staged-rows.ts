@@ -29,7 +29,7 @@ const FOUR_BYTE_COLUMNS = 4;
 /** Larger ones are not kept. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 /** Batches that are under way at once, most of the time. */
-const KEPT_MAX = 2;
+const KEPT_MAX = 3;
 
 export function viewStaged({ memory, dim, rows }: StagedMemory): StagedRows {
   const stride = codeLength(dim);

@@ -103,8 +103,9 @@ export interface FrozenIndex {
 
 /** Whether every component is a number that can be compared. */
 export function isFiniteVector(vector: Float32Array): boolean {
-  for (let i = 0; i < vector.length; i++) if (!Number.isFinite(vector[i])) return false;
-  return true;
+  let sum = 0;
+  for (let i = 0; i < vector.length; i++) sum += (vector[i] as number) * 0; // NaN for what is not finite, and no branch
+  return sum === 0;
 }
 
 /**

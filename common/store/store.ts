@@ -66,7 +66,10 @@ export interface VectorCollection {
   /** The records of these ids, tombstones included, unknown ids left out, in no particular order. */
   getMany(ids: readonly string[]): Promise<StoredRecord[]>;
 
-  /** Every living record of the slots, in batches, for loading an index. A write meanwhile may or may not be seen. */
+  /**
+   * Every living record of the slots, in batches, for loading an index. A write meanwhile may or may not be seen. Vectors
+   * are good until the next batch is asked for: the store may use their memory again.
+   */
   scan(slots: SlotRange): AsyncIterable<StoredRecord[]>;
 
   /** The keys of what changed at `since` (ms) or later, tombstones included, oldest first, in batches. */

@@ -44,7 +44,7 @@ export function setUp({ slots = ALL_SLOTS, pageSize = 3 }: { slots?: SlotRange; 
 /** Index, catalog and store say the same. */
 export async function expectEqual({ collection, index, catalog }: { collection: MemoryCollection; index: ExactIndex; catalog: Catalog }, slots: SlotRange = ALL_SLOTS): Promise<void> {
   const records = [];
-  for await (const page of collection.scan(slots)) records.push(...page);
+  for await (const page of collection.scan(slots)) records.push(...page.map((record) => ({ ...record, vector: record.vector.slice() })));
   expect([...catalog.ids()].sort()).toEqual(records.map(({ id }) => id).sort());
   expect(index.size).toBe(records.length);
   for (const { id, vector, urls, updatedAt } of records) {

@@ -101,7 +101,11 @@ export class MemoryCollection implements VectorCollection {
   }
 
   async *scan(slots: SlotRange): AsyncGenerator<StoredRecord[]> {
-    yield* this.#livingPages('scan', slots);
+    for await (const page of this.#livingPages('scan', slots)) {
+      const lent = page.map((record) => ({ ...record, vector: record.vector.slice() }));
+      yield lent;
+      for (const { vector } of lent) vector.fill(NaN); // as a store does that uses their memory again
+    }
   }
 
   async *changes(slots: SlotRange, since: number): AsyncGenerator<ChangeKey[]> {
