@@ -3,7 +3,7 @@
  * come first, documents are read only for what is not known yet, and applying one twice changes nothing.
  *
  * Why nothing is missed: the change index is read again from 10 s before the newest change seen, because the clocks of
- * the store's own shards differ; and an image is read once more by the next poll, because a second change within the
+ * the store's own shards differ (in a quiet store: from 10 s before what that clock has come to since); and an image is read once more by the next poll, because a second change within the
  * same millisecond leaves its key as it was. What slips through all the same (a clock set back) is found by reconciling.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
@@ -23,6 +23,8 @@ export interface FollowerOptions {
   readonly catalog: Catalog;
   /** ms since the epoch. */
   readonly now: () => number;
+  /** ms of a clock that is never set: how much time passed. */
+  readonly uptimeMs?: () => number;
   readonly overlapMs?: number;
   readonly reconcileEveryMs?: number;
   /** Told of every change when it is applied. */
@@ -48,8 +50,10 @@ const LOOKS = 10_000;
 
 export class Follower {
   readonly #options: Required<Omit<FollowerOptions, 'onChange'>> & Pick<FollowerOptions, 'onChange'>;
-  /** The newest `updatedAt`, not later than now, that is known to have been seen with everything before it. */
+  /** The `updatedAt`, not later than now, up to which all is known that the store had when the last poll began, but for what clocks differ. */
   #position = 0;
+  /** When the last poll that succeeded began. */
+  #polledAtMs = 0;
   #reconciledAt = 0;
   /** Ids to be read again by the next poll. */
   readonly #unsettled = new Set<string>();
@@ -59,7 +63,7 @@ export class Follower {
   #loadedFrom = Infinity;
 
   constructor(options: FollowerOptions) {
-    this.#options = { overlapMs: OVERLAP_MS, reconcileEveryMs: RECONCILE_EVERY_MS, ...options };
+    this.#options = { overlapMs: OVERLAP_MS, reconcileEveryMs: RECONCILE_EVERY_MS, uptimeMs: () => performance.now(), ...options };
   }
 
   /**
@@ -68,8 +72,9 @@ export class Follower {
    * @param signal stops it between two batches, with the signal's reason
    */
   async load(signal?: AbortSignal): Promise<void> {
-    const { collection, slots, now } = this.#options;
+    const { collection, slots, now, uptimeMs } = this.#options;
     const startedAt = now();
+    this.#polledAtMs = uptimeMs();
     let newest = 0;
     const holding: Promise<void>[] = []; // what was read is taken in while more is read
     try {
@@ -103,6 +108,7 @@ export class Follower {
   /** Goes on where another follower was, whose index and catalog these are. */
   resume({ position, reconciledAt, unsettled, absent }: FollowerState): void {
     this.#position = position;
+    this.#polledAtMs = this.#options.uptimeMs();
     this.#reconciledAt = reconciledAt;
     this.#loadedFrom = Infinity;
     for (const id of unsettled) this.#unsettled.add(id);
@@ -114,8 +120,9 @@ export class Follower {
    * poll starts where this one did. Not to be called again before it settled.
    */
   async poll(): Promise<void> {
-    const { collection, slots, overlapMs, reconcileEveryMs, now } = this.#options;
+    const { collection, slots, overlapMs, reconcileEveryMs, now, uptimeMs } = this.#options;
     const startedAt = now();
+    const startedAtMs = uptimeMs();
     const since = Math.max(0, this.#position - overlapMs);
     const due = new Set(this.#unsettled);
     let newest = this.#position;
@@ -128,7 +135,9 @@ export class Follower {
     }
     await this.#refresh(due);
     // Stamps may be ahead of every clock: an image that changes again is stamped later than before, by one that is slow too.
-    this.#position = Math.max(this.#position, Math.min(startedAt, newest));
+    // And the writers' clocks went on: what is written in a quiet store will be stamped later than the newest by that much.
+    this.#position = Math.max(this.#position, Math.min(startedAt, Math.max(newest, this.#position + startedAtMs - this.#polledAtMs)));
+    this.#polledAtMs = startedAtMs;
     this.#loadedFrom = Infinity;
     for (const [id, updatedAt] of this.#absent) if (updatedAt < since) this.#absent.delete(id);
     if (startedAt - this.#reconciledAt >= reconcileEveryMs) {

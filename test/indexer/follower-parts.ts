@@ -25,16 +25,17 @@ export function recordOf({ id, vector, url, phash, width, height, format }: Imag
 }
 
 export function setUp({ slots = ALL_SLOTS, pageSize = 3 }: { slots?: SlotRange; pageSize?: number } = {}) {
-  const clock = { store: START, pod: START };
+  const clock = { store: START, pod: START, up: 0 };
   const store = new MemoryStore({ now: () => clock.store, pageSize });
   const collection = store.collection('m', LIVE);
   const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: inlineScanner() });
   const catalog = new Catalog();
   const changes: [ChangeKind, string][] = [];
-  const follower = new Follower({ collection, slots, index, catalog, now: () => clock.pod, onChange: (kind, id) => changes.push([kind, id]) });
+  const follower = new Follower({ collection, slots, index, catalog, now: () => clock.pod, uptimeMs: () => clock.up, onChange: (kind, id) => changes.push([kind, id]) });
   const pass = (ms: number): void => {
     clock.store += ms;
     clock.pod += ms;
+    clock.up += ms;
   };
   const reads: string[] = [];
   store.fault = (operation) => void reads.push(operation);

@@ -93,6 +93,32 @@ describe('Follower', () => {
     expect(parts.changes.filter(([kind]) => kind === 'remove')).toEqual([['remove', idOf(3)]]);
   });
 
+  it('lists old changes no longer once a store was quiet, however much was written last, and misses no slow writer', async () => {
+    const parts = setUp();
+    const { collection, follower, pass, clock } = parts;
+    await collection.write(Array.from({ length: 30 }, (_, i) => image(i)));
+    await follower.load();
+    const listed: number[] = [];
+    const { changes } = collection;
+    collection.changes = async function* (slots, since) {
+      for await (const keys of changes.call(collection, slots, since)) {
+        listed.push(keys.length);
+        yield keys;
+      }
+    };
+    for (let i = 0; i < 30; i++) {
+      pass(500);
+      listed.length = 0;
+      await follower.poll();
+    }
+    expect(listed).toEqual([]);
+    clock.store -= 9_000;
+    await collection.write([image('late')]);
+    clock.store += 9_000;
+    await follower.poll();
+    await expectEqual(parts);
+  });
+
   it('sees a second change in the millisecond of the first', async () => {
     const parts = setUp();
     const { collection, follower, pass } = parts;
