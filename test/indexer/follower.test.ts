@@ -99,9 +99,9 @@ describe('Follower', () => {
     await collection.write(Array.from({ length: 30 }, (_, i) => image(i)));
     await follower.load();
     const listed: number[] = [];
-    const { changes } = collection;
+    const changes = collection.changes.bind(collection);
     collection.changes = async function* (slots, since) {
-      for await (const keys of changes.call(collection, slots, since)) {
+      for await (const keys of changes(slots, since)) {
         listed.push(keys.length);
         yield keys;
       }
