@@ -17,8 +17,8 @@ import { startPollLoop } from './poll-loop.js';
 import { SnapshotKeeper } from './snapshot-keeper.js';
 
 const POLL_EVERY_MS = 500;
-/** By then, what was closing an index holds no reference to it any more. */
-const SETTLE_MS = 100;
+/** When what filled or closed an index holds no reference to it any more; and again, because V8 gives pages back that stayed empty since. */
+const RECLAIM_AFTER_MS = [100, 1_500];
 const POLL_BACKOFF_MAX_MS = 5_000;
 /** From the base port: the gateway has 8080, index pods start at 8100. */
 const PORT_OFFSET = 20;
@@ -51,7 +51,7 @@ runMain(async () => {
     snapshotEveryMs: environment.limits.snapshotEveryMs,
     log,
     observer: indexMetrics,
-    reclaim: () => void setTimeout(reclaimMemory, SETTLE_MS).unref(),
+    reclaim: () => RECLAIM_AFTER_MS.forEach((ms) => setTimeout(reclaimMemory, ms).unref()),
   });
   const app = createIndexApp({ model, shard, algorithm: indexing.algorithm, host, limits: environment.limits, log, metrics, indexMetrics });
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort + PORT_OFFSET, log });
