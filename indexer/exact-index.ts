@@ -98,7 +98,7 @@ export class ExactIndex implements VectorIndex {
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
     for (const query of queries) checkLength(query, this.dim);
-    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => Float64Array.from(query)), top, accept }, signal);
+    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => new Float64Array(query)), top, accept }, signal);
   }
 
   async vector(id: string): Promise<Float32Array | undefined> {

@@ -21,7 +21,7 @@ export interface GraphSearch {
   readonly covered: number;
   /** The rows from there on. */
   readonly rest: readonly ScanRange[];
-  /** How many rows the graph is asked for. */
+  /** How many rows the graph is asked for at first. */
   readonly fetch: number;
   readonly queries: readonly GraphQuery[];
 }
@@ -34,26 +34,51 @@ interface Place {
   readonly row: number;
   /** What the score is at most. */
   readonly upper: number;
+  /** What the codes may be wrong by. */
+  readonly error: number;
 }
 
+/** How many times as many rows are asked for when what was found leaves it open whether there are better ones. */
+const WIDENING = 2;
+/** Beyond so many times what was asked for at first, it is left at that. */
+const WIDENING_MAX = 8;
+
 /**
- * The rows that may be near each query.
+ * The rows that may be near each query. The graph is asked for more while, as far as codes can tell, the last row that it
+ * found could be among the best: then so could the next.
  *
  * @param chunks by serial: those that the graph has rows of
  */
 export function searchGraph(graph: NeighbourGraph, chunks: ReadonlyMap<number, ChunkViews>, search: GraphSearch, threads: number): NearRows[] {
-  const { fetch, queries, version, rest } = search;
-  const near = graph.search(joinCodes(queries), fetch, threads);
-  const restViews = rest.map(({ memory: { serial } }) => chunks.get(serial) as ChunkViews);
-  const scanned = rest.length > 0 ? scan({ version, queries: queries.map(({ quantised, keep }) => ({ quantised, keep, mask: undefined })), ranges: rest, scratch: 0 }) : [];
-  return queries.map((query, q) => {
-    const places = (near[q] as readonly number[]).flatMap((key) => look(key, query.quantised, chunks, search));
-    scanned[q]?.rows.forEach((row, i) => {
-      const range = rest.findLastIndex(({ firstRow, from }) => firstRow + from <= row);
-      places.push({ views: restViews[range] as ChunkViews, row: row - (rest[range] as ScanRange).firstRow, upper: scanned[q]?.uppers[i] as number });
-    });
-    return describe(places);
-  });
+  const { queries, rest } = search;
+  const found = queries.map((): Place[] => []);
+  let open = [...queries.keys()];
+  for (let { fetch } = search; open.length > 0; fetch *= WIDENING) {
+    const near = graph.search(joinCodes(open.map((q) => queries[q] as GraphQuery)), fetch, threads);
+    near.forEach((keys, i) => (found[open[i] as number] = keys.flatMap((key) => look(key, (queries[open[i] as number] as GraphQuery).quantised, chunks, search))));
+    const isLast = fetch >= graph.size || fetch * WIDENING > search.fetch * WIDENING_MAX;
+    open = isLast ? [] : open.filter((q) => isOpen(found[q] as readonly Place[], (queries[q] as GraphQuery).keep));
+  }
+  if (rest.length > 0) addRest(found, chunks, search);
+  return found.map(describe);
+}
+
+/** Whether rows that are further than all of these could be among the best. */
+function isOpen(places: readonly Place[], keep: number): boolean {
+  const last = places.at(-1);
+  if (!last || places.length < keep) return true;
+  const lowers = Float64Array.from(places, ({ upper, error }) => upper - 2 * error).sort();
+  return !(last.upper < (lowers[lowers.length - keep] as number));
+}
+
+/** What a scan finds among the rows that the graph does not stand for. */
+function addRest(found: readonly Place[][], chunks: ReadonlyMap<number, ChunkViews>, { version, queries, rest }: GraphSearch): void {
+  const views = rest.map(({ memory: { serial } }) => chunks.get(serial) as ChunkViews);
+  const scanned = scan({ version, queries: queries.map(({ quantised, keep }) => ({ quantised, keep, mask: undefined })), ranges: rest, scratch: 0 });
+  scanned.forEach(({ rows, uppers }, q) => rows.forEach((row, i) => {
+    const range = rest.findLastIndex(({ firstRow, from }) => firstRow + from <= row);
+    found[q]?.push({ views: views[range] as ChunkViews, row: row - (rest[range] as ScanRange).firstRow, upper: uppers[i] as number, error: 0 });
+  }));
 }
 
 /** A row of the graph, unless it is not one of the search's moment. */
@@ -63,16 +88,18 @@ function look(key: number, { codes, scale, perError, perNorm }: QuantisedQuery, 
   if (!views || key >= covered) return [];
   const died = views.diedAt[row] as number;
   if (died !== 0 && died <= version) return [];
+  const { stride, codes: rowCodes } = views;
   let sum = 0;
-  for (let i = 0, at = row * views.stride; i < codes.length; i++, at++) sum += (codes[i] as number) * (views.codes[at] as number);
+  for (let i = 0, at = row * stride; i < stride; i++, at++) sum += (codes[i] as number) * (rowCodes[at] as number);
   const score = sum * ((views.scales[row] as number) * scale);
-  return [{ views, row, upper: score + perError * (views.errors[row] as number) + perNorm * (views.norms[row] as number) }];
+  const error = perError * (views.errors[row] as number) + perNorm * (views.norms[row] as number);
+  return [{ views, row, upper: score + error, error }];
 }
 
 function joinCodes(queries: readonly GraphQuery[]): Int8Array {
   const dim = queries[0]?.vector.length ?? 0;
   const codes = new Int8Array(queries.length * dim);
-  queries.forEach(({ vector }, q) => quantiseRow(Float32Array.from(vector), codes, q * dim));
+  queries.forEach(({ vector }, q) => quantiseRow(new Float32Array(vector), codes, q * dim));
   return codes;
 }
 

@@ -82,7 +82,8 @@ export interface QuantisedQuery {
 /** @param query float32 numbers, in float64 or not */
 export function quantiseQuery(query: Float32Array | Float64Array): QuantisedQuery {
   let [largest, squares] = [0, 0];
-  for (const x of query) {
+  for (let i = 0; i < query.length; i++) {
+    const x = query[i] as number;
     largest = Math.max(largest, Math.abs(x));
     squares += x * x;
   }
@@ -91,7 +92,8 @@ export function quantiseQuery(query: Float32Array | Float64Array): QuantisedQuer
   const codes = new Int16Array(codeLength(query.length));
   let left = 0;
   if (scale > 0) {
-    for (const [i, x] of query.entries()) {
+    for (let i = 0; i < query.length; i++) {
+      const x = query[i] as number;
       const code = Math.max(-QUERY_CODE_MAX, Math.min(QUERY_CODE_MAX, Math.round(x / scale)));
       codes[i] = code;
       left += (x - scale * code) ** 2;

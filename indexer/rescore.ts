@@ -35,7 +35,7 @@ export interface Rescored {
 }
 
 /** Candidates that are read at first; twice as many each time that was not enough. */
-const READ_MIN = 32;
+const READ_MIN = 16;
 const READ_MAX = 4_096;
 
 /** @throws EisError EIS_INDEX_DAMAGED */

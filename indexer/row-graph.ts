@@ -20,8 +20,8 @@ import type { PassQuery } from './search-pass.js';
 import type { Ranked } from './top-k.js';
 import type { Hit } from './vector-index.js';
 
-/** Rows that the graph is asked for, for each that is wanted: it makes up for what the graph ranks wrongly. */
-const OVER_FETCH = 8;
+/** Rows that the graph is asked for at first, for each that is wanted. */
+const OVER_FETCH = 3;
 /** When too few of the rows that were found are candidates, so many times as many are asked for. */
 const WIDENING = 4;
 /** Beyond it, a scan is faster. */
