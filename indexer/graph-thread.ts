@@ -72,9 +72,13 @@ export class GraphThread implements GraphKeeper {
     await this.#ask({ kind: 'drop', ...what });
   }
 
-  /** Ends it, whatever it does; its graphs are gone then. */
+  /** Resolves when it ended, after what it was asked for; its graphs are gone then. */
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    if (this.#death) return;
+    const ended = new Promise((resolve) => this.#worker.once('exit', resolve));
+    // By itself: a thread that is terminated within a call of usearch takes the process with it.
+    this.#worker.postMessage({ number: this.#asked++, task: { kind: 'end' } } satisfies GraphRequest);
+    await ended;
   }
 
   #ask(task: GraphTask): Promise<unknown> {

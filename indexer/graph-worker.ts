@@ -18,7 +18,8 @@ export type GraphTask =
   /** With a vector file, what is near is scored too, unless more is to be asked for. */
   | { readonly kind: 'search'; readonly graph: number; readonly search: GraphSearch; readonly fd?: number | undefined }
   /** Lets go of a graph, or of a chunk's memory. */
-  | { readonly kind: 'drop'; readonly graph?: number; readonly serial?: number };
+  | { readonly kind: 'drop'; readonly graph?: number; readonly serial?: number }
+  | { readonly kind: 'end' };
 
 export interface Added {
   /** The first row that was not looked at. */
@@ -80,6 +81,9 @@ async function run(task: GraphTask): Promise<GraphReply['value']> {
     case 'drop':
       if (task.graph !== undefined) graphs.delete(task.graph);
       if (task.serial !== undefined) chunks.delete(task.serial);
+      return undefined;
+    case 'end':
+      parentPort?.close();
       return undefined;
   }
 }
