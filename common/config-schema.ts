@@ -45,7 +45,7 @@ const IndexingModel = closed({
   index_algorithm: Type.Optional(oneOf(INDEX_ALGORITHMS, 'brute and kd_tree are exact, hnsw approximate; kd_tree is of use up to about 10 dimensions')),
   connectivity: Type.Optional(Type.Integer({ minimum: 2, maximum: 512, description: 'hnsw: neighbours per node' })),
   expansion_add: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while building' })),
-  expansion_search: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while searching' })),
+  expansion_search: Type.Optional(Type.Integer({ minimum: 1, maximum: 65536, description: 'hnsw: candidates while searching, at first' })),
 });
 
 const FunctionModel = closed({

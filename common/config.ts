@@ -41,7 +41,7 @@ export interface IndexingConfig {
 }
 
 /** Of `hnsw`, where the configuration says nothing. */
-export const GRAPH_DEFAULTS = { connectivity: 16, expansionAdd: 128, expansionSearch: 32 };
+export const GRAPH_DEFAULTS = { connectivity: 16, expansionAdd: 128, expansionSearch: 64 };
 
 export interface ServingConfig {
   readonly pods: Pods;

@@ -12,7 +12,8 @@
  *   found any more, with 5,000 copies up to two thirds. So a copy stands a little beside its original.
  * - `remove` leaves the node where it is, and the next `add` puts another vector in its place while its old neighbours go
  *   on to point at it. So nothing is removed from a graph: who owns it knows what is dead, and makes another in time.
- * - A key that is there already is refused, and so is shared memory.
+ * - A key that is there already is refused, and so is shared memory. A thread that is terminated within a call takes the
+ *   process with it.
  */
 import { crc32 } from 'node:zlib';
 import { CODE_MAX } from './quantisation.js';
