@@ -13,6 +13,8 @@ import type { FinishedScan, VectorIndex } from './vector-index.js';
 export interface IndexOptions extends Pick<IndexingConfig, 'connectivity' | 'expansionAdd' | 'expansionSearch'> {
   readonly dim: number;
   readonly onScan: (scan: FinishedScan) => void;
+  /** Told of what failed in the background, a tree or a graph: searches go on without it. */
+  readonly onFailed: (error: unknown) => void;
 }
 
 export interface IndexFactory {
@@ -47,12 +49,12 @@ const FACTORIES: Record<IndexAlgorithm, IndexFactory> = {
     restore: ({ folder, ...options }, contents, reader) => withScanner((scanner) => HnswIndex.restore({ ...hnswOptions(options), folder, scanner }, contents, reader)),
   },
   kd_tree: {
-    create: ({ dim, onScan }) => new KdTreeIndex({ dim, onScan, workers: createKdTreePool() }),
+    create: ({ dim, onScan, onFailed }) => new KdTreeIndex({ dim, onScan, onBuildFailed: onFailed, workers: createKdTreePool() }),
   },
 };
 
-function hnswOptions({ dim, onScan, connectivity, expansionAdd, expansionSearch }: IndexOptions): Pick<HnswIndexOptions, 'dim' | 'onScan' | 'openKeeper'> {
-  return { dim, onScan, openKeeper: () => new GraphThread({ dim, connectivity, expansionAdd, expansionSearch }) };
+function hnswOptions({ dim, onScan, onFailed, connectivity, expansionAdd, expansionSearch }: IndexOptions): Pick<HnswIndexOptions, 'dim' | 'onScan' | 'onGraphFailed' | 'openKeeper'> {
+  return { dim, onScan, onGraphFailed: onFailed, openKeeper: () => new GraphThread({ dim, connectivity, expansionAdd, expansionSearch }) };
 }
 
 /** Makes an index with a scanner of its own, which does not outlive a failure. */

@@ -70,6 +70,10 @@ async function loadUsearch(): Promise<GraphClass> {
 }
 
 async function run(task: GraphTask): Promise<GraphReply['value']> {
+  if (task.kind === 'end') {
+    parentPort?.close();
+    return undefined;
+  }
   const graphClass = await (loaded ??= loadUsearch());
   switch (task.kind) {
     case 'start':
@@ -81,9 +85,6 @@ async function run(task: GraphTask): Promise<GraphReply['value']> {
     case 'drop':
       if (task.graph !== undefined) graphs.delete(task.graph);
       if (task.serial !== undefined) chunks.delete(task.serial);
-      return undefined;
-    case 'end':
-      parentPort?.close();
       return undefined;
   }
 }

@@ -41,7 +41,12 @@ runMain(async () => {
   const metrics = new Metrics('indexer', { model, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   const store = await openStore(environment, { log });
-  const optionsFor = (dim: number): IndexOptions => ({ ...indexing, dim, onScan: (scan) => indexMetrics.scanned(scan) });
+  const optionsFor = (dim: number): IndexOptions => ({
+    ...indexing,
+    dim,
+    onScan: (scan) => indexMetrics.scanned(scan),
+    onFailed: (error) => log.error({ err: error }, 'what makes searches fast could not be made; they go on without it'),
+  });
   const host: IndexHost = new IndexHost({
     model,
     slots,

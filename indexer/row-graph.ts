@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isEisError } from '../common/errors.js';
-import type { GraphSearch, NearRows } from './graph-search.js';
+import type { GraphQuery, GraphSearch, NearRows } from './graph-search.js';
 import type { GraphKeeper } from './graph-thread.js';
 import { graphBytes } from './neighbour-graph.js';
 import { quantiseQuery } from './quantisation.js';
@@ -152,24 +152,24 @@ export class RowGraph {
   /** Hits for each query, undefined for those that need a wider search; undefined when there is no graph any more. */
   async #ask({ snapshot: { version }, rest, open }: { readonly snapshot: Snapshot; readonly rest: readonly ScanRange[]; readonly open: readonly OpenQuery[] }): Promise<{ readonly hits: (Hit[] | undefined)[]; readonly rescored: number } | undefined> {
     const { number, covered } = this.#current;
-    const queries = open.map(({ query: { vector, keep } }) => ({ vector, keep, quantised: quantiseQuery(vector) }));
+    const queries = open.map(({ query: { vector, keep } }): GraphQuery => ({ vector, keep, quantised: quantiseQuery(vector) }));
     const search: GraphSearch = { version, covered, rest, queries, fetch: Math.max(...open.map(({ reach }) => reach)) };
-    const isScored = open.length === 1 && !open[0]?.query.accept;
+    const isScored = open.length === 1 && !open[0]?.query.accept; // one way there and back instead of two
     for (const { memory: { serial } } of rest) this.#known.add(serial);
     const answer = await this.#trust((keeper) => keeper.search({ graph: number, search, fd: isScored ? this.#options.rows.fd : undefined }));
     if (!answer) return undefined;
     const { near, rescored } = answer;
     if (rescored) return { hits: near.map(({ ids }, i) => hitsOf(rescored.ranked[i] as Ranked, ids)), rescored: rescored.read };
-    const accepted = near.map((rows, i) => filterRows(rows, open[i]?.query.accept));
-    const isEnough = accepted.map(({ slots }, i) => slots.length >= (open[i]?.query.keep as number));
-    const scored = await this.#score(accepted.flatMap((rows, i) => (isEnough[i] ? [{ ...(queries[i] as (typeof queries)[number]), ...rows }] : [])));
-    let next = 0;
-    return { hits: isEnough.map((is) => (is ? scored.hits[next++] : undefined)), rescored: scored.rescored };
+    return this.#score(open.map(({ query: { vector, keep, accept } }, i) => ({ vector, keep, ...filterRows(near[i] as NearRows, accept) })));
   }
 
-  async #score(queries: readonly (RescoreQuery & { readonly quantised?: unknown })[]): Promise<RescoredHits> {
-    if (queries.length === 0) return { hits: [], rescored: 0 };
-    return this.#options.rescore(queries.map(({ vector, keep, uppers, slots, checksums, ids }) => ({ vector, keep, uppers, slots, checksums, ids })));
+  /** Hits for the queries that have candidates enough. */
+  async #score(queries: readonly RescoreQuery[]): Promise<{ readonly hits: (Hit[] | undefined)[]; readonly rescored: number }> {
+    const isEnough = ({ slots, keep }: RescoreQuery): boolean => slots.length >= keep;
+    const enough = queries.filter(isEnough);
+    const { hits, rescored } = enough.length > 0 ? await this.#options.rescore(enough) : { hits: [], rescored: 0 };
+    let next = 0;
+    return { hits: queries.map((query) => (isEnough(query) ? hits[next++] : undefined)), rescored };
   }
 
   async #grow(): Promise<void> {

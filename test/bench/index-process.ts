@@ -64,9 +64,14 @@ const task = JSON.parse(process.argv[2] as string) as OwnIndexTask;
 console.log(JSON.stringify(await measure(task)));
 process.exit();
 
+/** A figure without what failed would be another's. */
+function onFailed(error: unknown): never {
+  throw error;
+}
+
 /** The one place that knows what an index is made of. */
 function createIndex({ algorithm, dim, folder }: OwnIndexTask, onScan: (scan: Scanned) => void): VectorIndex | Promise<VectorIndex> {
-  return indexFactory(algorithm).create({ ...GRAPH_DEFAULTS, dim, newFolder: () => folder, onScan });
+  return indexFactory(algorithm).create({ ...GRAPH_DEFAULTS, dim, newFolder: () => folder, onScan, onFailed });
 }
 
 /** Saves the index, and reads it as a process that starts again does; undefined when it cannot be saved. */
@@ -83,7 +88,7 @@ async function measureRestart(index: VectorIndex, { algorithm, dim }: OwnIndexTa
   frozen.end(true);
   await index.close({ isKept: true });
   const startedAt = performance.now();
-  const restored = await readSnapshotFile(path, (contents, reader) => restore({ ...GRAPH_DEFAULTS, dim, folder, onScan: () => undefined }, contents, reader));
+  const restored = await readSnapshotFile(path, (contents, reader) => restore({ ...GRAPH_DEFAULTS, dim, folder, onScan: () => undefined, onFailed }, contents, reader));
   const seconds = (performance.now() - startedAt) / 1000;
   await restored.close();
   return seconds;
