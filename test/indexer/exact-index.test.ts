@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { dot } from '../../common/vector.js';
 import { ExactIndex } from '../../indexer/exact-index.js';
-import { rescore } from '../../indexer/rescore.js';
 import { scan, type ScanTask } from '../../indexer/scan.js';
 import { createScanPool, type Scanner } from '../../indexer/scan-pool.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
@@ -23,15 +22,13 @@ function heldScanner(): Scanner & { readonly tasks: ScanTask[]; release(): void 
   let gate = new Promise<void>((resolve) => (release = resolve));
   const tasks: ScanTask[] = [];
   return {
-    threads: 1,
+    ...inlineScanner(),
     tasks,
     async scan(task) {
       tasks.push(task);
       await gate;
       return scan(task);
     },
-    rescore: async (task) => rescore(task),
-    close: async () => undefined,
     release() {
       release();
       gate = new Promise((resolve) => (release = resolve));
@@ -143,7 +140,7 @@ describe('ExactIndex', () => {
 
   it('rejects searches whose scan fails, and goes on', async () => {
     let failing = true;
-    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: { threads: 1, scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)), rescore: async (task) => rescore(task), close: async () => undefined } });
+    const index = new ExactIndex({ dim: DIM, folder: indexFolder(), scanner: { ...inlineScanner(), scan: async (task) => (failing ? Promise.reject(new Error('worker died')) : scan(task)) } });
     await index.upsert(randomEntries(5, DIM));
     await expect(index.search([query], { top: 1 })).rejects.toThrow('worker died');
     failing = false;
