@@ -1,10 +1,11 @@
 /** Makes the index that a model's configuration asks for. */
 import type { IndexAlgorithm, IndexingConfig } from '../common/config.js';
 import { ExactIndex } from './exact-index.js';
-import { checkGraphs, GraphThread } from './graph-thread.js';
+import { GraphThread } from './graph-thread.js';
 import { HnswIndex, type HnswIndexOptions } from './hnsw-index.js';
 import { createKdTreePool } from './kd-tree-pool.js';
 import { KdTreeIndex } from './kd-tree-index.js';
+import { loadGraphClass } from './neighbour-graph.js';
 import { createScanPool, type Scanner } from './scan-pool.js';
 import type { SectionReader } from './snapshot-file.js';
 import type { FinishedScan, VectorIndex } from './vector-index.js';
@@ -44,7 +45,7 @@ const FACTORIES: Record<IndexAlgorithm, IndexFactory> = {
     restore: ({ dim, folder, onScan }, contents, reader) => withScanner((scanner) => ExactIndex.restore({ dim, folder, onScan, scanner }, contents, reader)),
   },
   hnsw: {
-    check: checkGraphs,
+    check: async () => void (await loadGraphClass()),
     create: ({ newFolder, ...options }) => new HnswIndex({ ...hnswOptions(options), folder: newFolder(), scanner: createScanPool() }),
     restore: ({ folder, ...options }, contents, reader) => withScanner((scanner) => HnswIndex.restore({ ...hnswOptions(options), folder, scanner }, contents, reader)),
   },

@@ -11,9 +11,9 @@
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { quantiseQuery } from './quantisation.js';
-import type { RescoreQuery } from './rescore.js';
+import { describeCandidates, type Candidate, type RescoreRows } from './rescore.js';
 import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
-import { ID_BYTES, readId, rowBytes } from './row-chunk.js';
+import { readId, rowBytes } from './row-chunk.js';
 import type { SnapshotPart } from './row-chunks.js';
 import { RowStore, type RowStoreOptions, type Snapshot } from './row-store.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
@@ -170,18 +170,11 @@ function joinCandidates(parts: readonly Candidates[], keep: number): Candidates 
 }
 
 /** Candidates with what it takes to score them. */
-function describe({ parts }: Snapshot, { rows, uppers }: Candidates): Omit<RescoreQuery, 'vector' | 'keep'> {
-  const slots = new Uint32Array(rows.length);
-  const checksums = new Uint32Array(rows.length);
-  const ids = new Uint8Array(rows.length * ID_BYTES);
-  rows.forEach((row, i) => {
+function describe({ parts }: Snapshot, { rows, uppers }: Candidates): RescoreRows {
+  return describeCandidates(Array.from(rows, (row, i): Candidate => {
     const { views, firstRow } = findPart(parts, row);
-    const at = row - firstRow;
-    slots[i] = views.slots[at] as number;
-    checksums[i] = views.checksums[at] as number;
-    ids.set(views.ids.subarray(at * ID_BYTES, (at + 1) * ID_BYTES), i * ID_BYTES);
-  });
-  return { uppers, slots, checksums, ids };
+    return { views, row: row - firstRow, upper: uppers[i] as number };
+  }));
 }
 
 /** Which living rows of a snapshot a predicate accepts, in shared memory; asked in slices, so that the event loop is not held. */

@@ -5,8 +5,8 @@
  */
 import type { NeighbourGraph } from './neighbour-graph.js';
 import { quantiseRow, type QuantisedQuery } from './quantisation.js';
-import type { RescoreQuery } from './rescore.js';
-import { ID_BYTES, placeOf, type ChunkViews } from './row-chunk.js';
+import { describeCandidates, type Candidate, type RescoreRows } from './rescore.js';
+import { placeOf, type ChunkViews } from './row-chunk.js';
 import { scan, type ScanRange } from './scan.js';
 
 export interface GraphQuery {
@@ -26,14 +26,7 @@ export interface GraphSearch {
   readonly queries: readonly GraphQuery[];
 }
 
-/** What is to be scored. */
-export type NearRows = Omit<RescoreQuery, 'vector' | 'keep'>;
-
-interface Place {
-  readonly views: ChunkViews;
-  readonly row: number;
-  /** What the score is at most. */
-  readonly upper: number;
+interface Place extends Candidate {
   /** What the codes may be wrong by. */
   readonly error: number;
 }
@@ -49,7 +42,7 @@ const WIDENING_MAX = 8;
  *
  * @param chunks by serial: those that the graph has rows of
  */
-export function searchGraph(graph: NeighbourGraph, chunks: ReadonlyMap<number, ChunkViews>, search: GraphSearch, threads: number): NearRows[] {
+export function searchGraph(graph: NeighbourGraph, chunks: ReadonlyMap<number, ChunkViews>, search: GraphSearch, threads: number): RescoreRows[] {
   const { queries, rest } = search;
   const found = queries.map((): Place[] => []);
   let open = [...queries.keys()];
@@ -60,7 +53,7 @@ export function searchGraph(graph: NeighbourGraph, chunks: ReadonlyMap<number, C
     open = isLast ? [] : open.filter((q) => isOpen(found[q] as readonly Place[], (queries[q] as GraphQuery).keep));
   }
   if (rest.length > 0) addRest(found, chunks, search);
-  return found.map(describe);
+  return found.map(describeCandidates);
 }
 
 /** Whether rows that are further than all of these could be among the best. */
@@ -101,15 +94,4 @@ function joinCodes(queries: readonly GraphQuery[]): Int8Array {
   const codes = new Int8Array(queries.length * dim);
   queries.forEach(({ vector }, q) => quantiseRow(new Float32Array(vector), codes, q * dim));
   return codes;
-}
-
-function describe(places: readonly Place[]): NearRows {
-  const ids = new Uint8Array(places.length * ID_BYTES);
-  places.forEach(({ views, row }, i) => ids.set(views.ids.subarray(row * ID_BYTES, (row + 1) * ID_BYTES), i * ID_BYTES));
-  return {
-    uppers: Float64Array.from(places, ({ upper }) => upper),
-    slots: Uint32Array.from(places, ({ views, row }) => views.slots[row] as number),
-    checksums: Uint32Array.from(places, ({ views, row }) => views.checksums[row] as number),
-    ids,
-  };
 }

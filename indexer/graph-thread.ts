@@ -51,15 +51,6 @@ export class GraphThread implements GraphKeeper {
     this.#worker.once('exit', (code) => this.#end(code));
   }
 
-  /**
-   * Resolves when it can keep graphs.
-   *
-   * @throws EisError EIS_ENGINE_UNAVAILABLE when usearch cannot be loaded here
-   */
-  async start(): Promise<void> {
-    await this.#ask({ kind: 'start' });
-  }
-
   async add(rows: { readonly graph: number; readonly memory: ChunkMemory; readonly from: number; readonly to: number }): Promise<Added> {
     return (await this.#ask({ kind: 'add', ...rows })) as Added;
   }
@@ -94,19 +85,5 @@ export class GraphThread implements GraphKeeper {
     this.#death = new Error(`The thread that held the graph ended (${this.#fault?.message ?? `code ${code}`}).`, { cause: this.#fault });
     for (const pending of this.#pending.values()) pending.reject(this.#death);
     this.#pending.clear();
-  }
-}
-
-/**
- * Sees whether graphs can be kept here at all.
- *
- * @throws EisError EIS_ENGINE_UNAVAILABLE
- */
-export async function checkGraphs(): Promise<void> {
-  const thread = new GraphThread({ dim: 1, connectivity: 2, expansionAdd: 1, expansionSearch: 1 });
-  try {
-    await thread.start();
-  } finally {
-    await thread.close();
   }
 }

@@ -1,18 +1,15 @@
 /**
  * The thread that owns an index's graphs: usearch answers synchronously, so nothing of it runs on the event loop that
  * answers requests. It does one task after the other, in the order in which they were sent (`graph-thread.ts`).
- *
- * usearch is loaded by the first task, so that a machine without it fails by an error that says so.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { EisError, isEisError, type ErrorBody } from '../common/errors.js';
-import { searchGraph, type GraphSearch, type NearRows } from './graph-search.js';
-import { NeighbourGraph, type GraphClass, type GraphOptions } from './neighbour-graph.js';
-import { rescore, type Rescored } from './rescore.js';
+import { isEisError, type ErrorBody } from '../common/errors.js';
+import { searchGraph, type GraphSearch } from './graph-search.js';
+import { loadGraphClass, NeighbourGraph, type GraphClass, type GraphOptions } from './neighbour-graph.js';
+import { rescore, type Rescored, type RescoreRows } from './rescore.js';
 import { addressOf, viewChunk, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 
 export type GraphTask =
-  | { readonly kind: 'start' }
   /** Adds living rows of a chunk, from one row on until another or until some time is over; makes the graph when there is none of that number. */
   | { readonly kind: 'add'; readonly graph: number; readonly memory: ChunkMemory; readonly from: number; readonly to: number }
   /** With a vector file, what is near is scored too, unless more is to be asked for. */
@@ -28,7 +25,7 @@ export interface Added {
 }
 
 export interface Near {
-  readonly near: readonly NearRows[];
+  readonly near: readonly RescoreRows[];
   readonly rescored?: Rescored | undefined;
 }
 
@@ -61,23 +58,13 @@ const graphs = new Map<number, NeighbourGraph>();
 const chunks = new Map<number, ChunkViews>();
 let loaded: Promise<GraphClass> | undefined;
 
-async function loadUsearch(): Promise<GraphClass> {
-  try {
-    return (await import('usearch')).Index;
-  } catch (cause) {
-    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'usearch', detail: `its binary for ${process.platform}-${process.arch} cannot be loaded (${firstLine(cause)}). Choose the index_algorithm "brute".` }, { cause });
-  }
-}
-
 async function run(task: GraphTask): Promise<GraphReply['value']> {
   if (task.kind === 'end') {
     parentPort?.close();
     return undefined;
   }
-  const graphClass = await (loaded ??= loadUsearch());
+  const graphClass = await (loaded ??= loadGraphClass());
   switch (task.kind) {
-    case 'start':
-      return undefined;
     case 'add':
       return add(graphClass, task);
     case 'search':
@@ -113,7 +100,7 @@ function search({ graph: number, search: wanted, fd }: Extract<GraphTask, { kind
   if (!graph) throw new Error(`There is no graph ${number}.`);
   const near = searchGraph(graph, chunks, wanted, threads);
   const isEnough = fd !== undefined && near.every(({ slots }, q) => slots.length >= (wanted.queries[q]?.keep as number));
-  return { near, rescored: isEnough ? rescore({ fd, queries: wanted.queries.map(({ vector, keep }, q) => ({ vector, keep, ...(near[q] as NearRows) })) }) : undefined };
+  return { near, rescored: isEnough ? rescore({ fd, queries: wanted.queries.map(({ vector, keep }, q) => ({ vector, keep, ...(near[q] as RescoreRows) })) }) : undefined };
 }
 
 function take(memory: ChunkMemory): ChunkViews {
@@ -122,16 +109,12 @@ function take(memory: ChunkMemory): ChunkViews {
   return views;
 }
 
-function firstLine(thrown: unknown): string {
-  return String((thrown as Error).message).split('\n')[0] as string;
-}
-
 let last: Promise<void> = Promise.resolve();
 parentPort?.on('message', ({ number, task }: GraphRequest) => {
   last = last.then(async () => {
     const reply: GraphReply = await run(task).then(
       (value) => ({ number, value }),
-      (thrown: unknown) => ({ number, ...(isEisError(thrown) ? { error: thrown.toBody() } : { fault: firstLine(thrown) }) }),
+      (thrown: unknown) => ({ number, ...(isEisError(thrown) ? { error: thrown.toBody() } : { fault: String((thrown as Error).message) }) }),
     );
     parentPort?.postMessage(reply);
   });

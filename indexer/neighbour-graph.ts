@@ -16,6 +16,7 @@
  *   process with it.
  */
 import { crc32 } from 'node:zlib';
+import { EisError } from '../common/errors.js';
 import { CODE_MAX } from './quantisation.js';
 
 export interface GraphOptions {
@@ -40,6 +41,20 @@ interface UsearchIndex {
 
 /** usearch's `Index`; 0 threads would be as many as the machine has. */
 export type GraphClass = new (options: never) => UsearchIndex;
+
+/**
+ * Loads usearch, which not every machine has a binary of.
+ *
+ * @throws EisError EIS_ENGINE_UNAVAILABLE
+ */
+export async function loadGraphClass(): Promise<GraphClass> {
+  try {
+    return (await import('usearch')).Index;
+  } catch (cause) {
+    const [reason] = String((cause as Error).message).split('\n');
+    throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'usearch', detail: `its binary for ${process.platform}-${process.arch} cannot be loaded (${reason}). Choose the index_algorithm "brute".` }, { cause });
+  }
+}
 
 /** How far a copy stands from its original: enough for the graph, and too little to matter. */
 const COPY_DISTANCE = 0.02;

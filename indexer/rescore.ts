@@ -4,7 +4,7 @@
  * than the worst that is kept. It runs in worker threads, because it waits for the disk.
  */
 import { dot } from '../common/vector.js';
-import { ID_BYTES } from './row-chunk.js';
+import { ID_BYTES, type ChunkViews } from './row-chunk.js';
 import { readVectorsSync } from './vector-file.js';
 import { TopK, type Ranked } from './top-k.js';
 
@@ -19,6 +19,28 @@ export interface RescoreQuery {
   readonly checksums: Uint32Array;
   /** 32 bytes each: of equal scores, the smaller id is better. */
   readonly ids: Uint8Array;
+}
+
+/** What is to be scored for a query. */
+export type RescoreRows = Omit<RescoreQuery, 'vector' | 'keep'>;
+
+/** A row of which is known what its score is at most. */
+export interface Candidate {
+  readonly views: ChunkViews;
+  readonly row: number;
+  readonly upper: number;
+}
+
+/** Candidates with what it takes to score them. */
+export function describeCandidates(candidates: readonly Candidate[]): RescoreRows {
+  const ids = new Uint8Array(candidates.length * ID_BYTES);
+  candidates.forEach(({ views, row }, i) => ids.set(views.ids.subarray(row * ID_BYTES, (row + 1) * ID_BYTES), i * ID_BYTES));
+  return {
+    uppers: Float64Array.from(candidates, ({ upper }) => upper),
+    slots: Uint32Array.from(candidates, ({ views, row }) => views.slots[row] as number),
+    checksums: Uint32Array.from(candidates, ({ views, row }) => views.checksums[row] as number),
+    ids,
+  };
 }
 
 export interface RescoreTask {

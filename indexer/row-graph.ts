@@ -7,11 +7,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isEisError } from '../common/errors.js';
-import type { GraphQuery, GraphSearch, NearRows } from './graph-search.js';
+import type { GraphQuery, GraphSearch } from './graph-search.js';
 import type { GraphKeeper } from './graph-thread.js';
 import { graphBytes } from './neighbour-graph.js';
 import { quantiseQuery } from './quantisation.js';
-import type { RescoreQuery } from './rescore.js';
+import type { RescoreQuery, RescoreRows } from './rescore.js';
 import { hitsOf, type RescoredHits } from './rescore-queries.js';
 import { addressOf, ID_BYTES, placeOf, readId, rowBytes } from './row-chunk.js';
 import type { RowStore, Snapshot } from './row-store.js';
@@ -160,7 +160,7 @@ export class RowGraph {
     if (!answer) return undefined;
     const { near, rescored } = answer;
     if (rescored) return { hits: near.map(({ ids }, i) => hitsOf(rescored.ranked[i] as Ranked, ids)), rescored: rescored.read };
-    return this.#score(open.map(({ query: { vector, keep, accept } }, i) => ({ vector, keep, ...filterRows(near[i] as NearRows, accept) })));
+    return this.#score(open.map(({ query: { vector, keep, accept } }, i) => ({ vector, keep, ...filterRows(near[i] as RescoreRows, accept) })));
   }
 
   /** Hits for the queries that have candidates enough. */
@@ -252,7 +252,7 @@ export class RowGraph {
   }
 }
 
-function filterRows(rows: NearRows, accept: ((id: string) => boolean) | undefined): NearRows {
+function filterRows(rows: RescoreRows, accept: ((id: string) => boolean) | undefined): RescoreRows {
   if (!accept) return rows;
   const kept = Array.from(rows.slots.keys()).filter((i) => accept(readId(rows.ids, i)));
   const ids = Buffer.concat(kept.map((i) => rows.ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
