@@ -43,6 +43,15 @@ interface Graph {
   nodes: number;
 }
 
+/** What a graph stands for of a moment. */
+interface Cover {
+  readonly graph: number;
+  /** The moment's living rows before this address stand in it. */
+  readonly covered: number;
+  /** The others. */
+  readonly rest: readonly ScanRange[];
+}
+
 interface OpenQuery {
   readonly place: number;
   readonly query: PassQuery;
@@ -102,13 +111,13 @@ export class RowGraph {
    */
   async find(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<{ readonly hits: readonly (Hit[] | undefined)[]; readonly rescored: number }> {
     const hits = queries.map((): Hit[] | undefined => undefined);
-    const rest = this.#restOf(snapshot);
+    let open = queries.map((query, place): OpenQuery => ({ place, query, reach: this.#reach(query) }));
     let rescored = 0;
     this.#finding++;
     try {
-      let open = rest ? queries.map((query, place): OpenQuery => ({ place, query, reach: this.#reach(query) })) : [];
       while ((open = open.filter(({ query, reach }) => this.#suits(query, reach))).length > 0) {
-        const found = await this.#ask({ snapshot, rest: rest as ScanRange[], open });
+        const cover = this.#coverOf(snapshot);
+        const found = cover && (await this.#ask(snapshot, cover, open));
         if (!found) break;
         rescored += found.rescored;
         open = open.filter(({ place }, i) => !(hits[place] = found.hits[i]));
@@ -137,26 +146,30 @@ export class RowGraph {
     return reach <= Math.min(FETCH_MAX, this.#current.nodes) && keep < this.#options.rows.size / 2;
   }
 
-  /** The rows of a moment that the graph does not stand for; undefined when they are too many for it. */
-  #restOf({ parts }: Snapshot): ScanRange[] | undefined {
-    const { covered, nodes } = this.#current;
+  /**
+   * What the graph stands for of a moment, and the rows that it does not; undefined when those are too many for it. It
+   * may have grown since the moment, or another may have taken its place: rows that came later are not the moment's.
+   */
+  #coverOf({ parts }: Snapshot): Cover | undefined {
+    const { number, nodes } = this.#current;
     if (!this.#keeper || nodes === 0) return undefined;
+    const end = Math.max(0, ...parts.map(({ memory: { serial }, rows }) => addressOf(serial, rows)));
+    const covered = Math.min(this.#current.covered, end);
     const { serial, row } = placeOf(covered);
     const rest = parts
       .map(({ memory, rows, firstRow }) => ({ memory, firstRow, from: memory.serial < serial ? rows : memory.serial === serial ? Math.min(row, rows) : 0, to: rows }))
       .filter(({ from, to }) => from < to);
     const rows = rest.reduce((sum, { from, to }) => sum + to - from, 0);
-    return rows * rowBytes(this.#options.rows.dim) <= REST_BYTES_MAX && rows < nodes ? rest : undefined;
+    return rows * rowBytes(this.#options.rows.dim) <= REST_BYTES_MAX && rows < nodes ? { graph: number, covered, rest } : undefined;
   }
 
   /** Hits for each query, undefined for those that need a wider search; undefined when there is no graph any more. */
-  async #ask({ snapshot: { version }, rest, open }: { readonly snapshot: Snapshot; readonly rest: readonly ScanRange[]; readonly open: readonly OpenQuery[] }): Promise<{ readonly hits: (Hit[] | undefined)[]; readonly rescored: number } | undefined> {
-    const { number, covered } = this.#current;
+  async #ask({ version }: Snapshot, { graph, covered, rest }: Cover, open: readonly OpenQuery[]): Promise<{ readonly hits: (Hit[] | undefined)[]; readonly rescored: number } | undefined> {
     const queries = open.map(({ query: { vector, keep } }): GraphQuery => ({ vector, keep, quantised: quantiseQuery(vector) }));
     const search: GraphSearch = { version, covered, rest, queries, fetch: Math.max(...open.map(({ reach }) => reach)) };
     const isScored = open.length === 1 && !open[0]?.query.accept; // one way there and back instead of two
     for (const { memory: { serial } } of rest) this.#known.add(serial);
-    const answer = await this.#trust((keeper) => keeper.search({ graph: number, search, fd: isScored ? this.#options.rows.fd : undefined }));
+    const answer = await this.#trust((keeper) => keeper.search({ graph, search, fd: isScored ? this.#options.rows.fd : undefined }));
     if (!answer) return undefined;
     const { near, rescored } = answer;
     if (rescored) return { hits: near.map(({ ids }, i) => hitsOf(rescored.ranked[i] as Ranked, ids)), rescored: rescored.read };

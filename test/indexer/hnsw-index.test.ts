@@ -179,6 +179,29 @@ describe('HnswIndex', () => {
     expect(idsOf(hits).filter((id) => best.slice(100, 110).includes(id)).length).toBeGreaterThanOrEqual(9);
   });
 
+  it('answers each id once when it is written again, and comes into the graph, between two looks of a search', async () => {
+    const entries = randomEntries(3000, DIM);
+    const accepted = new Set(idsOf(reference(entries, query, 400).filter((_, i) => i % 20 === 0)));
+    let between = async (): Promise<unknown> => undefined;
+    const index = makeIndex(DIM, (thread) => ({
+      async search(task) {
+        const found = await thread.search(task);
+        await between();
+        return found;
+      },
+    }));
+    await index.upsert(entries);
+    await index.settled();
+    between = async () => {
+      between = async () => undefined;
+      await index.upsert(entries.filter(({ id }) => accepted.has(id)).map(({ id, vector }) => ({ id, vector: vector.map((x) => x * 0.999) })));
+      await index.settled();
+    };
+    const [hits] = await index.search([query], { top: 12, accept: (id) => accepted.has(id) });
+    expect(hits).toHaveLength(12);
+    expect(new Set(idsOf(hits)).size).toBe(12);
+  });
+
   it('answers the few that a predicate accepts exactly, however far away they are', async () => {
     const entries = randomEntries(3000, DIM);
     const index = makeIndex();
