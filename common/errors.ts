@@ -31,6 +31,7 @@ export const ERRORS = {
   EIS_CROSS_SITE: template(403, () => 'This request was made by a page of another site. What changes the index is taken from its own page, and from programs.'),
   EIS_OVERLOADED: template<Detail>(429, ({ detail }) => `${detail} Try again after the time in Retry-After.`),
   EIS_INTERNAL: template(500, () => 'Something went wrong on our side. The log has it under the id in X-Request-Id.'),
+  EIS_CALLER_TIMEOUT: template<{ timeoutMs: number }>(504, ({ timeoutMs }) => `The ${timeoutMs} ms that the caller of this request gave it are over.`),
   EIS_CLIENT_CLOSED: template(499, () => 'The client closed the connection before it was answered.'),
   EIS_NOT_READY: template<Detail>(503, ({ detail }) => detail),
 

@@ -3,7 +3,7 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { limitInFlight } from './admission.js';
+import { limitAdmission } from './admission.js';
 import { addImagesRoutes } from './images-route.js';
 import { createModelStatuses } from './model-status.js';
 import { addModelsRoutes } from './models-route.js';
@@ -44,7 +44,7 @@ export async function createGateway({ models, wrapper, limits, log, metrics, ver
   await addPage(app);
   const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });
   await app.register(async (api: App) => {
-    limitInFlight(api, { inFlightMax: limits.inFlightMax, metrics });
+    await limitAdmission(api, { limits, metrics });
     await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
     await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
     await api.register(async (scope: App) => addQueuesRoutes(scope, { wrapper, limits }));

@@ -12,11 +12,12 @@ runMain(async () => {
   const environment = readEnvironment();
   const { limits, wrapperUrl } = environment;
   const config = loadConfig(environment.configFile);
-  const models = connectModels(config, environment);
   if (wrapperUrl === undefined) throw missing('WRAPPER_URL', 'the address of the wrapper, for example http://127.0.0.1:8081');
   const wrapper = createWrapperClient({ url: wrapperUrl, connections: limits.inFlightMax });
   const log = createLog({ role: 'gateway', level: environment.logLevel });
-  const app = await createGateway({ models, wrapper, limits, log, metrics: new Metrics('gateway').collectProcess(), version: packageVersion() });
+  const metrics = new Metrics('gateway').collectProcess();
+  const models = await connectModels(config, environment, { metrics, log });
+  const app = await createGateway({ models, wrapper, limits, log, metrics, version: packageVersion() });
   closeOnSignal([app, { close: () => closeModels(models) }, wrapper], log);
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort, log });
 });

@@ -5,7 +5,7 @@
 import { fetch, type FormData } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
 import type { IngestAnswer, LedgerAnswer } from '../common/wire.js';
-import { backoffMs, wait, type Backoff } from './backoff.js';
+import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 
 const RETRIED_STATUS = new Set([429, 502, 503, 504]);
 const REQUEST_TIMEOUT_MS = 60_000;

@@ -7,7 +7,7 @@ import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { SUBMISSION_ID, type LedgerAnswer, type LedgerState } from '../common/wire.js';
-import { wait } from './backoff.js';
+import { wait } from '../common/backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
 import { uploadFound } from './upload-bucket.js';

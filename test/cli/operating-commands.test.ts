@@ -43,9 +43,10 @@ beforeEach(async () => {
   const client = createWrapperClient({ url: await listen(wrapper), connections: 4 });
   const config = parseConfig(JSON.stringify({ models: [{ name: 'alpha', model_url: 'alpha' }], services: [{ name: 'indexing', models: [{ name: 'alpha' }] }] }), '/config.json');
   const environment = parseEnvironment({ FUNCTION_URL_ALPHA: 'http://127.0.0.1:9', INDEX_URLS_ALPHA: 'http://127.0.0.1:9' });
-  const models = connectModels(config, environment);
+  const metrics = new Metrics('gateway');
+  const models = await connectModels(config, environment, { metrics, log: SILENT_LOG });
   closing.push(() => closeModels(models));
-  gatewayUrl = await listen(await createGateway({ models, wrapper: client, limits: LIMITS, log: SILENT_LOG, metrics: new Metrics('gateway'), version: '0' }));
+  gatewayUrl = await listen(await createGateway({ models, wrapper: client, limits: LIMITS, log: SILENT_LOG, metrics, version: '0' }));
   await fail({ submission: 's1', source, acceptedAt: Date.now() - 120_000 }, 'alpha');
 });
 
