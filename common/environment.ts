@@ -12,6 +12,16 @@ export interface ProxySettings {
   readonly noProxy: string | undefined;
 }
 
+/** From where images may be fetched. As it is written; `fetch-rules.ts` reads it. */
+export interface FetchSettings {
+  /** EIS_FETCH_ALLOW: CIDR ranges that may be fetched from although they are not public. */
+  readonly allow: readonly string[];
+  /** EIS_FETCH_DENY: CIDR ranges and host names (`*.example.com`: every name under it) that may not; it wins over `allow`. */
+  readonly deny: readonly string[];
+  /** EIS_FETCH_PORTS: ports and ranges of ports. */
+  readonly ports: readonly string[];
+}
+
 /** What differs by place, or is secret. */
 export interface Environment {
   readonly configFile: string;
@@ -38,14 +48,19 @@ export interface Environment {
   readonly proxy: ProxySettings;
   readonly apiKeys: readonly string[];
   readonly logLevel: string;
-  /** CIDR ranges that images may be fetched from although they are not public. */
-  readonly fetchAllow: readonly string[];
+  readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>. */
   functionUrl(model: string): string | undefined;
   /** INDEX_URLS_<MODEL>: by shard, the addresses of its replicas. */
   indexUrls(model: string): readonly (readonly string[])[] | undefined;
 }
+
+/**
+ * Without the ports below 1024 that are not the web's. What listens there speaks other protocols (mail, shells, files), and
+ * a stranger's URL makes this machine, by its good name, connect to them. Web servers that are not at 80 or 443 are above.
+ */
+const DEFAULT_FETCH_PORTS = '80,443,1024-65535';
 
 const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -93,7 +108,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     proxy: { httpsProxy: readProxy('HTTPS_PROXY'), httpProxy: readProxy('HTTP_PROXY'), noProxy: read('NO_PROXY') ?? read('no_proxy') },
     apiKeys: splitList(read('EIS_API_KEYS')),
     logLevel: level,
-    fetchAllow: splitList(read('EIS_FETCH_ALLOW')),
+    fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
     indexUrls: (model) => {
