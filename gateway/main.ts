@@ -4,6 +4,7 @@ import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { packageVersion } from '../common/package-root.js';
+import { accessOf } from './access.js';
 import { createGateway } from './app.js';
 import { closeModels, connectModels, missing } from './served-models.js';
 import { createWrapperClient } from './wrapper-client.js';
@@ -16,7 +17,7 @@ runMain(async () => {
   if (wrapperUrl === undefined) throw missing('WRAPPER_URL', 'the address of the wrapper, for example http://127.0.0.1:8081');
   const wrapper = createWrapperClient({ url: wrapperUrl, connections: limits.inFlightMax });
   const log = createLog({ role: 'gateway', level: environment.logLevel });
-  const app = await createGateway({ models, wrapper, limits, log, metrics: new Metrics('gateway').collectProcess(), version: packageVersion() });
+  const app = await createGateway({ models, wrapper, access: accessOf(environment), limits, log, metrics: new Metrics('gateway').collectProcess(), version: packageVersion() });
   closeOnSignal([app, { close: () => closeModels(models) }, wrapper], log);
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort, log });
 });

@@ -9,6 +9,7 @@ import { Metrics } from '../../common/metrics.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
+import { accessOf } from '../../gateway/access.js';
 import { createGateway } from '../../gateway/app.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
@@ -45,7 +46,7 @@ beforeEach(async () => {
   const environment = parseEnvironment({ FUNCTION_URL_ALPHA: 'http://127.0.0.1:9', INDEX_URLS_ALPHA: 'http://127.0.0.1:9' });
   const models = connectModels(config, environment);
   closing.push(() => closeModels(models));
-  gatewayUrl = await listen(await createGateway({ models, wrapper: client, limits: LIMITS, log: SILENT_LOG, metrics: new Metrics('gateway'), version: '0' }));
+  gatewayUrl = await listen(await createGateway({ models, wrapper: client, access: accessOf(environment), limits: LIMITS, log: SILENT_LOG, metrics: new Metrics('gateway'), version: '0' }));
   await fail({ submission: 's1', source, acceptedAt: Date.now() - 120_000 }, 'alpha');
 });
 
