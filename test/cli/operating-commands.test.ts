@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createGatewayOption } from '../../cli/gateway-option.js';
 import { addOperatingCommands } from '../../cli/operating-commands.js';
 import { EisError } from '../../common/errors.js';
 import type { App } from '../../common/http.js';
@@ -70,7 +71,7 @@ async function fail(message: ImageMessage, model: string): Promise<void> {
 async function eis(...args: string[]): Promise<{ readonly stdout: string; readonly error: string }> {
   const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   const program = new Command('eis').exitOverride().configureOutput({ writeErr: () => undefined });
-  addOperatingCommands(program, gatewayUrl);
+  addOperatingCommands(program, createGatewayOption({ port: Number(new URL(gatewayUrl).port), basePort: 0, apiKey: undefined }));
   const error = await program.parseAsync(args, { from: 'user' }).then(() => '', (thrown: Error) => thrown.message);
   const stdout = written.mock.calls.map(([text]) => String(text)).join('');
   written.mockRestore();
