@@ -47,6 +47,11 @@ export function addressOf(source) {
   return content && `images/${content.sha256}`;
 }
 
+/** Whether an address is of an image that the gateway itself keeps. @param {string} address @param {string} root of the gateway */
+export function isOwnImage(address, root) {
+  return URL.canParse(address, root) && new RegExp(`^${root}images/[0-9a-f]{64}$`).test(new URL(address, root).href);
+}
+
 /** @param {number} score */
 export function describeScore(score) {
   return score.toFixed(3);
