@@ -49,7 +49,9 @@ export function addressOf(source) {
 
 /** Whether an address is of an image that the gateway itself keeps. @param {string} address @param {string} root of the gateway */
 export function isOwnImage(address, root) {
-  return URL.canParse(address, root) && new RegExp(`^${root}images/[0-9a-f]{64}$`).test(new URL(address, root).href);
+  if (!URL.canParse(address, root)) return false;
+  const { origin, pathname } = new URL(address, root);
+  return origin === new URL(root).origin && /^\/images\/[0-9a-f]{64}$/.test(pathname);
 }
 
 /** @param {number} score */

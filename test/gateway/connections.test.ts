@@ -71,6 +71,17 @@ describe('a client is not cut off', () => {
     expect(await (await fetch(`${system.gateway.url}/queues`)).text()).toBe('{}\n{}\n');
   });
 
+  it('that comes back on its connection later than headers may take', async () => {
+    await start({ EIS_HEADERS_TIMEOUT_MS: '100' });
+    const socket = await open();
+    let received = '';
+    socket.setEncoding('utf8').on('data', (text: string) => (received += text));
+    socket.write(get('/healthz'));
+    await sleep(1_500);
+    socket.write(get('/healthz'));
+    await vi.waitFor(() => expect(received.match(/HTTP\/1\.1 200/g)).toHaveLength(2));
+  });
+
   it('that reads slowly, but reads', async () => {
     await start({ EIS_ANSWER_TIMEOUT_MS: '300' });
     const bytes = 24 * 1024 * 1024;

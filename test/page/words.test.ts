@@ -39,7 +39,7 @@ describe('addressOf()', () => {
 });
 
 describe('isOwnImage()', () => {
-  it.each([[`images/${ID}`, true], [`/images/${ID}`, true], [`https://here.example/images/${ID}`, true], [`https://other.example/images/${ID}`, false], [`https://here.example/a/images/${ID}`, false], [`/images/${ID}/../../models`, false], ['blob:https://here.example/x', false], ['http://[', false]])('of %s is %s', (address, isOwn) => {
+  it.each([[`images/${ID}`, true], [`/images/${ID}`, true], [`https://here.example/images/${ID}`, true], [`https://other.example/images/${ID}`, false], [`https://here-example/images/${ID}`, false], [`http://here.example/images/${ID}`, false], [`https://here.example/a/images/${ID}`, false], [`/images/${ID}/../../models`, false], ['blob:https://here.example/x', false], ['http://[', false]])('of %s is %s', (address, isOwn) => {
     expect(isOwnImage(address, 'https://here.example/')).toBe(isOwn);
   });
 });
