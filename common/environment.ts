@@ -1,5 +1,7 @@
 /** The environment variables that the system knows. Only `readEnvironment` of `config.ts` hands in the process's own. */
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { isKey, parseApiKeys, type ApiKeys } from './api-keys.js';
 import { EisError } from './errors.js';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from './limits.js';
 import { packagePath } from './package-root.js';
@@ -46,7 +48,14 @@ export interface Environment {
   readonly modelMirror: string | undefined;
   /** Through which models are downloaded. */
   readonly proxy: ProxySettings;
-  readonly apiKeys: readonly string[];
+  /** Of the gateway's callers. */
+  readonly apiKeys: ApiKeys;
+  /** The key that commands send to a gateway. */
+  readonly apiKey: string | undefined;
+  /** Origins whose pages may call the gateway's API. */
+  readonly corsOrigins: readonly string[];
+  /** CIDR ranges of the proxies that are believed what they say of a client, its address among it. */
+  readonly trustProxy: readonly string[];
   readonly logLevel: string;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
@@ -106,7 +115,10 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     wrapperUrl: url('WRAPPER_URL'),
     modelMirror: readMirror(read('EIS_MODEL_MIRROR'), invalid),
     proxy: { httpsProxy: readProxy('HTTPS_PROXY'), httpProxy: readProxy('HTTP_PROXY'), noProxy: read('NO_PROXY') ?? read('no_proxy') },
-    apiKeys: splitList(read('EIS_API_KEYS')),
+    apiKeys: parseApiKeys(splitList(read('EIS_API_KEYS')), (detail) => invalid('EIS_API_KEYS', detail)),
+    apiKey: readApiKey(read('EIS_API_KEY'), invalid),
+    corsOrigins: readOrigins(splitList(read('EIS_CORS_ORIGINS')), invalid),
+    trustProxy: readRanges(splitList(read('EIS_TRUST_PROXY')), invalid),
     logLevel: level,
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
@@ -140,6 +152,24 @@ function readAmqpUrl(text: string | undefined, invalid: (variable: string, detai
 function readMongodbUri(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
   if (text === undefined || /^mongodb(\+srv)?:\/\/([^@/?]*@)?[^@/?,:][^@/?]*(\/[^@?]*)?(\?.*)?$/i.test(text)) return text;
   return invalid('MONGODB_URI', 'it is no mongodb:// or mongodb+srv:// URI with a host, such as mongodb://user:password@host1,host2/eis?replicaSet=rs0 (special characters of user and password percent-encoded).');
+}
+
+function readApiKey(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
+  return text === undefined || isKey(text) ? text : invalid('EIS_API_KEY', 'it is no API key. Give the key alone, without its scopes: 16 to 256 letters, digits, "-", ".", "_", "~", "+" or "/".');
+}
+
+function readOrigins(origins: readonly string[], invalid: (variable: string, detail: string) => never): readonly string[] {
+  for (const origin of origins) if (!isHttpUrl(origin) || new URL(origin).origin !== origin) invalid('EIS_CORS_ORIGINS', `${JSON.stringify(origin)} is no origin. Write scheme and host as browsers do, and the port unless it is the usual one: https://app.example.com.`);
+  return origins;
+}
+
+function readRanges(ranges: readonly string[], invalid: (variable: string, detail: string) => never): readonly string[] {
+  for (const range of ranges) {
+    const [, address = '', bits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(range) ?? [];
+    const version = isIP(address);
+    if (version === 0 || Number(bits) < 1 || Number(bits) > (version === 4 ? 32 : 128)) invalid('EIS_TRUST_PROXY', `${JSON.stringify(range)} is no CIDR range of proxies. Write one as 10.0.0.0/8; one address is 10.1.2.3/32.`);
+  }
+  return ranges;
 }
 
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */

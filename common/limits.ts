@@ -34,6 +34,18 @@ export interface Limits {
   readonly inFlightBytesMax: number;
   /** How late the event loop of a gateway may turn; while it turns later, requests are answered 429. */
   readonly loopDelayMaxMs: number;
+  /** Requests a minute by one API key, or from one address without a key. */
+  readonly requestsPerMinuteMax: number;
+  /** Unknown API keys a minute from one address; after that no key is looked at that comes from there. */
+  readonly keyFailuresPerMinuteMax: number;
+  /** Connections that one gateway holds at once; one more is closed at once. */
+  readonly connectionsMax: number;
+  /** Time for the headers of a request to arrive. */
+  readonly headersTimeoutMs: number;
+  /** Time for which a client may take nothing of its answer. */
+  readonly answerTimeoutMs: number;
+  /** Time that a connection stays open between two requests; longer than that of the load balancer in front. */
+  readonly idleTimeoutMs: number;
   /** Images that one function instance holds at once; one more is answered 429. */
   readonly functionConcurrency: number;
   /** Deliveries of one message that may fail for a reason of its own before it is dead-lettered. */
@@ -86,6 +98,12 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   inFlightMax: 256,
   inFlightBytesMax: 256 * MEBIBYTE,
   loopDelayMaxMs: 500,
+  requestsPerMinuteMax: 6_000,
+  keyFailuresPerMinuteMax: 20,
+  connectionsMax: 4_096,
+  headersTimeoutMs: 10_000,
+  answerTimeoutMs: 30_000,
+  idleTimeoutMs: 72_000,
   functionConcurrency: 16,
   deliveryMax: 5,
   writeBatchMax: 64,

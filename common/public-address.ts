@@ -66,3 +66,8 @@ function isIsatap(address: ipaddr.IPv6): boolean {
   const [high = 0, low = 0] = address.parts.slice(4, 6);
   return ISATAP.has(high * 0x1_0000 + low);
 }
+
+/** Whether an IP address is this machine's own, also as IPv6 writes an IPv4 one. False for what is no IP address. */
+export function isLoopback(text: string): boolean {
+  return ipaddr.isValid(text) && ipaddr.process(text).range() === 'loopback';
+}

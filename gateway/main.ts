@@ -4,6 +4,7 @@ import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { packageVersion } from '../common/package-root.js';
+import { accessOf } from './access.js';
 import { createGateway } from './app.js';
 import { closeModels, connectModels, missing } from './served-models.js';
 import { createWrapperClient } from './wrapper-client.js';
@@ -17,7 +18,7 @@ runMain(async () => {
   const log = createLog({ role: 'gateway', level: environment.logLevel });
   const metrics = new Metrics('gateway').collectProcess();
   const models = await connectModels(config, environment, { metrics, log });
-  const app = await createGateway({ models, wrapper, limits, log, metrics, version: packageVersion() });
+  const app = await createGateway({ models, wrapper, access: accessOf(environment), limits, log, metrics, version: packageVersion() });
   closeOnSignal([app, { close: () => closeModels(models) }, wrapper], log);
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort, log });
 });

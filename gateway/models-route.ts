@@ -29,7 +29,7 @@ const RELOAD_TIMEOUT_MS = 60_000;
 const tags = ['models'];
 
 export function addModelsRoutes(scope: App, { models, statuses }: { readonly models: ServedModels; readonly statuses: ModelStatuses }): void {
-  scope.get('/models', { schema: { tags, operationId: 'models', summary: 'The models that are served', response: { 200: ModelsAnswer } }, config: documented() }, async (request) => ({ models: await statuses.get(request.id) }));
+  scope.get('/models', { schema: { tags, operationId: 'models', summary: 'The models that are served', response: { 200: ModelsAnswer } }, config: documented({ scope: 'search' }) }, async (request) => ({ models: await statuses.get(request.id) }));
 
   scope.post(
     '/reload',
@@ -42,7 +42,7 @@ export function addModelsRoutes(scope: App, { models, statuses }: { readonly mod
         querystring: Type.Object({ model: Type.Optional(Type.String({ description: 'default: every model that is served' })) }),
         response: { 200: ReloadsAnswer, 207: ReloadsAnswer, 503: ReloadsAnswer },
       },
-      config: documented(),
+      config: documented({ scope: 'admin' }),
     },
     async (request, reply) => {
       const signal = callerSignal(request.raw, reply.raw);

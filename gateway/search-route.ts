@@ -36,7 +36,7 @@ export async function addSearchRoute(scope: App, { models, search, limits, rando
         }),
         response: { 200: SearchAnswer },
       },
-      config: documented({ body: bodySchemas(limits) }),
+      config: documented({ scope: 'search', body: bodySchemas(limits) }),
     },
     async (request, reply) => {
       const signal = callerSignal(request.raw, reply.raw);
