@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
+import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import { createGatewayOption } from './cli/gateway-option.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
@@ -70,6 +71,7 @@ function buildProgram(): Command {
     });
   addOperatingCommands(program, gateway);
   addStoreCommand(program, environment);
+  addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);
   return program;
 }
@@ -83,6 +85,21 @@ function addStoreCommand(program: Command, environment: Environment): void {
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (options: { json: boolean }) => {
       process.exitCode = await (await import('./cli/store-command.js')).storeInitCommand(environment, options);
+    });
+}
+
+function addFunctionsCommand(program: Command, environment: Environment): void {
+  program
+    .command('functions')
+    .description('the lines that deploy the functions of config.json to Google Cloud (the default), or what they deploy')
+    .argument('[models...]', 'names of config.json; default: all')
+    .addOption(new Option('--build', 'make their bundles in functions/dist').conflicts('deploy'))
+    .option('--deploy', 'make their bundles, run the lines, and note the addresses for eis deploy')
+    .option('--dir <dir>', 'holds function-urls.json', 'k8s')
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (models: string[], options: FunctionsCommandOptions) => {
+      const { functionsCommand } = await import('./cli/functions-command.js');
+      await functionsCommand(models, environment, options);
     });
 }
 

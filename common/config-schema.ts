@@ -58,6 +58,8 @@ const FunctionModel = closed({
   timeout_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600 })),
 });
 
+const ServiceAccount = Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$', description: 'the address of a service account: service_account is what the functions run as, invoker what gateways and workers call them as' });
+
 const MongoPart = Type.Union([
   closed({ name: Type.Literal('config_db'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
   closed({ name: Type.Literal('router'), pods: Type.Optional(Pods) }),
@@ -69,7 +71,14 @@ export const SERVICE_SCHEMAS = {
   extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
   indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel, { minItems: 1 }) }),
   serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
-  functions: closed({ name: Type.Literal('functions'), models: Type.Array(FunctionModel) }),
+  functions: closed({
+    name: Type.Literal('functions'),
+    project: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{4,28}[a-z0-9]$', description: 'the id of a Google Cloud project: 6 to 30 lowercase letters, digits and -' })),
+    region: Type.Optional(Type.String({ pattern: '^[a-z]+-[a-z]+[0-9]+$', description: 'a region of Google Cloud, such as europe-west1' })),
+    service_account: Type.Optional(ServiceAccount),
+    invoker: Type.Optional(ServiceAccount),
+    models: Type.Optional(Type.Array(FunctionModel)),
+  }),
   nginx: closed({
     name: Type.Literal('nginx'),
     pods: Type.Optional(Pods),

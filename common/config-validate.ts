@@ -148,7 +148,7 @@ function findRepeats(entries: readonly { name: string }[], i: number, path: stri
 
 function findServiceProblems(service: ServiceFile[ServiceName], path: string, known: readonly string[]): string[] {
   const lists: [string, readonly { name: string }[]][] = [];
-  if ('models' in service) lists.push([`${path}.models`, service.models]);
+  if ('models' in service) lists.push([`${path}.models`, service.models ?? []]);
   if (service.name === 'nginx') lists.push([`${path}.serving_weights`, service.serving_weights ?? []]);
   const problems = lists.flatMap(([listPath, entries]) =>
     entries.flatMap((entry, i) => [
@@ -166,9 +166,12 @@ function findPodsProblems(pods: PodsConfig | undefined, path: string): string[] 
   return typeof pods === 'object' && pods.min > pods.max ? [`${path}: min is ${pods.min} and max is ${pods.max}; min must not be more than max.`] : [];
 }
 
-function findInstanceProblems(entry: { name: string; min_instances?: number; max_instances?: number }, path: string): string[] {
-  const { min_instances: min, max_instances: max } = entry;
-  return min !== undefined && max !== undefined && min > max ? [`${path}.min_instances: is ${min} and max_instances is ${max}; min_instances must not be more than max_instances.`] : [];
+function findInstanceProblems(entry: { name: string; min_instances?: number; max_instances?: number; cpu?: number; concurrency?: number }, path: string): string[] {
+  const { min_instances: min, max_instances: max, cpu, concurrency } = entry;
+  return [
+    ...(min !== undefined && max !== undefined && min > max ? [`${path}.min_instances: is ${min} and max_instances is ${max}; min_instances must not be more than max_instances.`] : []),
+    ...(cpu !== undefined && cpu < 1 && concurrency !== 1 ? [`${path}.concurrency: must be 1 where cpu is less than 1: Cloud Run gives part of a CPU one request at a time.`] : []),
+  ];
 }
 
 function findServingProblems(file: ConfigFile): string[] {

@@ -58,6 +58,16 @@ export interface FunctionConfig {
   readonly timeoutS: number;
 }
 
+/** Where functions are deployed; what is undefined is gcloud's own setting. */
+export interface FunctionsPlace {
+  readonly project: string | undefined;
+  readonly region: string | undefined;
+  /** The service account that they run as. */
+  readonly serviceAccount: string | undefined;
+  /** The service account that gateways and workers call them as. */
+  readonly invoker: string | undefined;
+}
+
 export interface Config {
   /** The file it was read from. */
   readonly file: string;
@@ -67,6 +77,7 @@ export interface Config {
   readonly indexing: ReadonlyMap<string, IndexingConfig>;
   readonly serving: ReadonlyMap<string, ServingConfig>;
   readonly functions: ReadonlyMap<string, FunctionConfig>;
+  readonly functionsPlace: FunctionsPlace;
   readonly nginx: { readonly pods: Pods };
   readonly wrapper: { readonly pods: Pods };
   readonly rabbitmq: { readonly pods: number };
@@ -159,6 +170,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       maxInstances: entry.max_instances ?? 100,
       timeoutS: entry.timeout_s ?? 60,
     })),
+    functionsPlace: resolveFunctionsPlace(serviceOf(file, 'functions')),
     nginx: { pods: resolvePods(serviceOf(file, 'nginx')?.pods) },
     wrapper: { pods: resolvePods(serviceOf(file, 'rabbitmq_wrapper')?.pods) },
     rabbitmq: { pods: serviceOf(file, 'rabbitmq')?.pods ?? 3 },
@@ -176,6 +188,10 @@ function resolveConfig(file: ConfigFile, path: string): Config {
 /** A model cannot be used without its function: one that `functions` does not list has one with defaults. */
 function withEveryModel<Entry extends { name: string }>(file: ConfigFile, listed: readonly Entry[] | undefined): Entry[] | undefined {
   return listed && file.models.map(({ name }) => listed.find((entry) => entry.name === name) ?? ({ name } as Entry));
+}
+
+function resolveFunctionsPlace(functions: ServiceFile['functions'] | undefined): FunctionsPlace {
+  return { project: functions?.project, region: functions?.region, serviceAccount: functions?.service_account, invoker: functions?.invoker };
 }
 
 function resolveModel(model: ModelFile, folder: string): ModelConfig {

@@ -32,7 +32,9 @@ export interface Environment {
   readonly dataDir: string;
   /** What relative paths on the command line are relative to: npm runs its scripts in the package's own folder. */
   readonly workingDir: string;
-  /** To listen on: this machine only, unless HOST says otherwise or this runs on Cloud Run (which sets K_SERVICE). */
+  /** Cloud Run sets K_SERVICE, for Cloud Functions too: what is written to the disk there takes memory, and goes with the instance. */
+  readonly isCloudRun: boolean;
+  /** To listen on: this machine only, unless HOST says otherwise or this runs on Cloud Run. */
   readonly host: string;
   /** Undefined: the role's own default. */
   readonly port: number | undefined;
@@ -57,6 +59,10 @@ export interface Environment {
   /** CIDR ranges of the proxies that are believed what they say of a client, its address among it. */
   readonly trustProxy: readonly string[];
   readonly logLevel: string;
+  /** CLOUDSDK_CORE_PROJECT and CLOUDSDK_FUNCTIONS_REGION, which gcloud reads too: where functions are deployed. */
+  readonly google: { readonly project: string | undefined; readonly region: string | undefined };
+  /** Those variables that a function reads and that are set here: what a deployed one is given. */
+  readonly functionVariables: Readonly<Record<string, string>>;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>. */
@@ -70,6 +76,10 @@ export interface Environment {
  * a stranger's URL makes this machine, by its good name, connect to them. Web servers that are not at 80 or 443 are above.
  */
 const DEFAULT_FETCH_PORTS = '80,443,1024-65535';
+
+/** Limits that the function holds. That of its images at once is its concurrency in config.json. */
+const FUNCTION_LIMITS: readonly (keyof Limits)[] = ['imageBytesMax', 'imagePixelsMax', 'decodeTimeoutMs', 'fetchTimeoutMs', 'fetchRedirectsMax', 'urlLengthMax', 'functionTimeoutMs'];
+const FUNCTION_VARIABLES = ['LOG_LEVEL', 'EIS_FETCH_ALLOW', 'EIS_FETCH_DENY', 'EIS_FETCH_PORTS', ...FUNCTION_LIMITS.map(limitVariable)];
 
 const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -98,13 +108,15 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
   const readProxy = (name: string): string | undefined => url(name) ?? url(name.toLowerCase());
   const level = read('LOG_LEVEL') ?? 'info';
   if (!LOG_LEVELS.includes(level)) invalid('LOG_LEVEL', `${JSON.stringify(level)} is none of ${LOG_LEVELS.join(', ')}.`);
+  const isCloudRun = read('K_SERVICE') !== undefined;
   const isNpmScript = read('npm_package_name') === PACKAGE_NAME && read('npm_lifecycle_event') !== undefined;
   return {
     configFile: resolve(read('EIS_CONFIG') ?? packagePath('config.json')),
     isNpmScript,
     dataDir: resolve(read('EIS_DATA_DIR') ?? 'data'),
     workingDir: resolve(isNpmScript ? (read('INIT_CWD') ?? '.') : '.'),
-    host: read('HOST') ?? (read('K_SERVICE') === undefined ? '127.0.0.1' : '0.0.0.0'),
+    isCloudRun,
+    host: read('HOST') ?? (isCloudRun ? '0.0.0.0' : '127.0.0.1'),
     port: integer('PORT', 0, 65_535),
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
     model: read('MODEL'),
@@ -120,6 +132,8 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     corsOrigins: readOrigins(splitList(read('EIS_CORS_ORIGINS')), invalid),
     trustProxy: readRanges(splitList(read('EIS_TRUST_PROXY')), invalid),
     logLevel: level,
+    google: { project: read('CLOUDSDK_CORE_PROJECT'), region: read('CLOUDSDK_FUNCTIONS_REGION') },
+    functionVariables: pickFunctionVariables(read),
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
@@ -131,6 +145,12 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
       return shards?.map((replicas) => replicas.map((address) => address.replace(/\/+$/, '')));
     },
   };
+}
+
+/** A folder of this machine is no bucket of a function's. */
+function pickFunctionVariables(read: (name: string) => string | undefined): Readonly<Record<string, string>> {
+  const names = read('BUCKET')?.startsWith('gs://') ? ['BUCKET', ...FUNCTION_VARIABLES] : FUNCTION_VARIABLES;
+  return Object.fromEntries(names.map((name) => [name, read(name)] as const).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
 function readMirror(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {

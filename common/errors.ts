@@ -91,6 +91,8 @@ export const ERRORS = {
   EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),
   EIS_SOURCE_UNREADABLE: template<{ source: string; detail: string }>(400, ({ source, detail }) => `${source} cannot be read: ${detail}`),
   EIS_GATEWAY_UNREACHABLE: template<{ url: string }>(503, ({ url }) => `No gateway answers at ${url}. Start one with "npm start", or name another with --gateway.`),
+  EIS_BUNDLE: template<Detail>(500, ({ detail }) => `The function cannot be bundled: ${detail}`),
+  EIS_FUNCTION_DEPLOY: template<{ model: string; detail: string }>(502, ({ model, detail }) => `The function of model ${model} was not deployed: ${detail}`),
   EIS_DELIVERY_LIMIT: template<{ deliveries: number; detail: string }>(500, ({ deliveries, detail }) => `Given up after ${deliveries} deliveries: ${detail}`),
 } as const;
 

@@ -9,6 +9,9 @@ import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { isDialable, type parseRanges } from './public-address.js';
 
+/** For who loads this when it is needed: in a bundle, `import('undici')` has no names, because the package is CommonJS. */
+export { Agent, request } from 'undici';
+
 /** Every address of a name. */
 export type ResolveName = (hostname: string) => Promise<readonly LookupAddress[]>;
 

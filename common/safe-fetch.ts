@@ -65,7 +65,7 @@ interface Client {
 
 /** Loads the HTTP client, with the first URL: it takes longer than all else that a process which is sent bytes needs for a start. */
 async function openClient({ limits, resolve }: SafeFetchOptions, { allowed, denied }: FetchRules): Promise<Client> {
-  const [{ Agent, request }, { createPublicConnector }] = await Promise.all([import('undici'), import('./public-dialer.js')]);
+  const { Agent, createPublicConnector, request } = await import('./public-dialer.js');
   const agent = new Agent({
     connect: createPublicConnector({ allowed, denied, resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
     headersTimeout: limits.fetchTimeoutMs,

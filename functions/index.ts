@@ -41,7 +41,7 @@ runMain(async () => {
   const closing = new AbortController();
   const state: { embedder?: Embedder; serving?: Serving; server?: Server } = {};
   const reading = readModel(model, environment, { log, signal: closing.signal });
-  const starting = startInferencePool({ model: reading, choice: model.engine, log, cpus, cacheDir: join(environment.dataDir, 'engines'), onCall: (call) => state.serving?.observeCall(call) });
+  const starting = startInferencePool({ model: reading, choice: model.engine, log, cpus, cacheDir: environment.isCloudRun ? undefined : join(environment.dataDir, 'engines'), onCall: (call) => state.serving?.observeCall(call) });
   const loading = Promise.all([reading, starting]).then(([read, pool]) => ({ model: read, pool }));
   const slots = new Slots(slotBounds(limits));
   const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });

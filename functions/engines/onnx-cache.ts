@@ -15,9 +15,9 @@ import type { Network } from '../network/network.js';
 
 /** Files of models that were served here; what was used longest ago goes first. */
 const KEPT_MAX = 8;
-/** The folders whose code makes ONNX of a network. */
+/** The folders whose code makes ONNX of a network. In a bundle it is in one of them, whose files name others by a hash of their contents. */
 const CODE = ['../network/', './'];
-const CODE_FILES = /^(?!.*\.d\.ts$)[a-z-]+\.(js|ts)$/;
+const CODE_FILES = /^(?!.*\.d\.ts$)[\w-]+\.(js|ts)$/;
 /** What a start that was killed left behind. */
 const DRAFT_AGE_MAX_MS = 3_600_000;
 
@@ -105,7 +105,8 @@ async function hashCode(): Promise<string> {
   const hash = createHash('sha256');
   for (const folder of CODE) {
     const path = fileURLToPath(new URL(folder, import.meta.url));
-    for (const name of (await readdir(path)).filter((each) => CODE_FILES.test(each)).sort()) hash.update(name).update(await readFile(join(path, name)));
+    const names = await readdir(path).catch(() => []);
+    for (const name of names.filter((each) => CODE_FILES.test(each)).sort()) hash.update(name).update(await readFile(join(path, name)));
   }
   return hash.digest('hex');
 }

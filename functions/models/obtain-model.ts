@@ -1,6 +1,6 @@
 /** Brings the file of a model here: from a path it is there already, from a URL it is downloaded, once. */
 import { readFile, readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { ProxySettings } from '../../common/environment.js';
 import { isEisError } from '../../common/errors.js';
 import { tryParseJson } from '../../common/read-bounded.js';
@@ -76,10 +76,18 @@ async function findFile({ name, location, absence }: ResolvedModel): Promise<str
 }
 
 async function measure(path: string): Promise<number> {
-  if (containerOf(await readHead(path)) !== undefined) return (await stat(path)).size;
-  const text = await readFile(path, 'utf8');
-  const groups = parseManifest((tryParseJson(text) as { weightsManifest?: unknown } | undefined)?.weightsManifest, path);
-  const files = [path, ...new Set(groups.flatMap((group) => group.paths.map((part) => join(dirname(path), part))))];
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const sizes = await Promise.all((await listModelFiles(path)).map(async (file) => (await stat(join(dirname(path), file))).size));
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/**
+ * The files of a model, its main file first, relative to the folder of that.
+ *
+ * @param path of its main file
+ * @throws EisError EIS_MODEL_FILE when its weights cannot be told from it
+ */
+export async function listModelFiles(path: string): Promise<readonly string[]> {
+  if (containerOf(await readHead(path)) !== undefined) return [basename(path)];
+  const groups = parseManifest((tryParseJson(await readFile(path, 'utf8')) as { weightsManifest?: unknown } | undefined)?.weightsManifest, path);
+  return [basename(path), ...new Set(groups.flatMap((group) => group.paths))];
 }

@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compiledUrl, packagePath } from '../../../common/package-root.js';
 import { freePort } from '../../support/free-ports.js';
@@ -17,10 +18,16 @@ export interface FunctionProcess {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts without waiting until it is ready. */
-export async function spawnFunction(environment: Record<string, string> = {}): Promise<FunctionProcess> {
+/**
+ * Starts without waiting until it is ready.
+ *
+ * @param bundle the folder of a bundle, whose packages are installed, in place of the repository's function
+ */
+export async function spawnFunction(environment: Record<string, string> = {}, bundle?: string): Promise<FunctionProcess> {
   const port = await freePort();
-  const child = fork(packagePath('node_modules/@google-cloud/functions-framework/build/src/main.js'), ['--target=embed', `--source=${fileURLToPath(compiledUrl('functions/index.ts'))}`], {
+  const source = bundle ?? fileURLToPath(compiledUrl('functions/index.ts'));
+  const child = fork(join(bundle ?? packagePath(), 'node_modules/@google-cloud/functions-framework/build/src/main.js'), ['--target=embed', `--source=${source}`], {
+    cwd: bundle,
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', MODEL: 'builtin', EIS_CONFIG: packagePath('config.json'), LOG_LEVEL: 'info', ...environment },
     execArgv: [],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -41,8 +48,8 @@ export async function spawnFunction(environment: Record<string, string> = {}): P
   };
 }
 
-export async function startFunction(environment: Record<string, string> = {}): Promise<FunctionProcess> {
-  const started = await spawnFunction(environment);
+export async function startFunction(environment: Record<string, string> = {}, bundle?: string): Promise<FunctionProcess> {
+  const started = await spawnFunction(environment, bundle);
   for (;;) {
     if (started.child.exitCode !== null) throw new Error(`The function ended with ${started.child.exitCode}:\n${started.output()}`);
     const ready = await fetch(`${started.url}/ready`).then(({ ok }) => ok, () => false);
