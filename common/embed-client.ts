@@ -5,7 +5,9 @@
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
+import type { ObserveFunctionCall } from './function-call-metrics.js';
 import { HEADERS } from './headers.js';
+import { callWithToken, identityTokensOf, type IdentityTokens } from './identity-token.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
 import { decodeVector } from './vector.js';
 import type { Embedding } from './wire.js';
@@ -37,45 +39,57 @@ export interface EmbedClientOptions {
   readonly timeoutMs: number;
   /** Connections kept to the function; requests beyond them wait. */
   readonly connections: number;
+  /** Default: those that the address asks for. */
+  readonly tokens?: IdentityTokens | undefined;
+  readonly observe?: ObserveFunctionCall;
 }
 
 /** Bytes of an answer that is read: an embedding of 16,384 numbers, or an error. */
 const ANSWER_BYTES_MAX = 256 * 1024;
 
-export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections }: EmbedClientOptions): EmbedClient {
+export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections, tokens = identityTokensOf(url), observe }: EmbedClientOptions): EmbedClient {
   const target = new URL(url);
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
   return {
     async embed(input, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax } = {}) {
       const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
+      const over = observe?.();
       try {
-        return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
-          const response = await pool.request({
+        const embedding = await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
+          const response = await callWithToken(tokens, deadline, (authorization) => pool.request({
             method: 'POST',
             path: target.pathname,
             headers: {
               accept: 'application/octet-stream',
               'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
               [HEADERS.timeout]: String(timeoutMs),
+              ...authorization,
               ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
             },
             body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
             signal: deadline,
-          });
+          }));
           const body = await readResponse(response.body, ANSWER_BYTES_MAX);
           if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
           if (response.statusCode !== 200) throw toFunctionError(model, response, body);
           return decodeAnswer(model, response, body);
         });
+        over?.('ok');
+        return embedding;
       } catch (thrown) {
-        if (isEisError(thrown)) throw thrown;
-        if (signal?.aborted) throw signal.reason;
-        if (isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
-        throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
+        const error = signal?.aborted && !isEisError(thrown) ? (signal.reason as Error) : explain(thrown, { model, timeoutMs });
+        over?.(isEisError(error) ? error.code : 'given_up');
+        throw error;
       }
     },
     close: () => pool.close(),
   };
+}
+
+function explain(thrown: unknown, { model, timeoutMs }: { readonly model: string; readonly timeoutMs: number }): EisError {
+  if (isEisError(thrown)) return thrown;
+  if (isTimeout(thrown)) return new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
+  return new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
 }
 
 function isTimeout(thrown: unknown): boolean {
@@ -89,6 +103,7 @@ function toFunctionError(model: string, response: Dispatcher.ResponseData, body:
   if (relayed) return relayed;
   if (response.statusCode === 429) return new EisError('EIS_OVERLOADED', { detail: `The function of model ${model} is at its capacity.` }, options);
   if (response.statusCode >= 500) return new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { ...options, cause: new Error(`status ${response.statusCode}`) });
+  if (response.statusCode === 401 || response.statusCode === 403) return new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: new Error(`status ${response.statusCode}: the function does not let this caller in. Its account needs the role roles/run.invoker, and the function's address must be its own: tokens are for that.`) });
   return new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `status ${response.statusCode}.` });
 }
 

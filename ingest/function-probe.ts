@@ -1,21 +1,18 @@
 /** Asks a function whether it is ready, and which version of its model it runs. */
-import { request } from 'undici';
-import { askFunctionVersion } from '../common/function-version.js';
+import { askFunctionReady, askFunctionVersion } from '../common/function-version.js';
 import type { LiveVersion } from '../common/store/store.js';
 
-const PROBE_TIMEOUT_MS = 2_000;
-
 /**
- * True when `GET /ready` is answered with anything but a server's failure: a function that does not know the path is
- * there all the same.
+ * True when `GET /ready` is answered with anything but a server's failure or a closed door: a function that does not know
+ * the path is there all the same.
  *
  * @param url of the function
  */
 export async function probeFunction(url: string): Promise<boolean> {
   try {
-    const { statusCode, body } = await request(new URL('/ready', url), { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const { statusCode, body } = await askFunctionReady(url);
     await body.dump();
-    return statusCode < 500 && statusCode !== 429;
+    return statusCode < 500 && ![401, 403, 429].includes(statusCode);
   } catch {
     return false;
   }

@@ -5,6 +5,7 @@ import type { Environment } from '../common/environment.js';
 import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { createFunctionCallMetrics } from '../common/function-call-metrics.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   const metrics = new Metrics('worker', { model }).collectProcess();
   const queue = await openQueue({ environment, models: [model], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
-  const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax });
+  const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax, observe: createFunctionCallMetrics(metrics)(model) });
   const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();

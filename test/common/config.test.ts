@@ -58,6 +58,12 @@ describe('loadConfig()', () => {
     expect([...config.serving].map(([name, { weight }]) => [name, weight])).toEqual([['resnet', 2], ['mobilenet', 0]]);
   });
 
+  it('says where functions are deployed, for every model though the service lists none', () => {
+    const config = parseConfig(JSON.stringify({ models: [{ name: 'builtin' }], services: [{ name: 'functions', project: 'our-project', region: 'europe-west1', service_account: 'f@p.iam.gserviceaccount.com' }] }), '/c.json');
+    expect(config.functionsPlace).toEqual({ project: 'our-project', region: 'europe-west1', serviceAccount: 'f@p.iam.gserviceaccount.com', invoker: undefined });
+    expect([...config.functions.keys()]).toEqual(['builtin']);
+  });
+
   it('cannot be changed afterwards', () => {
     const config = loadConfig(SEED);
     expect(() => Object.assign(config.platform, { namespace: 'other' })).toThrow(TypeError);

@@ -20,6 +20,17 @@ describe('parseEnvironment()', () => {
     expect(environment.indexUrls('other')).toBeUndefined();
   });
 
+  it('tells which variables a deployed function is given: what it reads and is set, its concurrency and a folder of this machine left out', () => {
+    const given = (variables: Record<string, string>) => parseEnvironment(variables).functionVariables;
+    expect(given({ BUCKET: 'gs://images/prefix', EIS_FETCH_DENY: '10.0.0.0/8', EIS_IMAGE_BYTES_MAX: '1000', EIS_FUNCTION_CONCURRENCY: '4', MONGODB_URI: 'mongodb://u:p@h/d', EIS_API_KEYS: 'search:*', PORT: '1' })).toEqual({ BUCKET: 'gs://images/prefix', EIS_FETCH_DENY: '10.0.0.0/8', EIS_IMAGE_BYTES_MAX: '1000' });
+    expect(given({ BUCKET: '/srv/images', LOG_LEVEL: '' })).toEqual({});
+  });
+
+  it('knows Cloud Run by the variable that it sets, and listens for everybody there', () => {
+    expect(parseEnvironment({})).toMatchObject({ isCloudRun: false, host: '127.0.0.1' });
+    expect(parseEnvironment({ K_SERVICE: 'embed-a' })).toMatchObject({ isCloudRun: true, host: '0.0.0.0' });
+  });
+
   it('takes a folder or a URL for the mirror of models, and refuses a URL without a host', () => {
     const mirror = (text: string): string | undefined => parseEnvironment({ EIS_MODEL_MIRROR: text }).modelMirror;
     expect(['/srv/models/', 'https://h/good//', 'http://h/good/?sig=a/', 'gs://bucket', 'gs://bucket/'].map(mirror)).toEqual(['/srv/models', 'https://h/good', 'http://h/good?sig=a/', 'gs://bucket', 'gs://bucket']);
