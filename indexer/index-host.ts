@@ -202,6 +202,7 @@ export class IndexHost {
       this.#isReady = true;
       observer.loaded(loadS);
       log.info({ version: live.version, vectors: shard.size, loadS, from: shard.isSaved ? 'snapshot' : 'store' }, 'loaded');
+      await this.#polling?.catch(() => undefined); // what it reads may still go into the one before
       await before?.discard();
       this.#options.reclaim();
       return { modelVersion: live.version, vectors: shard.size, loadS };
