@@ -10,8 +10,8 @@ const SIGNS = { added: '+', changed: '~', removed: '-' } as const satisfies Reco
 /** @param width of the terminal; undefined: sentences are not broken */
 export function describePlan({ changes, costs, total, peakPods, meaning, warnings }: Plan, { file, platform }: Config, width: number | undefined): string[] {
   const list = (title: string, sentences: readonly string[]): string[] => (sentences.length === 0 ? [] : ['', title, ...sentences.flatMap((sentence) => wrap(sentence, width === undefined ? undefined : width - 4).map((line, i) => (i === 0 ? `  - ${line}` : `    ${line}`)))]);
-  const header = `${file}, in the namespace ${platform.namespace}: ${changes.length === 0 ? 'nothing changes.' : `${describeCount(changes)}.`}`;
-  if (changes.length === 0) return [header, ...list('Take note', warnings)];
+  const header = `${file}, in the namespace ${platform.namespace}: ${changes.length > 0 ? `${describeCount(changes)}.` : meaning.length > 0 ? 'no object changes.' : 'nothing changes.'}`;
+  if (changes.length === 0) return [header, ...list('What it means', meaning), ...list('Take note', warnings)];
   return [
     header,
     ...list('What it means', meaning),

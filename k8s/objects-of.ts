@@ -10,6 +10,15 @@ export interface FileObject {
   readonly object: Manifest;
 }
 
-export function objectsOf(files: Files): FileObject[] {
+const parsed = new WeakMap<Files, readonly FileObject[]>();
+
+/** Parsed once for each folder: reading YAML is what takes a plan its time. */
+export function objectsOf(files: Files): readonly FileObject[] {
+  const objects = parsed.get(files) ?? parseObjects(files);
+  parsed.set(files, objects);
+  return objects;
+}
+
+function parseObjects(files: Files): FileObject[] {
   return [...files].filter(([file]) => file.endsWith('.yaml') && file !== KUSTOMIZATION_FILE && file !== CONFIG_FILE).map(([file, text]) => ({ file, text, object: parse(text) as Manifest }));
 }

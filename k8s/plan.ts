@@ -39,7 +39,7 @@ export function makePlan({ current = new Map(), staging, config, counts }: PlanI
     costs,
     total,
     peakPods: peak,
-    meaning: changes.length === 0 ? [] : explainChanges(before, config, counts),
+    meaning: changes.length === 0 && before === undefined ? [] : explainChanges(before, config, counts),
     warnings: [...quotaWarnings(total.after, peak, config.platform), ...explainRisks(before, config), ...lostShards.map((name) => `${name} holds a part of every collection, and would go: drain it first (${drainAdvice(name)}).`)],
     lostShards,
   };

@@ -21,16 +21,18 @@ export function renderManifests(context: RenderContext): Manifest[] {
 }
 
 /**
- * The files of a folder that says what runs: one for each object, a kustomization over them, and the configuration that
+ * The files of a folder that says what runs, in the order of their names: one for each object, a kustomization over them, and the configuration that
  * they come from, by which a later plan knows what it changes.
  *
  * @param configText what stands in the configuration file
  */
 export function renderFiles(context: RenderContext, configText: string): ReadonlyMap<string, string> {
   const objects = renderManifests(context);
-  const files = objects.map((object) => [fileOf(keyOf(object)), toYaml(object)] as const).sort(([a], [b]) => (a < b ? -1 : 1));
-  const kustomization = { apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', namespace: context.config.platform.namespace, resources: files.map(([name]) => name) };
-  return new Map([...files, [KUSTOMIZATION_FILE, toYaml(kustomization)], [CONFIG_FILE, configText.endsWith('\n') ? configText : `${configText}\n`]]);
+  const files = objects.map((object) => [fileOf(keyOf(object)), toYaml(object)] as const);
+  const resources = files.map(([name]) => name).sort();
+  const kustomization = { apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', namespace: context.config.platform.namespace, resources };
+  const all = [...files, [KUSTOMIZATION_FILE, toYaml(kustomization)] as const, [CONFIG_FILE, configText.endsWith('\n') ? configText : `${configText}\n`] as const];
+  return new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 export function fileOf(key: ObjectKey): string {
