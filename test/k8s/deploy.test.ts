@@ -39,7 +39,7 @@ async function apply({ steps, ...options }: Place, cluster: FakeCluster, { failA
 }
 
 const code = (expected: string) => expect.objectContaining({ code: expected }) as unknown;
-const objectsIn = (folder: string): string[] => readdirSync(folder).filter((file) => file.endsWith('.yaml') && file !== 'kustomization.yaml').map((file) => file.replace(/^([a-z]+)-(.*)\.yaml$/, '$1 $2')).sort();
+const objectsIn = (folder: string): string[] => readdirSync(folder).filter((file) => file.endsWith('.yaml') && file !== 'kustomization.yaml').sort();
 const files = (folder: string) => [...(readFolder(folder) ?? [])];
 /** Of calls, those that match, each by what it is about. */
 const order = (calls: readonly string[], ...patterns: readonly RegExp[]): number[] => patterns.map((pattern) => calls.findIndex((call) => pattern.test(call)));
@@ -64,7 +64,7 @@ describe('apply', () => {
     const [cluster, here] = [fakeCluster(), place(config(2))];
     await apply(here, cluster);
     const before = cluster.objects();
-    renameSync(join(cluster.folder, 'objects', 'deployment nginx'), join(cluster.folder, 'gone'));
+    renameSync(join(cluster.folder, 'objects', 'deployment-nginx.yaml'), join(cluster.folder, 'gone'));
     await apply(here, cluster);
     expect(cluster.objects()).toEqual(before);
     expect(cluster.calls().filter((call) => call.startsWith('delete'))).toEqual([]);
@@ -88,11 +88,10 @@ describe('apply', () => {
 
   it('removes nothing that is not ours', async () => {
     const cluster = fakeCluster();
-    mkdirSync(join(cluster.folder, 'objects'));
-    for (const [name, labels] of [['theirs', ''], ['stray', '  labels:\n    app.kubernetes.io/component: worker\n    app.kubernetes.io/managed-by: eis-deploy\n']]) writeFileSync(join(cluster.folder, 'objects', `deployment ${name}`), `kind: Deployment\nmetadata:\n  name: ${name}\n${labels}`);
+    for (const [name, labels] of [['theirs', ''], ['stray', '  labels:\n    app.kubernetes.io/component: worker\n    app.kubernetes.io/managed-by: eis-deploy\n']]) writeFileSync(join(cluster.folder, 'objects', `deployment-${name}.yaml`), `kind: Deployment\nmetadata:\n  name: ${name}\n${labels}`);
     await apply(place(config(2)), cluster);
-    expect(cluster.objects()).toContain('deployment theirs');
-    expect(cluster.objects()).not.toContain('deployment stray');
+    expect(cluster.objects()).toContain('deployment-theirs.yaml');
+    expect(cluster.objects()).not.toContain('deployment-stray.yaml');
   });
 
   it('hands the number of pods over to an autoscaler before it is left out', async () => {
@@ -126,37 +125,33 @@ describe('apply', () => {
     await apply(here, cluster);
     const fewer = place(config(1, mongo(1)), here.folder);
     await expect(apply(fewer, cluster)).rejects.toEqual(code('EIS_DEPLOY_SHARD'));
-    expect(cluster.objects()).toContain('statefulset mongo-shard-1');
+    expect(cluster.objects()).toContain('statefulset-mongo-shard-1.yaml');
     await apply(fewer, cluster, { drained: ['mongo-shard-1'] });
-    expect(cluster.objects()).not.toContain('statefulset mongo-shard-1');
+    expect(cluster.objects()).not.toContain('statefulset-mongo-shard-1.yaml');
   });
 
   it('that stopped anywhere is gone on with by the next one', async () => {
     const [first, cluster] = [place(config(2)), fakeCluster()];
     await apply(first, cluster);
-    cluster.forgetCalls();
-    const begun = join(tempFolder(), 'begun');
-    for (const [from, to] of [[cluster.folder, 'cluster'], [first.folder, 'k8s']] as const) cpSync(from, join(begun, to), { recursive: true, verbatimSymlinks: true });
-    const again = (failed: string | undefined) => {
-      const root = tempFolder();
-      cpSync(begun, root, { recursive: true, verbatimSymlinks: true });
-      const copy = fakeCluster();
-      cpSync(join(root, 'cluster', 'objects'), join(copy.folder, 'objects'), { recursive: true });
-      return { copy, here: place(failed ?? config(3), join(root, 'k8s')) };
+    const again = () => {
+      const [folder, copy] = [join(tempFolder(), 'k8s'), fakeCluster()];
+      cpSync(first.folder, folder, { recursive: true });
+      cpSync(join(cluster.folder, 'objects'), join(copy.folder, 'objects'), { recursive: true });
+      return { copy, here: place(config(3), folder) };
     };
-    const whole = again(undefined);
+    const whole = again();
     await apply(whole.here, whole.copy);
     const total = whole.copy.calls().length;
     expect(total).toBeGreaterThan(25);
     for (let failAt = 2; failAt <= total; failAt++) {
-      const { copy, here } = again(undefined);
+      const { copy, here } = again();
       const { current } = foldersOf(here.folder);
       const before = files(current);
       const failure = await apply(here, copy, { failAt }).catch((error: unknown) => error as EisError);
       expect(failure, `call ${failAt}`).toMatchObject({ code: 'EIS_DEPLOY_STOPPED', message: expect.stringContaining('the server is away') as unknown });
       expect(copy.calls()).toHaveLength(failAt);
       expect(files(current)).toEqual(before);
-      if (!copy.calls().some((call) => call.startsWith('delete'))) for (const old of ['statefulset index-builtin-2-0', 'service index-builtin-2-1']) expect(copy.objects()).toContain(old);
+      if (!copy.calls().some((call) => call.startsWith('delete'))) for (const old of ['statefulset-index-builtin-2-0.yaml', 'service-index-builtin-2-1.yaml']) expect(copy.objects()).toContain(old);
       copy.forgetCalls();
       await apply(here, copy);
       expect(copy.objects(), `after call ${failAt} failed`).toEqual(whole.copy.objects());

@@ -12,7 +12,7 @@ export interface FakeCluster {
   /** Commands so far, without the namespace. */
   calls(): string[];
   forgetCalls(): void;
-  /** `kind name` of what is in it. */
+  /** The files of what is in it: `KIND-NAME.yaml`. */
   objects(): string[];
 }
 
@@ -21,6 +21,7 @@ export function fakeCluster({ tool = 'oc', secrets = Object.values(SECRETS).map(
   const folder = tempFolder();
   const bin = join(folder, 'bin');
   mkdirSync(bin);
+  mkdirSync(join(folder, 'objects'));
   symlinkSync(packagePath('test/k8s/support/fake-oc.sh'), join(bin, tool));
   writeFileSync(join(folder, 'secrets'), secrets.map((name) => `secret/${name}\n`).join(''));
   const log = join(folder, 'log');
@@ -29,6 +30,6 @@ export function fakeCluster({ tool = 'oc', secrets = Object.values(SECRETS).map(
     env: { FAKE_OC: folder, PATH: [bin, '/usr/bin', '/bin'].join(delimiter) },
     calls: () => (existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').map((line) => line.replace(/^-n \S+ /, '')) : []),
     forgetCalls: () => rmSync(log, { force: true }),
-    objects: () => (existsSync(join(folder, 'objects')) ? readdirSync(join(folder, 'objects')).sort() : []),
+    objects: () => readdirSync(join(folder, 'objects')).sort(),
   };
 }

@@ -1,49 +1,45 @@
 #!/bin/sh
 # An `oc` that keeps its cluster in the folder $FAKE_OC: every call in `log`, objects as the files that they were applied
-# from. Call $FAKE_OC_FAIL_AT fails; an apply that fails has applied its first file.
+# from, named KIND-NAME.yaml. Call $FAKE_OC_FAIL_AT fails; an apply that fails has applied its first file.
 set -eu
 cd "$FAKE_OC"
-mkdir -p objects
 echo "$*" >> log
-calls=$(wc -l < log)
+calls=0
+while read -r _; do calls=$((calls + 1)); done < log
 if [ "${1:-}" = -n ]; then shift 2; fi
 fails=no
 if [ "$calls" -eq "${FAKE_OC_FAIL_AT:-0}" ]; then fails=yes; fi
 fail() { echo 'error: the server is away' >&2; exit 1; }
 
-store() {
-  kind=$(sed -n 's/^kind: //p' "$1" | tr 'A-Z' 'a-z')
-  name=$(sed -n 's/^  name: //p' "$1" | head -n 1)
-  cp "$1" "objects/$kind $name"
+list() {
+  awk -v kinds=",$1," '
+    function flush() { if (ours && index(kinds, "," tolower(kind) ",")) { printf "%s{\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app.kubernetes.io/component\":\"%s\"}}}", separator, kind, name, component; separator = "," } }
+    BEGIN { printf "{\"items\":[" }
+    FNR == 1 { flush(); kind = name = component = ""; ours = 0 }
+    /^kind: / { kind = $2 }
+    /^  name: / && name == "" { name = $2 }
+    /app.kubernetes.io\/component: / && component == "" { component = $2 }
+    /app.kubernetes.io\/managed-by: eis-deploy/ { ours = 1 }
+    END { flush(); print "]}" }' objects/*.yaml
 }
 
-list() {
-  separator=''
-  printf '{"items":['
-  for file in objects/*; do
-    [ -e "$file" ] || continue
-    case ",$1," in *",$(basename "$file" | cut -d' ' -f1),"*) ;; *) continue ;; esac
-    grep -q 'app.kubernetes.io/managed-by: eis-deploy' "$file" || continue
-    component=$(sed -n 's/.*app.kubernetes.io\/component: //p' "$file" | head -n 1)
-    printf '%s{"kind":"%s","metadata":{"name":"%s","labels":{"app.kubernetes.io/component":"%s"}}}' "$separator" "$(sed -n 's/^kind: //p' "$file")" "$(basename "$file" | cut -d' ' -f2)" "$component"
-    separator=,
+apply() {
+  files=''
+  while [ $# -gt 0 ]; do
+    if [ "$1" = -f ] && [ "$2" = - ]; then cat >> handed-over; fi
+    if [ "$1" = -f ] && [ "$2" != - ] && { [ "$fails" = no ] || [ -z "$files" ]; }; then files="$files $2"; fi
+    shift
   done
-  printf ']}\n'
+  if [ -n "$files" ]; then cp $files objects/; fi
+  if [ "$fails" = yes ]; then fail; fi
 }
 
 if [ "$fails" = yes ] && [ "$1" != apply ]; then fail; fi
 case "$1 ${2:-}" in
-  'get secret') if [ -e secrets ]; then cat secrets; fi ;;
+  'get secret') cat secrets ;;
   'get pods') if [ -e pods.json ]; then cat pods.json; else echo '{"items":[]}'; fi ;;
   'get '*) list "$2" ;;
   'api-resources '*) [ -e no-routes ] || echo routes.route.openshift.io ;;
-  'apply '*)
-    while [ $# -gt 0 ]; do
-      if [ "$1" = -f ]; then
-        if [ "$2" = - ]; then cat >> handed-over; else store "$2"; fi
-        if [ "$fails" = yes ]; then fail; fi
-      fi
-      shift
-    done ;;
-  'delete '*) for id in "$@"; do case "$id" in */*) rm -f "objects/${id%%/*} ${id#*/}" ;; esac; done ;;
+  'apply '*) apply "$@" ;;
+  'delete '*) for id in "$@"; do case "$id" in */*) rm -f "objects/${id%%/*}-${id#*/}.yaml" ;; esac; done ;;
 esac
