@@ -63,7 +63,7 @@ export function renderNginxConf({ models, sticky, limits, address = ({ kubernete
     '# Written by eis deploy from config.json.',
     'worker_processes auto;',
     'pid /tmp/nginx.pid;',
-    'error_log /dev/stderr warn;',
+    'error_log stderr warn;',
     'events { worker_connections 4096; }',
     'http {',
     ...indent([
@@ -140,10 +140,10 @@ function server({ sticky, limits, known, port }: { readonly sticky: boolean; rea
       '',
       'error_page 404 @unknown;',
       'error_page 413 @too_large;',
-      'error_page 502 504 @away;',
+      'error_page 502 504 =503 @away;',
       `location @unknown { return 404 ${quote(json(404, 'EIS_MODEL_UNKNOWN', `There is no such model or page here. Models: ${known}.`))}; }`,
       `location @too_large { return 413 ${quote(json(413, 'EIS_IMAGE_TOO_LARGE', `The image is larger than ${limits.imageBytesMax / MEBIBYTE} MB (${limits.imageBytesMax} bytes). Send a smaller one.`))}; }`,
-      `location @away { return 503 ${quote(json(503, 'EIS_NOT_READY', 'No gateway of this model answers. Try again in a moment.'))}; }`,
+      `location @away { add_header Retry-After 1 always; return 503 ${quote(json(503, 'EIS_NOT_READY', 'No gateway of this model answers. Try again in a moment.'))}; }`,
     ]),
     '}',
   ];

@@ -20,7 +20,7 @@ export function renderNginx(context: RenderContext): Manifest[] {
   const container = {
     name: 'main',
     image: imageOf('nginx', config.platform),
-    command: ['nginx', '-e', '/dev/stderr', '-c', `${FOLDER}/nginx.conf`, '-g', 'daemon off;'],
+    command: ['nginx', '-e', 'stderr', '-c', `${FOLDER}/nginx.conf`, '-g', 'daemon off;'],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
     preStop: ['sleep', String(DRAIN_S)],

@@ -35,7 +35,7 @@ export function renderRabbitmq(context: RenderContext): Manifest[] {
       { name: 'RABBITMQ_ENABLED_PLUGINS_FILE', value: `${FOLDER}/enabled_plugins` },
       { name: 'RABBITMQ_DEFAULT_USER', value: 'eis' },
       secretVariable('RABBITMQ_DEFAULT_PASS', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.password),
-      secretVariable('ERLANG_COOKIE', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.cookie),
+      secretVariable('CLUSTER_COOKIE', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.cookie),
     ],
     ports: PORTS,
     probes: tcpProbes('amqp'),
@@ -54,7 +54,7 @@ export function renderRabbitmq(context: RenderContext): Manifest[] {
 const START = `#!/bin/sh
 set -eu
 umask 077
-printf %s "$ERLANG_COOKIE" > "$HOME/.erlang.cookie"
+printf %s "$CLUSTER_COOKIE" > "$HOME/.erlang.cookie"
 exec rabbitmq-server
 `;
 
