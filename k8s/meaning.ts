@@ -7,7 +7,7 @@ import { SIZES } from './manifests/sizes.js';
 export type VectorCounts = ReadonlyMap<string, { readonly vectors: number; readonly dim: number }>;
 
 /** Memory of an index pod: of one number of a vector, of what is known of one image (ARCHITECTURE.md, the exact index), and of an empty pod. */
-const BYTES_PER_NUMBER: Readonly<Record<IndexingConfig['algorithm'], number>> = { brute: 1.7, hnsw: 2.6, kd_tree: 9 };
+const BYTES_PER_NUMBER: Readonly<Record<IndexingConfig['algorithm'], number>> = { brute: 1.7, hnsw: 2.6, kd_tree: 6 };
 const BYTES_PER_IMAGE = 200;
 const EMPTY_BYTES = 120_000_000;
 const MEBIBYTE = 1024 * 1024;
