@@ -231,11 +231,11 @@ export class RowStore {
   }
 
   async #put(ids: readonly string[], staged: StagedMemory, write: Write): Promise<void> {
+    if (!ids.some((id) => this.has(id))) return this.#append(ids, staged, write);
     const { vectors } = viewStaged(staged);
     const entries = ids.map((id, i): Entry => ({ id, vector: vectors.subarray(i * this.dim, (i + 1) * this.dim) }));
     const held = await Promise.all(entries.map((entry) => this.#holds(entry)));
     const changed = entries.filter((_, i) => !held[i]);
-    if (changed.length === entries.length) return this.#append(ids, staged, write);
     const others = this.#staging.take(changed.map(({ vector }) => vector));
     await this.#append(changed.map(({ id }) => id), others, write).finally(() => this.#staging.giveBack(others));
   }
