@@ -83,13 +83,19 @@ function createCluster(call: Call): Cluster {
       if (leaving.length > 0) await call(['wait', '--for=delete', ...leaving, `--timeout=${timeoutS}s`]);
     },
     async listOurs(kinds) {
-      const listed = JSON.parse(await call(['get', kinds.map((kind) => kind.toLowerCase()).join(','), '-l', `${MANAGED_BY_LABEL}=${MANAGED_BY}`, '-o', 'json'])) as { readonly items: readonly ObjectHeader[] };
+      const listed = JSON.parse(await call(['get', kinds.map(resourceOf).join(','), '-l', `${MANAGED_BY_LABEL}=${MANAGED_BY}`, '-o', 'json'])) as { readonly items: readonly ObjectHeader[] };
       return [...listed.items];
     },
     async remove(objects) {
-      await call(['delete', '--ignore-not-found', '--wait=true', ...objects.map((object) => objectId(object))]);
+      await call(['delete', '--ignore-not-found', '--wait=true', ...objects.map(({ kind, name }) => `${resourceOf(kind)}/${name}`)]);
     },
   };
+}
+
+/** What a kind is called on the command line, with its group where others have a kind of that name. */
+function resourceOf(kind: string): string {
+  const groups: Readonly<Record<string, string>> = { Route: `.${ROUTE_API}`, ScaledObject: '.keda.sh' };
+  return `${kind.toLowerCase()}${groups[kind] ?? ''}`;
 }
 
 async function runs(tool: string): Promise<boolean> {

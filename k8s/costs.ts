@@ -1,9 +1,11 @@
 /** What the pods of each service ask for, before and after. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../common/config.js';
 import { hasPods } from './changes.js';
 import type { Files } from './folder.js';
 import { COMPONENT_LABEL } from './manifests/names.js';
-import type { Manifest } from './manifests/objects.js';
+import type { Manifest, PodTemplate } from './manifests/objects.js';
+import { SURGE } from './manifests/workloads.js';
 import { objectsOf } from './objects-of.js';
 
 /** Of the least and of the most pods that there may be. */
@@ -41,14 +43,15 @@ export function totalCost(costs: readonly Cost[]): Cost {
 }
 
 /**
- * The most pods at once while the difference is applied: new index shards stand beside the old, and of one Deployment at a
- * time a quarter more pods than it has.
+ * The most pods at once while the difference is applied: new index shards stand beside the old, and a Deployment whose pods
+ * are replaced has a quarter more of them meanwhile.
  */
 export function peakPods(before: Files, after: Files): number {
-  const fresh = podsByName(after);
-  const leaving = [...podsByName(before)].filter(([name]) => !fresh.has(name)).reduce((sum, [, { pods }]) => sum + pods.max, 0);
-  const surge = Math.max(0, ...[...fresh.values()].filter(({ kind }) => kind === 'Deployment').map(({ pods }) => Math.ceil(pods.max / 4)));
-  return totalCost([...costsOf(after).values()]).pods.max + leaving + surge;
+  const [old, fresh] = [podsByName(before), podsByName(after)];
+  const sum = (entries: readonly PodsOf[], count: (max: number) => number): number => entries.reduce((total, { pods }) => total + count(pods.max), 0);
+  const leaving = [...old].filter(([name]) => !fresh.has(name)).map(([, entry]) => entry);
+  const replaced = [...fresh].filter(([name, { kind, template }]) => kind === 'Deployment' && old.has(name) && !isDeepStrictEqual(old.get(name)?.template, template)).map(([, entry]) => entry);
+  return totalCost([...costsOf(after).values()]).pods.max + sum(leaving, (max) => max) + sum(replaced, (max) => Math.ceil(max * SURGE));
 }
 
 /** What is wrong with the whole by the quota, in sentences. */
@@ -79,6 +82,7 @@ interface PodsOf {
   readonly pods: Range;
   readonly cpu: number;
   readonly memory: number;
+  readonly template: PodTemplate | undefined;
 }
 
 function podsByName(files: Files): Map<string, PodsOf> {
@@ -90,7 +94,7 @@ function podsByName(files: Files): Map<string, PodsOf> {
       const sum = (key: 'cpu' | 'memory'): number => requests.reduce((total, request) => total + Number.parseInt(String(request[key] ?? 0), 10), 0);
       const replicas = spec?.replicas ?? 1;
       const model = labels['eis-model'];
-      return [name, { kind, service: [labels[COMPONENT_LABEL], ...(model === undefined ? [] : [model])].join(' '), pods: scaled.get(name) ?? { min: replicas, max: replicas }, cpu: sum('cpu') / 1000, memory: sum('memory') }];
+      return [name, { kind, service: [labels[COMPONENT_LABEL], ...(model === undefined ? [] : [model])].join(' '), pods: scaled.get(name) ?? { min: replicas, max: replicas }, cpu: sum('cpu') / 1000, memory: sum('memory'), template: spec?.template }];
     }),
   );
 }

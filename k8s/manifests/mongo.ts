@@ -2,7 +2,7 @@
 import type { Pods } from '../../common/config.js';
 import { imageOf, ownImage } from './images.js';
 import { MONGO_SCRIPTS } from './mongo-scripts.js';
-import { resourceName, SECRETS, secretVariable, shortHash, labelsOf, type Workload } from './names.js';
+import { labelsOf, resourceName, SECRETS, secretVariable, type Workload } from './names.js';
 import type { ConfigMap, EnvVar, Job, Manifest } from './objects.js';
 import { configMount, renderPod, scratch, secretMount, tcpProbes, type ContainerOptions, type RenderContext } from './pod.js';
 import { contentName } from './role-config.js';
@@ -87,7 +87,7 @@ function renderRouters(pods: Pods, scripts: ConfigMap, context: RenderContext): 
 
 /**
  * Adds the shards, makes the user of the store, then the store's indexes and shard keys (`eis store init`). Another set of
- * shards is another Job, since a Job runs once; all that it does may be done again.
+ * shards, or another image, is another Job, since a Job runs once and cannot be changed; all that it does may be done again.
  */
 function renderInit(shards: readonly string[], scripts: ConfigMap, context: RenderContext): Manifest[] {
   const component = 'mongo-init';
@@ -99,12 +99,13 @@ function renderInit(shards: readonly string[], scripts: ConfigMap, context: Rend
     env: [{ name: 'HOME', value: '/tmp' }, { name: 'ROUTER', value: 'mongo-router' }, { name: 'SHARDS', value: shards.join(' ') }, ROOT_ENV, secretVariable('MONGO_PASSWORD', SECRETS.mongo.name, SECRETS.mongo.keys.password)],
     mounts: [configMount(scripts.metadata.name, SCRIPTS, 'scripts'), scratch('tmp', '/tmp')],
   };
-  const workload: Workload = { component, name: resourceName(component, shortHash([scripts.metadata.name, context.version, ...shards].join(' '))) };
+  const workload: Workload = { component, name: component };
+  const template = renderPod({ workload, restartPolicy: 'OnFailure', initContainers: [join], containers: [storeInitContainer(context)] }, context);
   const job: Job = {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: { name: workload.name, labels: labelsOf(workload) },
-    spec: { backoffLimit: INIT_BACKOFF_MAX, template: renderPod({ workload, restartPolicy: 'OnFailure', initContainers: [join], containers: [storeInitContainer(context)] }, context) },
+    metadata: { name: contentName(component, JSON.stringify(template)), labels: labelsOf(workload) },
+    spec: { backoffLimit: INIT_BACKOFF_MAX, template },
   };
   return [job];
 }

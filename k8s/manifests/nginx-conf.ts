@@ -61,7 +61,7 @@ export function renderNginxConf({ models, sticky, limits, address = ({ kubernete
   const upstreams = models.flatMap((model) => [`upstream eis.${model.name} {`, `  server ${address(model)} max_fails=0;`, '  keepalive 32;', '}']);
   return `${[
     '# Written by eis deploy from config.json.',
-    'worker_processes auto;',
+    'worker_processes 2;',
     'pid /tmp/nginx.pid;',
     'error_log stderr warn;',
     'events { worker_connections 4096; }',

@@ -41,6 +41,9 @@ export interface WorkloadOptions extends PodOptions {
   readonly renderScaler?: (workload: Workload, kind: 'Deployment' | 'StatefulSet', pods: Pods) => Manifest;
 }
 
+/** New pods of a Deployment beside the old, as a share of what it has. */
+export const SURGE = 0.25;
+
 /** A Deployment with its disruption budget and, where `pods` is a range, its autoscaler by CPU. */
 export function renderDeployment({ pods, renderScaler = renderCpuScaler, ...pod }: WorkloadOptions, context: RenderContext): Manifest[] {
   const deployment: Deployment = {
@@ -51,7 +54,7 @@ export function renderDeployment({ pods, renderScaler = renderCpuScaler, ...pod 
       ...replicasOf(pods, context),
       selector: { matchLabels: selectorOf(pod.workload) },
       // A new pod is ready before an old one goes.
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: '25%' } },
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: `${SURGE * 100}%` } },
       template: renderPod(pod, context),
     },
   };

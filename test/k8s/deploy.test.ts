@@ -2,11 +2,12 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, w
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../common/config.js';
-import { EisError } from '../../common/errors.js';
+import type { EisError } from '../../common/errors.js';
 import { openCluster } from '../../k8s/cluster.js';
 import { applyDeployment, foldersOf, planDeployment, type DeployOptions } from '../../k8s/deploy.js';
 import { readFolder } from '../../k8s/folder.js';
 import { PHASES } from '../../k8s/phases.js';
+import { startMongo } from '../common/store/mongo-parts.js';
 import { runCli } from '../support/run-cli.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { fakeCluster, type FakeCluster } from './support/fake-cluster.js';
@@ -185,6 +186,20 @@ describe('eis deploy', () => {
     const second = await cli(folder, config(2), ['--plan', '--exit-code']);
     expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing changes.') as unknown });
     expect(JSON.parse((await cli(folder, config(3), ['--json'])).stdout)).toMatchObject({ changes: expect.arrayContaining([{ change: 'added', kind: 'StatefulSet', name: 'index-builtin-3-2' }]) as unknown, meaning: [expect.stringContaining('2 → 3 index shards') as unknown] });
+  });
+
+  it('counts what the store holds, writes nothing to it, and plans without when it is away', async () => {
+    const { server, store } = await startMongo();
+    const live = { version: 'b'.repeat(64), dim: 4 };
+    await store.setLiveVersion('builtin', live);
+    const image = { vector: Float32Array.of(1, 0, 0, 0), phash: '0'.repeat(16), width: 8, height: 8, format: 'png', origin: 'o' };
+    await store.collection('builtin', live).write(['1', '2', '3'].map((digit) => ({ ...image, id: digit.repeat(64), url: `https://example.com/${digit}` })));
+    const written = server.commands.length;
+    const [folder, env] = [tempFolder(), { MONGODB_URI: server.uri() }];
+    expect((await cli(folder, config(2), [], env)).stdout).toContain('for 2 vectors');
+    expect(server.commands.slice(written).map(({ name }) => name).filter((name) => !['find', 'count', 'aggregate', 'getMore', 'ping', 'endSessions'].includes(name))).toEqual([]);
+    await server.stop();
+    expect(await cli(folder, config(2), [], { ...env, EIS_STORE_TIMEOUT_MS: '500' })).toMatchObject({ code: 0, stdout: expect.stringContaining('object(s) added') as unknown, stderr: expect.stringContaining('The store cannot be asked') as unknown });
   });
 
   it('renders into any folder, and nothing else', async () => {

@@ -45,7 +45,7 @@ class FakeMongo {
       return this.note(`replSetReconfig +${members.length - this.members.length}`, () => (this.members = members));
     }
     if (command['listShards']) return { shards: this.shards.map((_id) => ({ _id })) };
-    if (command['addShard']) return this.note(`addShard ${String(command['addShard'])}`, () => this.shards.push(String(command['name'])));
+    if (command['addShard']) return this.note(`addShard ${command['addShard'] as string}`, () => this.shards.push(command['name'] as string));
     throw new Error(`There is no ${Object.keys(command)[0]}.`);
   }
 

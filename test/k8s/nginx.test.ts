@@ -91,7 +91,7 @@ async function startNginx(models: readonly NginxModel[], { sticky = false, away 
   const addresses = new Map(await Promise.all(models.map(async ({ name }) => [name, name === away ? '127.0.0.1:1' : await startGateway(name)] as const)));
   const [port] = await freePorts(1);
   const folder = tempFolder();
-  const conf = renderNginxConf({ models, sticky, limits: { ...DEFAULT_LIMITS, imageBytesMax: 100_000 }, address: ({ name }) => addresses.get(name)!, port: port! }).replaceAll('/tmp/', `${folder}/`).replace('/dev/stdout', join(folder, 'access.log')).replace('worker_processes auto', 'worker_processes 1').replace('worker_connections 4096', 'worker_connections 256');
+  const conf = renderNginxConf({ models, sticky, limits: { ...DEFAULT_LIMITS, imageBytesMax: 100_000 }, address: ({ name }) => addresses.get(name)!, port: port! }).replaceAll('/tmp/', `${folder}/`).replace('/dev/stdout', join(folder, 'access.log')).replace('worker_processes 2', 'worker_processes 1').replace('worker_connections 4096', 'worker_connections 256');
   const file = join(folder, 'nginx.conf');
   writeFileSync(file, conf);
   execFileSync(NGINX, ['-e', 'stderr', '-t', '-c', file], { stdio: 'pipe' });

@@ -115,6 +115,25 @@ describe('the plan', () => {
     expect(plan.meaning.at(-1)).toMatch(/It would be killed: num_indexes has to be 4 at least\.$/);
   });
 
+  it('knows that a quota that holds the whole may not hold what runs meanwhile', () => {
+    const after = (pods: number): string => seedText((config) => {
+      modelIn(config, 'indexing', 'resnet')['num_indexes'] = 3;
+      config.platform = { quota: { pods } };
+    });
+    expect(planOf(SEED, after(70)).warnings[0]).toMatch(/^While this is applied up to 76 pods run at once, and the quota is 70/);
+    expect(planOf(SEED, after(76)).warnings[0]).toMatch(/^RabbitMQ/);
+  });
+
+  it('says what has to be done by hand when there are fewer members of a cluster', () => {
+    const fewer = seedText((config) => {
+      serviceIn(config, 'rabbitmq')['pods'] = 1;
+      (serviceIn(config, 'mongo')['services'] as { name: string; pods?: number }[]).find(({ name }) => name === 'shard')!.pods = 2;
+    });
+    const { warnings } = planOf(SEED, fewer);
+    expect(warnings.join('\n')).toMatch(/rs\.remove\(\)/);
+    expect(warnings.join('\n')).toMatch(/forget_cluster_node/);
+  });
+
   it('names shards of MongoDB that would go, with what they hold', () => {
     const fewer = seedText((config) => ((serviceIn(config, 'mongo')['services'] as { name: string; shards?: number }[]).find(({ name }) => name === 'shard')!.shards = 1));
     expect(planOf(SEED, fewer)).toMatchObject({ lostShards: ['mongo-shard-1'], warnings: expect.arrayContaining([expect.stringContaining('mongo-shard-1 holds a part of every collection')]) as unknown });

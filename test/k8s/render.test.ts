@@ -6,7 +6,7 @@ import { packagePath, packageVersion } from '../../common/package-root.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { topologyNames } from '../../ingest/queue/amqp-topology.js';
 import { readFolder } from '../../k8s/folder.js';
-import type { ConfigMap, Manifest, PodTemplate } from '../../k8s/manifests/objects.js';
+import type { Manifest, PodTemplate } from '../../k8s/manifests/objects.js';
 import { extractQueue } from '../../k8s/manifests/roles.js';
 import { renderInto } from '../../k8s/deploy.js';
 import { tempFolder } from '../support/temp-folder.js';
@@ -105,7 +105,7 @@ describe('the pods of the seed configuration', () => {
     for (const model of ['resnet', 'mobilenet', 'custom']) {
       const gateway = find(objects, 'Deployment', `gateway-${model}`);
       const environment = parseEnvironment(environmentOf(gateway));
-      const configMap = find(objects, 'ConfigMap', podOf(gateway)!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!) as ConfigMap;
+      const configMap = find(objects, 'ConfigMap', podOf(gateway)!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!);
       const models = connectModels(parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json'), environment);
       expect([...models.keys()]).toEqual([model]);
       await closeModels(models);
@@ -182,6 +182,12 @@ describe('the platform', () => {
   it('names the registry of every image', () => {
     const images = new Set(objects.flatMap((object) => podOf(object)?.spec?.containers ?? []).map(({ image }) => image));
     expect([...images].sort()).toEqual(['elastic-image-search:1.2.3', 'mongo:8.0', 'nginx-unprivileged:1.28', 'prometheus:v3.5.0', 'rabbitmq:4.1'].map((image) => `registry.example.com/team/${image}`));
+  });
+
+  it('makes another Job of one whose pods are others, since a Job cannot be changed', () => {
+    const jobs = [objects, manifestsOf(seedText())].map((set) => set.find(({ kind }) => kind === 'Job')!.metadata.name);
+    expect(jobs[0]).toMatch(/^mongo-init-[0-9a-f]{8}$/);
+    expect(jobs[1]).not.toBe(jobs[0]);
   });
 
   it('holds CPUs down to what a pod may have', () => {

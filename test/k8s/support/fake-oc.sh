@@ -13,7 +13,7 @@ fail() { echo 'error: the server is away' >&2; exit 1; }
 
 list() {
   awk -v kinds=",$1," '
-    function flush() { if (ours && index(kinds, "," tolower(kind) ",")) { printf "%s{\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app.kubernetes.io/component\":\"%s\"}}}", separator, kind, name, component; separator = "," } }
+    function flush() { if (ours && (index(kinds, "," tolower(kind) ",") || index(kinds, "," tolower(kind) "."))) { printf "%s{\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app.kubernetes.io/component\":\"%s\"}}}", separator, kind, name, component; separator = "," } }
     BEGIN { printf "{\"items\":[" }
     FNR == 1 { flush(); kind = name = component = ""; ours = 0 }
     /^kind: / { kind = $2 }
@@ -41,5 +41,5 @@ case "$1 ${2:-}" in
   'get '*) list "$2" ;;
   'api-resources '*) [ -e no-routes ] || echo routes.route.openshift.io ;;
   'apply '*) apply "$@" ;;
-  'delete '*) for id in "$@"; do case "$id" in */*) rm -f "objects/${id%%/*}-${id#*/}.yaml" ;; esac; done ;;
+  'delete '*) for id in "$@"; do case "$id" in */*) rm -f "objects/${id%%[./]*}-${id#*/}.yaml" ;; esac; done ;;
 esac
