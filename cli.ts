@@ -5,8 +5,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
+import { createGatewayOption } from './cli/gateway-option.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
-import { parseSeconds, parseSubmission, parseUrl } from './cli/parse-options.js';
+import { parseSeconds, parseSubmission } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
 import { parseBucketUri } from './common/cloud-storage.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
@@ -29,8 +30,8 @@ function locate(source: string, workingDir: string): string {
 
 function buildProgram(): Command {
   const environment = readEnvironment();
-  const { port, basePort, workingDir, limits, dataDir } = environment;
-  const gateway = `http://127.0.0.1:${port ?? basePort}`;
+  const { workingDir, limits, dataDir } = environment;
+  const gateway = createGatewayOption(environment);
   const program = new Command('eis').description('Image similarity search: an image in, similar images out.').version(packageVersion()).enablePositionalOptions().showHelpAfterError('(--help shows what is possible)');
 
   program
@@ -46,7 +47,7 @@ function buildProgram(): Command {
     .command('ingest')
     .description('add images: files, folders, http(s):// URLs, gs:// objects or prefixes, or - for URLs on standard input, one a line. With BUCKET=gs://… files are put into the bucket from here')
     .argument('<sources...>', 'PATH | URL | gs://… | -')
-    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .addOption(gateway)
     .option('--no-wait', 'do not wait for what becomes of them')
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
     .option('--json', 'print one JSON object on standard output', false)
@@ -60,7 +61,7 @@ function buildProgram(): Command {
     .command('search')
     .description('find the images most like one')
     .argument('<image>', 'a file, or an http(s):// or gs:// URL')
-    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .addOption(gateway)
     .option('--top <n>', 'how many', '10')
     .option('--model <name>', 'which model; default: chosen by the serving weights')
     .option('--json', 'print the answer as JSON', false)

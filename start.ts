@@ -90,7 +90,7 @@ async function fill(started: Start, folder: string | undefined): Promise<void> {
 }
 
 async function ingestFolder(folder: string, { environment, gatewayUrl, signal }: Start): Promise<void> {
-  const summary = await ingest({ sources: [folder], gatewayUrl, wait: true, signal, imageBytesMax: environment.limits.imageBytesMax, journalFolder: join(environment.dataDir, 'ingest') });
+  const summary = await ingest({ sources: [folder], gatewayUrl, apiKey: environment.apiKey, wait: true, signal, imageBytesMax: environment.limits.imageBytesMax, journalFolder: join(environment.dataDir, 'ingest') });
   console.log(`${folder}: ${summary.stored} stored, ${summary.duplicates} known already, ${summary.rejected.length} rejected, ${summary.skipped} other files skipped.`);
   for (const { source, message } of summary.rejected.slice(0, 10)) notice(`  ${source}: ${message}`);
 }

@@ -2,9 +2,10 @@
 import { request, type Dispatcher } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
 import { tryParseJson } from '../common/read-bounded.js';
+import { authorisation, type GatewayAddress } from './gateway-option.js';
 
 export interface GatewayRequest {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   /** With its query. */
   readonly path: string;
   readonly method?: 'GET' | 'POST' | 'DELETE';
@@ -24,8 +25,8 @@ export async function askGateway<T>(asked: GatewayRequest): Promise<T> {
 /** The body of its answer, as it comes; otherwise as `askGateway`. */
 export async function openGateway(asked: GatewayRequest): Promise<Dispatcher.ResponseData['body']> {
   const { gateway, path, method = 'GET', body, signal, isLong = false } = asked;
-  const sent = body ? { body: body.content, headers: { 'content-type': body.type } } : {};
-  const answer = await request(`${gateway}${path}`, { method, signal: signal ?? null, ...(isLong ? { bodyTimeout: 0, headersTimeout: 0 } : {}), ...sent }).catch((cause: unknown) => {
+  const sent = { headers: { ...authorisation(gateway.apiKey), ...(body ? { 'content-type': body.type } : {}) }, ...(body ? { body: body.content } : {}) };
+  const answer = await request(`${gateway.url}${path}`, { method, signal: signal ?? null, ...(isLong ? { bodyTimeout: 0, headersTimeout: 0 } : {}), ...sent }).catch((cause: unknown) => {
     throw unreachable(asked, cause);
   });
   if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.body;
@@ -33,5 +34,5 @@ export async function openGateway(asked: GatewayRequest): Promise<Dispatcher.Res
 }
 
 function unreachable({ gateway }: GatewayRequest, cause?: unknown): EisError {
-  return new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway }, { cause });
+  return new EisError('EIS_GATEWAY_UNREACHABLE', { url: gateway.url }, { cause });
 }

@@ -6,10 +6,11 @@ import { DEFAULT_PATIENCE, GatewayClient } from '../ingest/gateway-client.js';
 import { readLines } from '../ingest/read-lines.js';
 import { waitForOutcomes } from '../ingest/upload.js';
 import { openGateway } from './ask-gateway.js';
+import type { GatewayAddress } from './gateway-option.js';
 import { drawBar } from './layout.js';
 
 export interface BackfillCommandOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   readonly submission?: string;
   readonly wait: boolean;
   readonly json: boolean;
@@ -28,7 +29,7 @@ export async function backfillCommand(model: string, options: BackfillCommandOpt
   try {
     const last = await fillQueue(model, options, { signal, onLine: (line) => (spinner.text = describeFilling(line)) });
     const { submission, published, known } = last;
-    const client = new GatewayClient({ gatewayUrl: gateway, submission, signal, patience: DEFAULT_PATIENCE });
+    const client = new GatewayClient({ gatewayUrl: gateway.url, apiKey: gateway.apiKey, submission, signal, patience: DEFAULT_PATIENCE });
     const counts = wait && published + known > 0 ? await waitForOutcomes(client, signal, ({ settled, expected }) => (spinner.text = `${drawBar(settled / expected)} ${settled} of ${expected} done`)) : undefined;
     spinner.stop();
     process.stdout.write(json ? `${JSON.stringify({ model, submission, published, known, ...(counts ? { counts } : {}) })}\n` : `${describeEnd(model, last, counts)}\n`);

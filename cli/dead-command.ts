@@ -3,10 +3,11 @@ import { EisError } from '../common/errors.js';
 import type { DeadAnswer, DeadLetterWire, DropAnswer, QueuesAnswer, ReplayAnswer } from '../common/wire.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
+import type { GatewayAddress } from './gateway-option.js';
 import { terminalWidth, wrap } from './layout.js';
 
 export interface DeadReplayOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   /** Default: every model that has a queue. */
   readonly model?: string;
   readonly json: boolean;
@@ -50,14 +51,14 @@ export async function deadDropCommand({ gateway, model, all, json }: DeadDropOpt
 }
 
 /** @throws EisError EIS_MODEL_UNKNOWN */
-async function chooseQueues(gateway: string, model: string | undefined): Promise<QueuesAnswer['queues']> {
+async function chooseQueues(gateway: GatewayAddress, model: string | undefined): Promise<QueuesAnswer['queues']> {
   const { queues } = await askGateway<QueuesAnswer>({ gateway, path: '/queues' });
   const chosen = queues.filter((queue) => model === undefined || queue.model === model);
   if (model !== undefined && chosen.length === 0) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: queues.map((queue) => queue.model) });
   return chosen;
 }
 
-async function list(gateway: string, model: string, limit: number): Promise<DeadLetterWire[]> {
+async function list(gateway: GatewayAddress, model: string, limit: number): Promise<DeadLetterWire[]> {
   const letters: DeadLetterWire[] = [];
   let after: string | null = '';
   while (after !== null && letters.length < limit) {

@@ -2,9 +2,10 @@
 import { isEisError } from '../common/errors.js';
 import { IMAGE_ID, type DeleteAnswer } from '../common/wire.js';
 import { askGateway } from './ask-gateway.js';
+import type { GatewayAddress } from './gateway-option.js';
 
 export interface DeleteCommandOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   /** Also remove the bytes from the bucket. */
   readonly object: boolean;
   readonly json: boolean;
@@ -28,7 +29,7 @@ export async function deleteCommand(ids: readonly string[], { gateway, object, j
 }
 
 /** An image that cannot be removed does not keep others from it; a gateway that cannot be reached does. */
-async function remove(id: string, { gateway, object }: { readonly gateway: string; readonly object: boolean }): Promise<Result> {
+async function remove(id: string, { gateway, object }: { readonly gateway: GatewayAddress; readonly object: boolean }): Promise<Result> {
   try {
     const { models, object: isRemoved } = await askGateway<DeleteAnswer>({ gateway, path: `/images/${encodeURIComponent(id.toLowerCase())}${object ? '?object=true' : ''}`, method: 'DELETE' });
     return { id, models, ...(isRemoved === undefined ? {} : { object: isRemoved }) };

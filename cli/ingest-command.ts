@@ -2,10 +2,11 @@
 import ora from 'ora';
 import type { Bucket } from '../common/bucket/bucket.js';
 import { ingest, type IngestProgress, type IngestSummary } from '../ingest/upload.js';
+import type { GatewayAddress } from './gateway-option.js';
 import { drawBar } from './layout.js';
 
 export interface IngestCommandOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   readonly wait: boolean;
   readonly json: boolean;
   /** A larger file is rejected without being sent. */
@@ -30,7 +31,7 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     const summary = await ingest({
-      sources, gatewayUrl: gateway, wait, imageBytesMax, journalFolder, signal: interrupted.signal,
+      sources, gatewayUrl: gateway.url, apiKey: gateway.apiKey, wait, imageBytesMax, journalFolder, signal: interrupted.signal,
       ...(submission === undefined ? {} : { submission }),
       ...(bucket === undefined ? {} : { bucket }),
       onResume: ({ submission: resumed, sent }) => {

@@ -1,9 +1,9 @@
 /** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis delete`. */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, type Command, type Option } from 'commander';
 import type { BackfillCommandOptions } from './backfill-command.js';
 import type { DeadDropOptions, DeadListOptions, DeadReplayOptions } from './dead-command.js';
 import type { DeleteCommandOptions } from './delete-command.js';
-import { parseSubmission, parseUrl } from './parse-options.js';
+import { parseSubmission } from './parse-options.js';
 import type { StatusCommandOptions } from './status-command.js';
 
 const LISTED_MAX = 100_000;
@@ -13,15 +13,15 @@ function parseLimit(text: string): number {
   return Number(text);
 }
 
-/** @param gateway where the gateway is, unless the command says otherwise */
-export function addOperatingCommands(program: Command, gateway: string): void {
+/** @param gateway see `createGatewayOption` */
+export function addOperatingCommands(program: Command, gateway: Option): void {
   program
     .command('status')
     .description('what waits, what failed, what is indexed')
     .option('--submission <id>', 'and what became of this submission', parseSubmission)
     .option('--rejected', 'and list what was refused, and why', false)
     .option('--limit <n>', 'how many of these', parseLimit, 20)
-    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .addOption(gateway)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (options: StatusCommandOptions) => (await import('./status-command.js')).statusCommand(options));
 
@@ -31,7 +31,7 @@ export function addOperatingCommands(program: Command, gateway: string): void {
     .argument('<model>', 'a name of config.json')
     .option('--no-wait', 'do not wait until they are embedded')
     .option('--submission <id>', 'name of this backfill; default: the last one of the model that is not done, or a new one', parseSubmission)
-    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .addOption(gateway)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (model: string, options: BackfillCommandOptions) => {
       process.exitCode = await (await import('./backfill-command.js')).backfillCommand(model, options);
@@ -42,7 +42,7 @@ export function addOperatingCommands(program: Command, gateway: string): void {
     .description('remove images from every model')
     .argument('<ids...>', 'ids of images, as a search answers them')
     .option('--object', 'also remove their bytes from the bucket', false)
-    .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+    .addOption(gateway)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (ids: string[], options: DeleteCommandOptions) => {
       process.exitCode = await (await import('./delete-command.js')).deleteCommand(ids, options);
@@ -54,7 +54,7 @@ export function addOperatingCommands(program: Command, gateway: string): void {
       .command(name)
       .description(description)
       .option('--model <name>', 'of one model only')
-      .option('--gateway <url>', 'where the gateway is', parseUrl, gateway)
+      .addOption(gateway)
       .option('--json', 'print one JSON object on standard output', false);
   add('list', 'which they are, and why')
     .option('--limit <n>', 'how many, of each model', parseLimit, 20)

@@ -4,9 +4,10 @@ import { EisError } from '../common/errors.js';
 import type { SearchAnswer } from '../common/wire.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource } from './display.js';
+import type { GatewayAddress } from './gateway-option.js';
 
 export interface SearchCommandOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   readonly top: string;
   readonly model?: string;
   readonly json: boolean;

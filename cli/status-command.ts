@@ -2,10 +2,11 @@
 import type { LedgerAnswer, LedgerEntryWire, ModelStatus, QueueStatus, QueuesAnswer } from '../common/wire.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
+import type { GatewayAddress } from './gateway-option.js';
 import { alignColumns, terminalWidth, wrap } from './layout.js';
 
 export interface StatusCommandOptions {
-  readonly gateway: string;
+  readonly gateway: GatewayAddress;
   readonly submission?: string;
   readonly rejected: boolean;
   /** Refused images that are listed. */
@@ -42,12 +43,12 @@ async function collect({ gateway, submission, rejected, limit }: StatusCommandOp
   };
 }
 
-function readLedger(gateway: string, query: Readonly<Record<string, string>>): Promise<LedgerAnswer> {
+function readLedger(gateway: GatewayAddress, query: Readonly<Record<string, string>>): Promise<LedgerAnswer> {
   return askGateway({ gateway, path: `/images?${new URLSearchParams(query).toString()}` });
 }
 
 /** Both kinds of refusal, those that nobody expected first; within each the newest submission first. */
-async function listRefused(gateway: string, submission: string | undefined, limit: number): Promise<NonNullable<Status['rejected']>> {
+async function listRefused(gateway: GatewayAddress, submission: string | undefined, limit: number): Promise<NonNullable<Status['rejected']>> {
   const entries: LedgerEntryWire[] = [];
   for (const state of ['dead', 'rejected']) {
     let after: string | null = '';

@@ -13,14 +13,21 @@ import type { Embedding } from './wire.js';
 /** An image as the function takes it. */
 export type EmbedInput = { readonly bytes: Uint8Array } | { readonly url: string };
 
+export interface EmbedCall {
+  readonly signal?: AbortSignal;
+  readonly requestId?: string;
+  /** Where less than the client's own is left. */
+  readonly timeoutMs?: number;
+}
+
 export interface EmbedClient {
   /**
-   * The embedding of an image.
+   * The embedding of an image. The function is told how much time it has.
    *
    * @throws EisError what the function answered, in its own words; EIS_FUNCTION_UNAVAILABLE, EIS_FUNCTION_TIMEOUT or
    *   EIS_FUNCTION_RESPONSE when it did not answer, or not with an embedding
    */
-  embed(input: EmbedInput, options?: { readonly signal?: AbortSignal; readonly requestId?: string }): Promise<Embedding>;
+  embed(input: EmbedInput, options?: EmbedCall): Promise<Embedding>;
   close(): Promise<void>;
 }
 
@@ -35,11 +42,12 @@ export interface EmbedClientOptions {
 /** Bytes of an answer that is read: an embedding of 16,384 numbers, or an error. */
 const ANSWER_BYTES_MAX = 256 * 1024;
 
-export function createEmbedClient({ model, url, timeoutMs, connections }: EmbedClientOptions): EmbedClient {
+export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections }: EmbedClientOptions): EmbedClient {
   const target = new URL(url);
-  const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { timeout: Math.min(timeoutMs, 2_000) } });
+  const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
   return {
-    async embed(input, { signal, requestId } = {}) {
+    async embed(input, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax } = {}) {
+      const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
       try {
         return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
           const response = await pool.request({
@@ -48,6 +56,7 @@ export function createEmbedClient({ model, url, timeoutMs, connections }: EmbedC
             headers: {
               accept: 'application/octet-stream',
               'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
+              [HEADERS.timeout]: String(timeoutMs),
               ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
             },
             body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),

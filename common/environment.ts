@@ -1,5 +1,7 @@
 /** The environment variables that the system knows. Only `readEnvironment` of `config.ts` hands in the process's own. */
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { isKey, parseApiKeys, type ApiKeys } from './api-keys.js';
 import { EisError } from './errors.js';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from './limits.js';
 import { packagePath } from './package-root.js';
@@ -10,6 +12,16 @@ export interface ProxySettings {
   readonly httpProxy: string | undefined;
   /** Hosts that are reached without, separated by commas. */
   readonly noProxy: string | undefined;
+}
+
+/** From where images may be fetched. As it is written; `fetch-rules.ts` reads it. */
+export interface FetchSettings {
+  /** EIS_FETCH_ALLOW: CIDR ranges that may be fetched from although they are not public. */
+  readonly allow: readonly string[];
+  /** EIS_FETCH_DENY: CIDR ranges and host names (`*.example.com`: every name under it) that may not; it wins over `allow`. */
+  readonly deny: readonly string[];
+  /** EIS_FETCH_PORTS: ports and ranges of ports. */
+  readonly ports: readonly string[];
 }
 
 /** What differs by place, or is secret. */
@@ -36,16 +48,28 @@ export interface Environment {
   readonly modelMirror: string | undefined;
   /** Through which models are downloaded. */
   readonly proxy: ProxySettings;
-  readonly apiKeys: readonly string[];
+  /** Of the gateway's callers. */
+  readonly apiKeys: ApiKeys;
+  /** The key that commands send to a gateway. */
+  readonly apiKey: string | undefined;
+  /** Origins whose pages may call the gateway's API. */
+  readonly corsOrigins: readonly string[];
+  /** CIDR ranges of the proxies that are believed what they say of a client, its address among it. */
+  readonly trustProxy: readonly string[];
   readonly logLevel: string;
-  /** CIDR ranges that images may be fetched from although they are not public. */
-  readonly fetchAllow: readonly string[];
+  readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>. */
   functionUrl(model: string): string | undefined;
   /** INDEX_URLS_<MODEL>: by shard, the addresses of its replicas. */
   indexUrls(model: string): readonly (readonly string[])[] | undefined;
 }
+
+/**
+ * Without the ports below 1024 that are not the web's. What listens there speaks other protocols (mail, shells, files), and
+ * a stranger's URL makes this machine, by its good name, connect to them. Web servers that are not at 80 or 443 are above.
+ */
+const DEFAULT_FETCH_PORTS = '80,443,1024-65535';
 
 const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -91,9 +115,12 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     wrapperUrl: url('WRAPPER_URL'),
     modelMirror: readMirror(read('EIS_MODEL_MIRROR'), invalid),
     proxy: { httpsProxy: readProxy('HTTPS_PROXY'), httpProxy: readProxy('HTTP_PROXY'), noProxy: read('NO_PROXY') ?? read('no_proxy') },
-    apiKeys: splitList(read('EIS_API_KEYS')),
+    apiKeys: parseApiKeys(splitList(read('EIS_API_KEYS')), (detail) => invalid('EIS_API_KEYS', detail)),
+    apiKey: readApiKey(read('EIS_API_KEY'), invalid),
+    corsOrigins: readOrigins(splitList(read('EIS_CORS_ORIGINS')), invalid),
+    trustProxy: readRanges(splitList(read('EIS_TRUST_PROXY')), invalid),
     logLevel: level,
-    fetchAllow: splitList(read('EIS_FETCH_ALLOW')),
+    fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
     indexUrls: (model) => {
@@ -127,6 +154,24 @@ function readMongodbUri(text: string | undefined, invalid: (variable: string, de
   return invalid('MONGODB_URI', 'it is no mongodb:// or mongodb+srv:// URI with a host, such as mongodb://user:password@host1,host2/eis?replicaSet=rs0 (special characters of user and password percent-encoded).');
 }
 
+function readApiKey(text: string | undefined, invalid: (variable: string, detail: string) => never): string | undefined {
+  return text === undefined || isKey(text) ? text : invalid('EIS_API_KEY', 'it is no API key. Give the key alone, without its scopes: 16 to 256 letters, digits, "-", ".", "_", "~", "+" or "/".');
+}
+
+function readOrigins(origins: readonly string[], invalid: (variable: string, detail: string) => never): readonly string[] {
+  for (const origin of origins) if (!isHttpUrl(origin) || new URL(origin).origin !== origin) invalid('EIS_CORS_ORIGINS', `${JSON.stringify(origin)} is no origin. Write scheme and host as browsers do, and the port unless it is the usual one: https://app.example.com.`);
+  return origins;
+}
+
+function readRanges(ranges: readonly string[], invalid: (variable: string, detail: string) => never): readonly string[] {
+  for (const range of ranges) {
+    const [, address = '', bits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(range) ?? [];
+    const version = isIP(address);
+    if (version === 0 || Number(bits) < 1 || Number(bits) > (version === 4 ? 32 : 128)) invalid('EIS_TRUST_PROXY', `${JSON.stringify(range)} is no CIDR range of proxies. Write one as 10.0.0.0/8; one address is 10.1.2.3/32.`);
+  }
+  return ranges;
+}
+
 /** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */
 export function variableSuffix(model: string): string {
   return model.toUpperCase().replace(/[^A-Z0-9]/g, '_');
@@ -147,7 +192,7 @@ function readShard(text: string | undefined, invalid: (variable: string, detail:
   return { index: Number(index), of: Number(of) };
 }
 
-const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set(['fetchRedirectsMax', 'writeBatchWaitMs']);
+const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set(['fetchRedirectsMax', 'writeBatchWaitMs', 'embeddingCacheBytesMax']);
 
 function readLimits(integer: (name: string, min: number, max: number) => number | undefined): Limits {
   const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];

@@ -29,8 +29,13 @@ export const ERRORS = {
   EIS_BODY_TOO_LARGE: template<{ bytesMax: number }>(413, ({ bytesMax }) => `The request body is larger than ${mebibytes(bytesMax)}. Send less at once.`),
   EIS_BODY_TIMEOUT: template<{ timeoutMs: number }>(408, ({ timeoutMs }) => `The request body did not arrive within ${timeoutMs} ms.`),
   EIS_CROSS_SITE: template(403, () => 'This request was made by a page of another site. What changes the index is taken from its own page, and from programs.'),
+  EIS_KEY_MISSING: template(401, () => 'This takes an API key. Send one as "Authorization: Bearer KEY" or as "X-Api-Key: KEY"; the eis commands read it from EIS_API_KEY.'),
+  EIS_KEY_UNKNOWN: template(401, () => 'The API key that was sent is not known here. Ask for a valid one where the gateway is run.'),
+  EIS_SCOPE_MISSING: template<{ scope: string }>(403, ({ scope }) => `The API key that was sent may not do this. Use one with the scope "${scope}".`),
+  EIS_KEYS_UNSET: template<{ scope: string }>(403, ({ scope }) => `Nobody may do this here: it takes an API key with the scope "${scope}", and this gateway has no keys. Who runs it sets EIS_API_KEYS=${scope}:KEY; without that variable, only a gateway that no other machine can reach (HOST=127.0.0.1) takes it.`),
   EIS_OVERLOADED: template<Detail>(429, ({ detail }) => `${detail} Try again after the time in Retry-After.`),
   EIS_INTERNAL: template(500, () => 'Something went wrong on our side. The log has it under the id in X-Request-Id.'),
+  EIS_CALLER_TIMEOUT: template<{ timeoutMs: number }>(504, ({ timeoutMs }) => `The ${timeoutMs} ms that the caller of this request gave it are over.`),
   EIS_CLIENT_CLOSED: template(499, () => 'The client closed the connection before it was answered.'),
   EIS_NOT_READY: template<Detail>(503, ({ detail }) => detail),
 

@@ -3,6 +3,10 @@
 /** Header names, lowercase as Node has them. */
 export const HEADERS = {
   requestId: 'x-request-id',
+  /** On a call: the time that its caller waits for the answer, in ms. */
+  timeout: 'x-eis-timeout-ms',
+  /** A caller's API key, where it is not sent as `Authorization: Bearer`. */
+  apiKey: 'x-api-key',
   /** On an index query: the model version that its vector is of. On a search answer: see `model`. */
   modelVersion: 'x-eis-model-version',
   /** On a search answer: the model that was used. */

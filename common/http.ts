@@ -29,9 +29,14 @@ export interface ServiceOptions {
   readonly bodyBytesMax: number;
   /** Time for a whole request to arrive. 0, in a service that bounds its bodies itself: no such time but for the headers. */
   readonly requestTimeoutMs?: number;
+  /** CIDR ranges of proxies: what one of them says of a client (X-Forwarded-For, -Proto) is believed. By default none is. */
+  readonly trustProxy?: readonly string[];
 }
 
 const TYPE_CHARACTERS_MAX = 100;
+
+/** How often Node looks for requests whose headers take too long. */
+const HEADERS_CHECK_MS = 1_000;
 
 /** What Fastify says in its own words, in ours. */
 const REWORDED: Readonly<Record<string, string>> = {
@@ -43,7 +48,7 @@ const REWORDED: Readonly<Record<string, string>> = {
 };
 
 /** A Fastify app with everything in common, and no routes of its own yet. It does not listen. */
-export function createService({ log, metrics, readiness, bodyBytesMax, requestTimeoutMs = 60_000 }: ServiceOptions): App {
+export function createService({ log, metrics, readiness, bodyBytesMax, requestTimeoutMs = 60_000, trustProxy = [] }: ServiceOptions): App {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger, // eslint-disable-line @typescript-eslint/no-unnecessary-type-assertion -- it keeps the app's type free of pino
     logController: new LogController({ disableRequestLogging: true }),
@@ -51,7 +56,8 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
     return503OnClosing: true,
     forceCloseConnections: 'idle',
     requestTimeout: requestTimeoutMs,
-    http: { requireHostHeader: false }, // `refuseUnread` says it in our words
+    http: { requireHostHeader: false, connectionsCheckingInterval: HEADERS_CHECK_MS }, // `refuseUnread` says in our words that there is no host
+    trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerMalformed,
     routerOptions: { maxParamLength: 256 },
     ajv: { customOptions: { allErrors: false, removeAdditional: false, coerceTypes: true } },

@@ -18,12 +18,34 @@ export interface Limits {
   readonly functionTimeoutMs: number;
   /** Time for one call of an index pod. */
   readonly indexTimeoutMs: number;
+  /** How much longer than an idle function's answers calls of the function may take, before searches are turned away. */
+  readonly functionQueueTimeMaxMs: number;
+  /** Memory of a gateway for embeddings that it computed lately, of each model. */
+  readonly embeddingCacheBytesMax: number;
+  /** How long the addresses that a host name of index pods stands for are taken for known. */
+  readonly dnsRefreshMs: number;
   /** Time for one search, whole. */
   readonly searchTimeoutMs: number;
   /** Time for the body of a search to arrive; time for which an upload to the wrapper may stand still. */
   readonly bodyTimeoutMs: number;
   /** Requests that one gateway holds at once; one more is answered 429. */
   readonly inFlightMax: number;
+  /** Bytes of images that one gateway holds at once; one more is answered 429. */
+  readonly inFlightBytesMax: number;
+  /** How late the event loop of a gateway may turn; while it turns later, requests are answered 429. */
+  readonly loopDelayMaxMs: number;
+  /** Requests a minute by one API key, or from one address without a key. */
+  readonly requestsPerMinuteMax: number;
+  /** Unknown API keys a minute from one address; after that no key is looked at that comes from there. */
+  readonly keyFailuresPerMinuteMax: number;
+  /** Connections that one gateway holds at once; one more is closed at once. */
+  readonly connectionsMax: number;
+  /** Time for the headers of a request to arrive. */
+  readonly headersTimeoutMs: number;
+  /** Time for which a client may take nothing of its answer. */
+  readonly answerTimeoutMs: number;
+  /** Time that a connection stays open between two requests; longer than that of the load balancer in front. */
+  readonly idleTimeoutMs: number;
   /** Images that one function instance holds at once; one more is answered 429. */
   readonly functionConcurrency: number;
   /** Deliveries of one message that may fail for a reason of its own before it is dead-lettered. */
@@ -68,9 +90,20 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   topMax: 1_000,
   functionTimeoutMs: 10_000,
   indexTimeoutMs: 2_000,
+  functionQueueTimeMaxMs: 500,
+  embeddingCacheBytesMax: 64 * MEBIBYTE,
+  dnsRefreshMs: 5_000,
   searchTimeoutMs: 15_000,
   bodyTimeoutMs: 30_000,
   inFlightMax: 256,
+  inFlightBytesMax: 256 * MEBIBYTE,
+  loopDelayMaxMs: 500,
+  requestsPerMinuteMax: 6_000,
+  keyFailuresPerMinuteMax: 20,
+  connectionsMax: 4_096,
+  headersTimeoutMs: 10_000,
+  answerTimeoutMs: 30_000,
+  idleTimeoutMs: 72_000,
   functionConcurrency: 16,
   deliveryMax: 5,
   writeBatchMax: 64,

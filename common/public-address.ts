@@ -8,8 +8,12 @@ type Range = [ipaddr.IPv4 | ipaddr.IPv6, number];
 const REFUSED = [
   '0.0.0.0/8', // this network
   '100.64.0.0/10', // carrier-grade NAT
+  '168.63.129.16/32', // what a virtual machine of Azure asks about itself: of a public range, but answered by its host
   '192.0.0.0/24', // protocol assignments
+  '192.31.196.0/24', // AS112
+  '192.52.193.0/24', // multicast tunnelling
   '192.88.99.0/24', // 6to4 relays
+  '192.175.48.0/24', // AS112
   '198.18.0.0/15', // benchmarking
   '240.0.0.0/4', // reserved
   '64:ff9b::/96', // NAT64
@@ -17,6 +21,7 @@ const REFUSED = [
   '2001::/23', // Teredo and other protocol assignments
   '2001:db8::/32', // documentation
   '2002::/16', // 6to4
+  '2620:4f:8000::/48', // AS112
   '3fff::/20', // documentation
 ].map((range): Range => ipaddr.parseCIDR(range));
 
@@ -27,12 +32,16 @@ const GLOBAL_UNICAST: Range = ipaddr.parseCIDR('2000::/3');
 const ISATAP = new Set([0x0000_5efe, 0x0200_5efe]);
 
 /**
- * CIDR ranges that may be dialled although they are not public.
+ * CIDR ranges. The address of one is written out in full: what other notations mean (is 010.0.0.0 ten or eight, is 10/8 ten
+ * or 0.0.0.10) differs from reader to reader.
  *
  * @throws Error when one is no CIDR range
  */
 export function parseRanges(ranges: readonly string[]): Range[] {
-  return ranges.map((range) => ipaddr.parseCIDR(range));
+  return ranges.map((range) => {
+    if (range.includes('%') || isIP(range.split('/', 1)[0] as string) === 0) throw new Error(`${range} is not a CIDR range.`);
+    return ipaddr.parseCIDR(range);
+  });
 }
 
 /** Whether an address is of one of the ranges; an IPv4 address wrapped in IPv6 is not of an IPv4 range. */
@@ -40,10 +49,14 @@ function isWithin(address: ipaddr.IPv4 | ipaddr.IPv6, ranges: readonly Range[]):
   return ranges.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
 }
 
-/** Whether an IP address is public, or of one of the `allowed` ranges. False for what is no IP address. */
-export function isDialable(text: string, allowed: readonly Range[]): boolean {
+/**
+ * Whether an IP address is public, or of one of the `allowed` ranges; and of none of the `denied` ones, which reach into
+ * IPv4 addresses mapped into IPv6, too: a system dials those as what they are. False for what is no IP address.
+ */
+export function isDialable(text: string, allowed: readonly Range[], denied: readonly Range[] = []): boolean {
   if (isIP(text) === 0 || text.includes('%')) return false;
   const address = ipaddr.parse(text);
+  if (isWithin(address, denied) || isWithin(ipaddr.process(text), denied)) return false;
   if (isWithin(address, allowed)) return true;
   if (address.range() !== 'unicast' || isWithin(address, REFUSED)) return false;
   return address.kind() === 'ipv4' || (isWithin(address, [GLOBAL_UNICAST]) && !isIsatap(address as ipaddr.IPv6));
@@ -52,4 +65,9 @@ export function isDialable(text: string, allowed: readonly Range[]): boolean {
 function isIsatap(address: ipaddr.IPv6): boolean {
   const [high = 0, low = 0] = address.parts.slice(4, 6);
   return ISATAP.has(high * 0x1_0000 + low);
+}
+
+/** Whether an IP address is this machine's own, also as IPv6 writes an IPv4 one. False for what is no IP address. */
+export function isLoopback(text: string): boolean {
+  return ipaddr.isValid(text) && ipaddr.process(text).range() === 'loopback';
 }

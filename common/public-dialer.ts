@@ -17,6 +17,8 @@ export type AddressRange = ReturnType<typeof parseRanges>[number];
 export interface PublicDialerOptions {
   /** What may be dialled although it is not public. */
   readonly allowed: readonly AddressRange[];
+  /** What may not be dialled, public or allowed though it is. Default: none. */
+  readonly denied?: readonly AddressRange[];
   /** To connect, TLS included. */
   readonly timeoutMs: number;
   /** Default: the system's. */
@@ -27,13 +29,13 @@ export interface PublicDialerOptions {
 
 /** A connector for undici's agents that fails with `refuse()` where the address is not public. */
 export function createPublicConnector(options: PublicDialerOptions): buildConnector.connector {
-  const { allowed, refuse } = options;
+  const { allowed, denied, refuse } = options;
   const connect = buildConnector({ lookup: createLookup(options), timeout: options.timeoutMs });
   return (target, callback) => {
-    if (isPrivateLiteral(target.hostname, allowed)) return callback(refuse(), null);
+    if (isPrivateLiteral(target.hostname, allowed, denied)) return callback(refuse(), null);
     return connect(target, (...[error, socket]: Parameters<buildConnector.Callback>) => {
       if (error !== null) return callback(error, null);
-      if (isDialable(socket.remoteAddress ?? '', allowed)) return callback(null, socket);
+      if (isDialable(socket.remoteAddress ?? '', allowed, denied)) return callback(null, socket);
       socket.destroy();
       return callback(refuse(), null);
     });
@@ -41,24 +43,29 @@ export function createPublicConnector(options: PublicDialerOptions): buildConnec
 }
 
 /** Whether a URL's host is an IP address, in brackets or not, that may not be dialled. False for every name. */
-export function isPrivateLiteral(hostname: string, allowed: readonly AddressRange[]): boolean {
+export function isPrivateLiteral(hostname: string, allowed: readonly AddressRange[], denied: readonly AddressRange[] = []): boolean {
   const host = hostname.replace(/^\[|\]$/g, '');
-  return isIP(host) !== 0 && !isDialable(host, allowed);
+  return isIP(host) !== 0 && !isDialable(host, allowed, denied);
 }
 
 /** A lookup for `net.connect` that fails when any address of the name is not public. */
-function createLookup({ allowed, resolve = resolveBySystem, refuse }: PublicDialerOptions): LookupFunction {
+function createLookup({ allowed, denied, resolve = resolveBySystem, refuse }: PublicDialerOptions): LookupFunction {
   return (hostname, options, callback) => {
-    resolve(hostname).then(
+    resolve(isLocalName(hostname) ? 'localhost' : hostname).then(
       (addresses) => {
         const [first] = addresses;
-        if (!first || !addresses.every(({ address }) => isDialable(address, allowed))) callback(refuse(), '', 0);
+        if (!first || !addresses.every(({ address }) => isDialable(address, allowed, denied))) callback(refuse(), '', 0);
         else if (options.all === true) callback(null, [...addresses]);
         else callback(null, first.address, first.family);
       },
       (error: NodeJS.ErrnoException) => callback(error, '', 0),
     );
   };
+}
+
+/** `localhost` and every name under it mean this machine, whatever a name server says of them (RFC 6761, 6.3). */
+function isLocalName(hostname: string): boolean {
+  return /(^|\.)localhost\.?$/i.test(hostname);
 }
 
 function resolveBySystem(hostname: string): Promise<readonly LookupAddress[]> {

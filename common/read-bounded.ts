@@ -1,19 +1,18 @@
 /** Reads a body into memory without letting it decide how much. */
 import type { Readable } from 'node:stream';
+import { ByteCollector } from './byte-collector.js';
 
 /**
  * The whole of a stream, or undefined as soon as it is longer than `bytesMax`. The rest is then left unread and the
  * stream as it is: a request must not be destroyed before it is answered, a response may be.
  */
 export async function readBounded(stream: Readable, bytesMax: number): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const collected = new ByteCollector();
   for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bytesMax) return undefined;
-    chunks.push(chunk);
+    if (collected.bytes + chunk.length > bytesMax) return undefined;
+    collected.add(chunk);
   }
-  return Buffer.concat(chunks, bytes);
+  return collected.whole();
 }
 
 /** The whole body of a response, or undefined when it is longer than `bytesMax`: its connection is then given up. */

@@ -1,13 +1,14 @@
 /**
- * Fetches an image from a URL that a stranger chose. Only http and https, on any port, without a user name or password;
- * only public addresses, judged when they are dialled; bounded in bytes, in time and in redirects. A redirect is a new
- * URL and goes the whole way again.
+ * Fetches an image from a URL that a stranger chose. Only http and https, on the web's ports, without a user name or
+ * password; only public addresses, judged when they are dialled; bounded in bytes, in time and in redirects. A redirect is
+ * a new URL and goes the whole way again.
  */
 import type { Agent, Dispatcher, request as undiciRequest } from 'undici';
+import type { FetchSettings } from './environment.js';
 import { EisError, isEisError } from './errors.js';
+import { parseFetchRules, type FetchRules } from './fetch-rules.js';
 import type { Limits } from './limits.js';
-import { parseRanges } from './public-address.js';
-import type { AddressRange, ResolveName } from './public-dialer.js';
+import type { ResolveName } from './public-dialer.js';
 import { abandonResponse, readResponse } from './read-bounded.js';
 
 export interface SafeFetch {
@@ -25,8 +26,7 @@ export type { ResolveName };
 
 export interface SafeFetchOptions {
   readonly limits: Pick<Limits, 'fetchTimeoutMs' | 'fetchRedirectsMax' | 'imageBytesMax' | 'urlLengthMax'>;
-  /** CIDR ranges that may be fetched from although they are not public. */
-  readonly allow: readonly string[];
+  readonly from: FetchSettings;
   /** Default: the system's. */
   readonly resolve?: ResolveName;
 }
@@ -36,17 +36,17 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Answers that another attempt may not get. */
 const TRANSIENT = new Set([408, 429]);
 
-/** @throws EisError EIS_ENVIRONMENT_INVALID when `allow` holds something else than CIDR ranges */
+/** @throws EisError EIS_ENVIRONMENT_INVALID when a setting cannot be read */
 export function createSafeFetch(options: SafeFetchOptions): SafeFetch {
   const { limits } = options;
-  const allowed = readAllowed(options.allow);
+  const rules = parseFetchRules(options.from);
   let opening: Promise<Client> | undefined;
   return {
     async fetch(url, { signal } = {}) {
-      const client = await (opening ??= openClient(options, allowed));
+      const client = await (opening ??= openClient(options, rules));
       const deadline = AbortSignal.timeout(limits.fetchTimeoutMs);
       try {
-        return await follow(checkUrl(url, limits.urlLengthMax), { ...client, limits, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
+        return await follow(url, { ...client, limits, rules, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
       } catch (thrown) {
         if (isEisError(thrown)) throw thrown;
         if (signal?.aborted) throw signal.reason;
@@ -64,10 +64,10 @@ interface Client {
 }
 
 /** Loads the HTTP client, with the first URL: it takes longer than all else that a process which is sent bytes needs for a start. */
-async function openClient({ limits, resolve }: SafeFetchOptions, allowed: readonly AddressRange[]): Promise<Client> {
+async function openClient({ limits, resolve }: SafeFetchOptions, { allowed, denied }: FetchRules): Promise<Client> {
   const [{ Agent, request }, { createPublicConnector }] = await Promise.all([import('undici'), import('./public-dialer.js')]);
   const agent = new Agent({
-    connect: createPublicConnector({ allowed, resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
+    connect: createPublicConnector({ allowed, denied, resolve, timeoutMs: limits.fetchTimeoutMs, refuse }),
     headersTimeout: limits.fetchTimeoutMs,
     bodyTimeout: limits.fetchTimeoutMs,
     maxResponseSize: -1,
@@ -77,23 +77,17 @@ async function openClient({ limits, resolve }: SafeFetchOptions, allowed: readon
 }
 
 function refuse(): EisError {
-  return new EisError('EIS_URL_FORBIDDEN', { detail: 'its host is not at a public address.' });
+  return new EisError('EIS_URL_FORBIDDEN', { detail: 'its host is not at a public address, or at one that nothing is fetched from here.' });
 }
 
-function readAllowed(allow: readonly string[]): AddressRange[] {
-  try {
-    return parseRanges(allow);
-  } catch (cause) {
-    throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'EIS_FETCH_ALLOW', detail: `${JSON.stringify(allow.join(','))} is not a list of CIDR ranges such as 10.0.0.0/8, separated by commas.` }, { cause });
-  }
-}
-
-function checkUrl(text: string, lengthMax: number): URL {
+function checkUrl(text: string, { limits: { urlLengthMax: lengthMax }, rules }: Context): URL {
   if (text.length > lengthMax) throw new EisError('EIS_URL_INVALID', { detail: `The URL has ${text.length} characters; at most ${lengthMax} are accepted.` });
   if (!URL.canParse(text)) throw new EisError('EIS_URL_INVALID', { detail: 'That is not a URL.' });
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new EisError('EIS_URL_FORBIDDEN', { detail: `${url.protocol} URLs are not fetched here; http:// and https:// ones are.` });
   if (url.username !== '' || url.password !== '') throw new EisError('EIS_URL_FORBIDDEN', { detail: 'it carries a user name or password. Leave them out.' });
+  const refusal = rules.refusal(url);
+  if (refusal !== undefined) throw new EisError('EIS_URL_FORBIDDEN', { detail: refusal });
   return url;
 }
 
@@ -101,18 +95,20 @@ function checkUrl(text: string, lengthMax: number): URL {
 
 interface Context extends Client {
   readonly limits: SafeFetchOptions['limits'];
+  readonly rules: FetchRules;
   readonly signal: AbortSignal;
 }
 
-async function follow(first: URL, { agent, request, limits, signal }: Context): Promise<Buffer> {
-  let url = first;
+async function follow(first: string, context: Context): Promise<Buffer> {
+  const { agent, request, limits, signal } = context;
+  let url = checkUrl(first, context);
   for (let redirects = 0; redirects <= limits.fetchRedirectsMax; redirects++) {
     const response = await request(url, { dispatcher: agent, headers: HEADERS, signal });
     const location = response.headers['location'];
     if (!REDIRECTS.has(response.statusCode) || typeof location !== 'string') return readImage(response, limits.imageBytesMax);
     abandonResponse(response.body);
     if (!URL.canParse(location, url.href)) throw new EisError('EIS_URL_FAILED', { detail: 'its host redirects to something that is not a URL.' });
-    url = checkUrl(new URL(location, url).href, limits.urlLengthMax);
+    url = checkUrl(new URL(location, url).href, context);
   }
   throw new EisError('EIS_URL_FAILED', { detail: `it redirects more than ${limits.fetchRedirectsMax} times.` });
 }

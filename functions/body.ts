@@ -1,5 +1,6 @@
 /** Reads request bodies within their bounds. */
 import type { IncomingMessage } from 'node:http';
+import { ByteCollector } from '../common/byte-collector.js';
 import { EisError, toEisError } from '../common/errors.js';
 
 export interface BodyOptions {
@@ -42,25 +43,18 @@ export function readBody(request: IncomingMessage, { onBytes, timeoutMs }: BodyO
 /** The client closed the connection before its request was whole: nobody is there to be answered. */
 export class ClientGone extends Error {}
 
-interface Collected {
-  readonly add: (chunk: Buffer) => void;
-  readonly whole: () => Buffer;
-}
+type Collected = Pick<ByteCollector, 'add' | 'whole'>;
 
 /**
  * Puts chunks together: into one buffer where the length was announced (Node holds the body to it), so that an image is
  * in memory once; else as they come. The buffer is not filled, so its pages take no memory before bytes arrive.
  */
 function collect(announced: number): Collected {
+  if (announced === 0) return new ByteCollector();
   const buffer = Buffer.allocUnsafe(announced);
-  const chunks: Buffer[] = [];
   let bytes = 0;
   return {
-    add: (chunk) => {
-      if (announced > 0) chunk.copy(buffer, bytes);
-      else chunks.push(chunk);
-      bytes += chunk.length;
-    },
-    whole: () => (announced > 0 ? buffer.subarray(0, bytes) : Buffer.concat(chunks, bytes)),
+    add: (chunk) => void (bytes += chunk.copy(buffer, bytes)),
+    whole: () => buffer.subarray(0, bytes),
   };
 }

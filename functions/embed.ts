@@ -1,9 +1,11 @@
 /** The function `embed`: an image in, its embedding out (contract in ARCHITECTURE.md), and what a platform asks of a service. */
 import type { ServerResponse } from 'node:http';
+import { callerSignal } from '../common/caller-signal.js';
 import { EisError, toEisError } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
+import { sha256 } from '../common/sha256.js';
 import type { Embedding } from '../common/wire.js';
 import { admit, bodyKind, type Route } from './admission.js';
 import { sendBytes, sendEmbedding, sendError, sendJson } from './answer.js';
@@ -12,7 +14,6 @@ import type { ReadRequest } from './framework-guard.js';
 import type { DecodeImage } from './image.js';
 import type { FunctionMetrics } from './function-metrics.js';
 import type { LoadedModel } from './models/model.js';
-import { sha256 } from './sha256.js';
 import type { Slots } from './slots.js';
 import { readImage, type ImageSourceOptions } from './source.js';
 
@@ -82,15 +83,14 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   // The framework keeps the latest request; an image of 20 MB need not stay with it.
   Object.assign(request, { rawBody: undefined, body: undefined });
   if (body.length === 0) throw new EisError('EIS_IMAGE_MISSING', {});
-  const gone = new AbortController();
-  response.once('close', () => response.writableFinished || gone.abort(new EisError('EIS_CLIENT_CLOSED', {})));
+  const signal = callerSignal(request, response);
   const { model, pool } = await parts.embedder;
   const { observed } = parts;
-  const [image, fetch] = await timed(async () => readImage({ kind, body, signal: gone.signal }, parts.source));
+  const [image, fetch] = await timed(async () => readImage({ kind, body, signal }, parts.source));
   const hashing = sha256(image);
-  const [decoded, decode] = await timed(() => parts.decode(image, model.input, gone.signal));
-  gone.signal.throwIfAborted();
-  const [vector, infer] = await timed(() => pool.embed(decoded.pixels, gone.signal));
+  const [decoded, decode] = await timed(() => parts.decode(image, model.input, signal));
+  signal.throwIfAborted();
+  const [vector, infer] = await timed(() => pool.embed(decoded.pixels, signal));
   if (kind === 'json') observed.fetchSeconds.observe(fetch / 1000);
   observed.decodeSeconds.observe(decode / 1000);
   observed.inferSeconds.observe(infer / 1000);

@@ -8,8 +8,9 @@ import type { Limits } from '../common/limits.js';
 import { isSrgbProfile } from './colour-profile.js';
 import { DecodeTurns } from './decode-turns.js';
 import { detectFormat, type ImageFormat } from './image-format.js';
-import { countJpegScans } from './jpeg-scans.js';
+import { countJpegSegments } from './jpeg-markers.js';
 import { perceptualHash } from './phash.js';
+import { countWebpFrames } from './webp-frames.js';
 
 export interface DecodedImage {
   /** RGB, 8 bits, row by row, of the size that was asked for. In memory of its own. */
@@ -51,6 +52,12 @@ const ASPECT_MAX = 8;
 /** Encoders write 1 to some 10 scans. */
 const JPEG_SCANS_MAX = 100;
 
+/** A profile and metadata of 20 MB are some 600 segments. With five million a file of that size is 1.4 GB in memory. */
+const JPEG_SEGMENTS_MAX = 5_000;
+
+/** Minutes of animation. */
+const WEBP_FRAMES_MAX = 5_000;
+
 const BACKGROUND = '#ffffff';
 
 /**
@@ -74,7 +81,7 @@ interface DecodeTask {
 
 async function decode({ bytes, size, signal }: DecodeTask, limits: DecodeLimits, turns: DecodeTurns): Promise<DecodedImage> {
   const format = detectFormat(bytes);
-  if (format === 'jpeg' && countJpegScans(bytes) > JPEG_SCANS_MAX) throw new EisError('EIS_IMAGE_UNDECODABLE', { detail: `it has more than ${JPEG_SCANS_MAX} scans.` });
+  refuseParts(bytes, format);
   try {
     const header = await readHeader(bytes, limits.imagePixelsMax);
     const { width, height } = header;
@@ -91,6 +98,18 @@ async function decode({ bytes, size, signal }: DecodeTask, limits: DecodeLimits,
     if (signal?.aborted) throw signal.reason;
     throw toImageError(thrown, limits.decodeTimeoutMs);
   }
+}
+
+/** What decoders take too much time or memory for, before their own limits are met. @throws EisError EIS_IMAGE_UNDECODABLE */
+function refuseParts(bytes: Buffer, format: ImageFormat): void {
+  const { scans, segments } = format === 'jpeg' ? countJpegSegments(bytes) : { scans: 0, segments: 0 };
+  const frames = format === 'webp' ? countWebpFrames(bytes, WEBP_FRAMES_MAX) : 0;
+  const refuse = (parts: string): never => {
+    throw new EisError('EIS_IMAGE_UNDECODABLE', { detail: `it has more than ${parts}.` });
+  };
+  if (scans > JPEG_SCANS_MAX) refuse(`${JPEG_SCANS_MAX} scans`);
+  if (segments > JPEG_SEGMENTS_MAX) refuse(`${JPEG_SEGMENTS_MAX} segments`);
+  if (frames > WEBP_FRAMES_MAX) refuse(`${WEBP_FRAMES_MAX} frames`);
 }
 
 /**

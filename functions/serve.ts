@@ -39,7 +39,7 @@ export function createServing({ environment, model, cpus, embedder, ready, slots
   const { limits } = environment;
   const metrics = new Metrics('function', { model }).collectProcess();
   const observed = createFunctionMetrics(metrics, slots);
-  const safeFetch = createSafeFetch({ limits, allow: environment.fetchAllow });
+  const safeFetch = createSafeFetch({ limits, from: environment.fetchFrom });
   const source = { safeFetch, objects: openObjectReader(environment), urlLengthMax: limits.urlLengthMax };
   const decode = createImageDecoder(limits, { cpus });
   return {

@@ -3,12 +3,15 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { limitInFlight } from './admission.js';
+import { addAccess, type Access } from './access.js';
+import { limitAdmission } from './admission.js';
+import { addSafetyHeaders, openToOrigins, refuseOtherSites } from './browser-safety.js';
+import { boundConnections } from './connections.js';
 import { addImagesRoutes } from './images-route.js';
 import { createModelStatuses } from './model-status.js';
 import { addModelsRoutes } from './models-route.js';
 import { addOpenApi } from './openapi.js';
-import { addPage, addSafetyHeaders, refuseOtherSites } from './page.js';
+import { addPage } from './page.js';
 import { createSearchMetrics } from './search-metrics.js';
 import { JSON_BYTES_MAX } from './search-input.js';
 import { addQueuesRoutes } from './queues-route.js';
@@ -20,6 +23,7 @@ import type { WrapperClient } from './wrapper-client.js';
 export interface GatewayParts {
   readonly models: ServedModels;
   readonly wrapper: WrapperClient;
+  readonly access: Access;
   readonly limits: Limits;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -32,19 +36,22 @@ export interface GatewayParts {
  * A gateway over its connections, which stay the caller's to close. It is ready as soon as it listens: shards that do
  * not answer are named in every answer, and restarting a gateway mends none.
  */
-export async function createGateway({ models, wrapper, limits, log, metrics, version, random = Math.random }: GatewayParts): Promise<App> {
+export async function createGateway({ models, wrapper, access, limits, log, metrics, version, random = Math.random }: GatewayParts): Promise<App> {
   const statuses = createModelStatuses({ models, timeoutMs: limits.indexTimeoutMs });
-  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX, requestTimeoutMs: 0 });
+  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX, requestTimeoutMs: 0, trustProxy: access.trustProxy });
+  boundConnections(app, { limits, metrics });
   // Nobody but the routes that want a body reads it, each within bounds of its own.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   addSafetyHeaders(app);
-  refuseOtherSites(app);
+  await openToOrigins(app, access.corsOrigins);
+  refuseOtherSites(app, access.corsOrigins);
+  await addAccess(app, { access, limits });
   await addOpenApi(app, { version });
   await addPage(app);
   const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });
   await app.register(async (api: App) => {
-    limitInFlight(api, { inFlightMax: limits.inFlightMax, metrics });
+    await limitAdmission(api, { limits, metrics });
     await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
     await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
     await api.register(async (scope: App) => addQueuesRoutes(scope, { wrapper, limits }));

@@ -17,22 +17,22 @@ const INGEST = {
     description: 'Images as multipart files, or URLs. Answered 202 only after the queue confirmed every one; what becomes of each is in the ledger, `GET /images?submission=`.',
     querystring: Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source, description: 'continues a submission' })) }),
   },
-  config: documented({ body: ingestBodies(), response: { 202: IngestAnswer } }),
+  config: documented({ scope: 'write', body: ingestBodies(), response: { 202: IngestAnswer } }),
 };
 
 const LEDGER = {
   schema: { tags, operationId: 'ledger', summary: 'What became of images', querystring: LedgerQuery },
-  config: documented({ response: { 200: LedgerAnswer } }),
+  config: documented({ scope: 'write', response: { 200: LedgerAnswer } }),
 };
 
 const IMAGE = {
   schema: { tags, operationId: 'image', summary: 'A stored image', params: Params },
-  config: documented({ response: { 200: { description: 'Its bytes', content: { 'image/*': { schema: Binary('as they were taken in') } } } } }),
+  config: documented({ scope: 'search', response: { 200: { description: 'Its bytes', content: { 'image/*': { schema: Binary('as they were taken in') } } } } }),
 };
 
 const REMOVE = {
   schema: { tags, operationId: 'remove', summary: 'Remove an image', description: 'From every model that holds it; with `object=true` its bytes from the bucket, too. Taking it in again brings it back.', params: Params, querystring: DeleteQuery },
-  config: documented({ response: { 200: DeleteAnswer } }),
+  config: documented({ scope: 'write', response: { 200: DeleteAnswer } }),
 };
 
 export function addImagesRoutes(scope: App, parts: ForwardParts): void {

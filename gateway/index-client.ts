@@ -1,4 +1,5 @@
 /** Calls one index pod over HTTP. One call is one attempt; `replicas.ts` decides who is asked next. */
+import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
@@ -11,6 +12,8 @@ import { readResponse, tryParseJson } from '../common/read-bounded.js';
 export interface Call {
   readonly signal: AbortSignal;
   readonly requestId: string;
+  /** That the pod has for its answer, told to it; the signal is what ends the call. */
+  readonly timeoutMs: number;
 }
 
 export interface IndexQuery {
@@ -30,6 +33,8 @@ export interface IndexClient {
   /** The stored vector of an image of this shard. */
   vector(id: string, call: Call): Promise<VectorAnswer>;
   stats(call: Call): Promise<IndexStats>;
+  /** Resolves when the pod says that it can serve. */
+  ready(call: Call): Promise<unknown>;
   reload(call: Call): Promise<ReloadAnswer>;
   close(): Promise<void>;
 }
@@ -53,6 +58,7 @@ const RELAYED: ReadonlySet<ErrorCode> = new Set(['EIS_MODEL_VERSION', 'EIS_IMAGE
 const isIndexAnswer = Compile(IndexAnswer);
 const isVectorAnswer = Compile(VectorAnswer);
 const isIndexStats = Compile(IndexStats);
+const isReady = Compile(Type.Object({ status: Type.Literal('ready') }));
 const isReloadAnswer = Compile(ReloadAnswer);
 
 interface PodRequest<Answer> {
@@ -70,9 +76,9 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
   // No timeouts of the pool's own: every call carries its deadline.
   const pool = new Pool(target.origin, { connections, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: connectTimeoutMs } });
 
-  async function call<Answer>({ method, path, headers, body, answer }: PodRequest<Answer>, { signal, requestId }: Call): Promise<Answer> {
+  async function call<Answer>({ method, path, headers, body, answer }: PodRequest<Answer>, { signal, requestId, timeoutMs }: Call): Promise<Answer> {
     try {
-      const response = await pool.request({ method, path: `${prefix}${path}`, headers: { accept: 'application/json', [HEADERS.requestId]: requestId, ...headers }, body: body ?? null, signal });
+      const response = await pool.request({ method, path: `${prefix}${path}`, headers: { accept: 'application/json', [HEADERS.requestId]: requestId, [HEADERS.timeout]: String(timeoutMs), ...headers }, body: body ?? null, signal });
       const value = await readJson(response, shard);
       if (response.statusCode !== 200) throw toShardError(shard, response.statusCode, value);
       if (!answer.Check(value)) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `it does not have the shape that ${method} ${path.split('?')[0]} has.` });
@@ -95,6 +101,7 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
       if (answer.vector.length !== answer.dim) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `a vector of ${answer.vector.length} numbers where ${answer.dim} were announced.` });
       return answer;
     },
+    ready: (options) => call({ method: 'GET', path: '/readyz', answer: isReady }, options),
     stats: (options) => call({ method: 'GET', path: '/stats', answer: isIndexStats }, options),
     reload: (options) => call({ method: 'POST', path: '/reload', answer: isReloadAnswer }, options),
     close: () => pool.close(),

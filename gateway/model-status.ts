@@ -52,7 +52,7 @@ function describeModel({ name, vectors, shards: { ok, total } }: ModelStatus): s
 }
 
 async function askModel(model: ServedModel, { timeoutMs, requestId }: { readonly timeoutMs: number; readonly requestId: string }): Promise<ModelStatus> {
-  const asked = await fanOut({ shards: model.shards, ask: (shard, signal) => shard.ask((pod) => pod.stats({ signal, requestId }), signal), timeoutMs });
+  const asked = await fanOut({ shards: model.shards, ask: (shard, signal) => shard.ask((pod, wanted) => pod.stats({ signal: wanted, requestId, timeoutMs }), signal), timeoutMs });
   return summarise(model, asked);
 }
 

@@ -1,9 +1,9 @@
 /** GET /models and POST /reload: the models that are served, and reading their indexes anew. */
 import { Type, type Static } from 'typebox';
+import { callerSignal } from '../common/caller-signal.js';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
 import { ModelStatus, type ReloadAnswer } from '../common/wire.js';
-import { clientSignal } from './client-signal.js';
 import { fanOut } from './fan-out.js';
 import type { ModelStatuses } from './model-status.js';
 import { documented } from './openapi.js';
@@ -29,7 +29,7 @@ const RELOAD_TIMEOUT_MS = 60_000;
 const tags = ['models'];
 
 export function addModelsRoutes(scope: App, { models, statuses }: { readonly models: ServedModels; readonly statuses: ModelStatuses }): void {
-  scope.get('/models', { schema: { tags, operationId: 'models', summary: 'The models that are served', response: { 200: ModelsAnswer } }, config: documented() }, async (request) => ({ models: await statuses.get(request.id) }));
+  scope.get('/models', { schema: { tags, operationId: 'models', summary: 'The models that are served', response: { 200: ModelsAnswer } }, config: documented({ scope: 'search' }) }, async (request) => ({ models: await statuses.get(request.id) }));
 
   scope.post(
     '/reload',
@@ -42,10 +42,10 @@ export function addModelsRoutes(scope: App, { models, statuses }: { readonly mod
         querystring: Type.Object({ model: Type.Optional(Type.String({ description: 'default: every model that is served' })) }),
         response: { 200: ReloadsAnswer, 207: ReloadsAnswer, 503: ReloadsAnswer },
       },
-      config: documented(),
+      config: documented({ scope: 'admin' }),
     },
     async (request, reply) => {
-      const signal = clientSignal(reply);
+      const signal = callerSignal(request.raw, reply.raw);
       const chosen = chooseModels(models, request.query.model);
       const reloaded = await Promise.all(chosen.map((model) => reloadModel(model, request.id, signal)));
       statuses.forget();
@@ -64,7 +64,7 @@ function chooseModels(models: ServedModels, name: string | undefined): ServedMod
 
 async function reloadModel(model: ServedModel, requestId: string, signal: AbortSignal): Promise<ModelReload> {
   const replicas = model.shards.flatMap(({ name, pods }) => pods.map((pod, replica) => ({ name, pod, replica })));
-  const { answers, failures } = await fanOut({ shards: replicas, ask: (replica, deadline): Promise<ReloadAnswer> => replica.pod.reload({ signal: deadline, requestId }), timeoutMs: RELOAD_TIMEOUT_MS, signal });
+  const { answers, failures } = await fanOut({ shards: replicas, ask: (replica, deadline): Promise<ReloadAnswer> => replica.pod.reload({ signal: deadline, requestId, timeoutMs: RELOAD_TIMEOUT_MS }), timeoutMs: RELOAD_TIMEOUT_MS, signal });
   const vectors = new Map(answers.map(({ shard, answer }) => [shard, answer.vectors]));
   const codes = new Map(failures.map(({ shard, error }) => [shard, error.code]));
   const rows = replicas.map((replica) => {

@@ -10,22 +10,22 @@ const params = Type.Object({ model: Type.String() });
 
 const QUEUES = {
   schema: { tags, operationId: 'queues', summary: 'What waits, by model' },
-  config: documented({ response: { 200: QueuesAnswer } }),
+  config: documented({ scope: 'write', response: { 200: QueuesAnswer } }),
 };
 
 const DEAD = {
   schema: { tags, operationId: 'dead', summary: 'Dead letters', description: 'Messages that failed, for a reason of their own that nobody expected, as often as they may be delivered.', params, querystring: DeadQuery },
-  config: documented({ response: { 200: DeadAnswer } }),
+  config: documented({ scope: 'admin', response: { 200: DeadAnswer } }),
 };
 
 const REPLAY = {
   schema: { tags, operationId: 'replay', summary: 'Try dead letters again', description: 'All of a model go back into its queue, as if they had never been delivered.', params },
-  config: documented({ response: { 200: ReplayAnswer } }),
+  config: documented({ scope: 'admin', response: { 200: ReplayAnswer } }),
 };
 
 const DROP = {
   schema: { tags, operationId: 'drop', summary: 'Throw dead letters away', description: 'All of a model. The ledger keeps what became of them.', params },
-  config: documented({ response: { 200: DropAnswer } }),
+  config: documented({ scope: 'admin', response: { 200: DropAnswer } }),
 };
 
 const BACKFILL = {
@@ -37,7 +37,7 @@ const BACKFILL = {
     params,
     querystring: Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source, description: 'of the images; default: the last backfill of the model version that is not done, or a new one' })) }),
   },
-  config: documented({ response: { 200: { description: 'One JSON text a line', content: { 'application/x-ndjson': { schema: BackfillLine } } } } }),
+  config: documented({ scope: 'admin', response: { 200: { description: 'One JSON text a line', content: { 'application/x-ndjson': { schema: BackfillLine } } } } }),
 };
 
 export function addQueuesRoutes(scope: App, parts: ForwardParts): void {

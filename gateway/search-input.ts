@@ -78,11 +78,11 @@ async function readMultipart(request: FastifyRequest, { imageBytesMax }: Limits)
 }
 
 async function readPart(part: MultipartFile, imageBytesMax: number): Promise<Buffer> {
-  const bytes = await part.toBuffer().catch((thrown: unknown) => {
+  const bytes = await readBounded(part.file, imageBytesMax).catch((thrown: unknown) => {
     if ((thrown as { code?: unknown }).code === 'FST_REQ_FILE_TOO_LARGE') return undefined;
     throw thrown;
   });
-  return requireImage(bytes, imageBytesMax);
+  return requireImage(part.file.truncated ? undefined : bytes, imageBytesMax);
 }
 
 function readJson(text: string, { urlLengthMax }: Limits): SearchInput {

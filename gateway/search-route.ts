@@ -1,11 +1,11 @@
 /** POST /search: an image in, the nearest of the index out. */
 import { Type } from 'typebox';
+import { callerSignal } from '../common/caller-signal.js';
 import { EisError } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import { ImageId, SearchAnswer } from '../common/wire.js';
-import { clientSignal } from './client-signal.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { Search } from './search.js';
 import { acceptImages, readSearchInput } from './search-input.js';
@@ -36,16 +36,23 @@ export async function addSearchRoute(scope: App, { models, search, limits, rando
         }),
         response: { 200: SearchAnswer },
       },
-      config: documented({ body: bodySchemas(limits) }),
+      config: documented({ scope: 'search', body: bodySchemas(limits) }),
     },
     async (request, reply) => {
-      const signal = clientSignal(reply);
+      const signal = callerSignal(request.raw, reply.raw);
       const model = chooseModel(models, request.query.model, random);
       void reply.header(HEADERS.model, model.name);
       const input = await readSearchInput(request, limits);
-      return search({ model, input, top: request.query.top, requestId: request.id, signal });
+      const answer = await search({ model, input, top: request.query.top, requestId: request.id, signal });
+      void reply.header('server-timing', toServerTiming(answer.timings_ms));
+      return answer;
     },
   );
+}
+
+/** For the browser's own tools (W3C Server Timing). */
+function toServerTiming(timings: SearchAnswer['timings_ms']): string {
+  return Object.entries(timings).map(([stage, ms]) => `${stage};dur=${ms}`).join(', ');
 }
 
 /** @throws EisError EIS_MODEL_UNKNOWN */

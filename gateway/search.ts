@@ -40,6 +40,8 @@ interface Query {
   readonly modelVersion: string;
   /** The image that it is of. */
   readonly image: SearchedImage;
+  /** Of an embedding that was remembered: the model may have been changed since. */
+  readonly isCached: boolean;
   /** Id of the image that the vector is of, when that is in the index: it is not its own result. */
   readonly self?: string;
 }
@@ -69,13 +71,26 @@ export function createSearch(parts: SearchParts): Search {
 }
 
 async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAnswer> {
-  const { model, signal, requestId } = request;
   const started = performance.now();
   const query = await toQuery(request, parts);
+  try {
+    return await searchShards(request, query, { started, parts });
+  } catch (thrown) {
+    if (!query.isCached || toEisError(thrown).code !== 'EIS_MODEL_VERSION') throw thrown;
+    request.model.embedder.forgetVersion(); // the model was changed since: the function has to be asked
+    return searchShards(request, await toQuery(request, parts), { started, parts });
+  }
+}
+
+async function searchShards(request: SearchRequest, query: Query, { started, parts }: { readonly started: number; readonly parts: SearchParts }): Promise<SearchAnswer> {
+  const { model, signal, requestId } = request;
+  const { indexTimeoutMs, searchTimeoutMs } = parts.limits;
   const embedded = performance.now();
+  const timeoutMs = Math.max(1, Math.min(indexTimeoutMs, Math.ceil(searchTimeoutMs - (embedded - started))));
   const depth = toDepth(request.top, query, parts.limits);
-  const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod) => pod.search({ vector: query.vector, modelVersion: query.modelVersion, top: depth.ask }, { signal: deadline, requestId }), deadline);
-  const asked = await fanOut({ shards: model.shards, ask, timeoutMs: parts.limits.indexTimeoutMs, signal });
+  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask };
+  const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod, wanted) => pod.search(search, { signal: wanted, requestId, timeoutMs }), deadline);
+  const asked = await fanOut({ shards: model.shards, ask, timeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
   const hits = mergeTop({ lists: asked.answers.map(({ answer }) => answer.hits), top: depth.keep, without: query.self });
@@ -88,13 +103,13 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
 async function toQuery(request: SearchRequest, { limits }: SearchParts): Promise<Query> {
   const { model, input, requestId, signal } = request;
   if (!('id' in input)) {
-    const { vector, modelVersion, sha256: id, width, height } = await model.embedClient.embed(input, { signal, requestId });
-    return { vector, modelVersion, image: { id, width, height } };
+    const { embedding: { vector, modelVersion, sha256: id, width, height }, isCached } = await model.embedder.embed(input, { signal, requestId });
+    return { vector, modelVersion, image: { id, width, height }, isCached };
   }
   const shard = ownerOf(input.id, model.shards);
   const timeoutError = (): EisError => new EisError('EIS_SHARD_TIMEOUT', { shard: shard.name, timeoutMs: limits.indexTimeoutMs });
-  const answer = await withDeadline({ timeoutMs: limits.indexTimeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod) => pod.vector(input.id, { signal: deadline, requestId }), deadline));
-  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, image: toSearchedImage(answer), self: input.id };
+  const answer = await withDeadline({ timeoutMs: limits.indexTimeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod, wanted) => pod.vector(input.id, { signal: wanted, requestId, timeoutMs: limits.indexTimeoutMs }), deadline));
+  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, image: toSearchedImage(answer), isCached: false, self: input.id };
 }
 
 function toSearchedImage({ id, urls, width, height }: VectorAnswer): SearchedImage {

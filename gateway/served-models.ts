@@ -1,10 +1,19 @@
 /** The models that this gateway serves, and its connections to their functions and index pods. */
 import type { Config } from '../common/config.js';
-import { createEmbedClient, type EmbedClient } from '../common/embed-client.js';
+import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import type { Log } from '../common/log.js';
+import type { Metrics } from '../common/metrics.js';
+import { ConcurrencyLimit } from './concurrency-limit.js';
+import { createEmbedMetrics, type CreateEmbedMetrics } from './embed-metrics.js';
+import { Embedder } from './embedder.js';
+import { EmbeddingCache } from './embedding-cache.js';
+import { FunctionCalls } from './function-calls.js';
 import { createIndexClient, type IndexClient } from './index-client.js';
+import { createReplicaMetrics, type ReplicaMetrics } from './replica-metrics.js';
 import { Replicas } from './replicas.js';
+import { ShardAddresses, type ResolveHost } from './shard-addresses.js';
 
 export type Shard = Replicas<IndexClient>;
 
@@ -12,36 +21,89 @@ export interface ServedModel {
   readonly name: string;
   /** Share of the searches that name no model, relative to the others'. */
   readonly weight: number;
-  readonly embedClient: EmbedClient;
+  readonly embedder: Embedder;
   /** In the order of their slots: shard i owns the i-th range of `slotRange`. */
   readonly shards: readonly Shard[];
+  /** Closes every connection. */
+  close(): Promise<void>;
 }
 
 export type ServedModels = ReadonlyMap<string, ServedModel>;
 
+export interface ConnectionParts {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Default: the system's. */
+  readonly resolve?: ResolveHost | undefined;
+}
+
 /** Part of an index call's time that connecting may take, so that the next replica can still be asked. */
 const CONNECT_SHARE = 0.25;
 
+interface Wiring {
+  readonly config: Config;
+  readonly environment: Environment;
+  readonly resolve: ResolveHost | undefined;
+  readonly embedMetrics: CreateEmbedMetrics;
+  readonly replicaMetrics: ReplicaMetrics;
+}
+
 /**
  * Connects to the parts of every served model; with `MODEL` set, of that one alone, whose weight then does not count.
+ * Host names of index pods have been asked for once when it resolves.
  *
  * @throws EisError EIS_ENVIRONMENT_INVALID naming the variable that is missing or does not fit config.json
  */
-export function connectModels(config: Config, environment: Environment): ServedModels {
+export async function connectModels(config: Config, environment: Environment, { metrics, log, resolve }: ConnectionParts): Promise<ServedModels> {
   const served = [...config.serving].filter(([name]) => environment.model === undefined || name === environment.model);
   if (served.length === 0) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `${JSON.stringify(environment.model)} is not served according to ${config.file}. Choose one of: ${[...config.serving.keys()].join(', ')}; or unset it to serve them all.` });
   }
-  return new Map(served.map(([name, { weight }]) => [name, { name, weight: environment.model === undefined ? weight : 1, embedClient: connectFunction(name, environment), shards: connectShards(name, config, environment) }]));
+  const wiring: Wiring = { config, environment, resolve, embedMetrics: createEmbedMetrics(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
+  const models = served.map(async ([name, { weight }]) => connectModel(name, environment.model === undefined ? weight : 1, wiring));
+  return new Map((await Promise.all(models)).map((model) => [model.name, model]));
 }
 
-function connectFunction(model: string, environment: Environment): EmbedClient {
+async function connectModel(name: string, weight: number, wiring: Wiring): Promise<ServedModel> {
+  const { embedder, closeClient } = connectFunction(name, wiring);
+  const shards = connectShards(name, wiring);
+  await Promise.all(shards.map(({ addresses }) => addresses.start()));
+  return {
+    name,
+    weight,
+    embedder,
+    shards: shards.map(({ replicas }) => replicas),
+    async close() {
+      for (const { addresses, replicas } of shards) {
+        addresses.close();
+        replicas.close();
+      }
+      await Promise.all([closeClient(), ...shards.map(({ whenClosed }) => whenClosed())]);
+    },
+  };
+}
+
+function connectFunction(model: string, { environment, embedMetrics }: Wiring): { readonly embedder: Embedder; readonly closeClient: () => Promise<void> } {
   const url = environment.functionUrl(model);
   if (url === undefined) throw missing(`FUNCTION_URL_${variableSuffix(model)}`, `the address of the function that embeds images for model ${model}, for example http://127.0.0.1:8090`);
-  return createEmbedClient({ model, url, timeoutMs: environment.limits.functionTimeoutMs, connections: environment.limits.inFlightMax });
+  const { functionTimeoutMs: timeoutMs, inFlightMax, functionQueueTimeMaxMs: queueTimeMaxMs, embeddingCacheBytesMax } = environment.limits;
+  const client = createEmbedClient({ model, url, timeoutMs, connections: inFlightMax });
+  const limit = new ConcurrencyLimit({ model, callsMax: inFlightMax, queueTimeMaxMs });
+  const cache = new EmbeddingCache(embeddingCacheBytesMax);
+  const metrics = embedMetrics(model, { cache, limit });
+  const calls = new FunctionCalls({ model, client, limit, timeoutMs, onRepeated: (code) => metrics.repeated(code) });
+  return { embedder: new Embedder({ calls, cache, metrics }), closeClient: () => client.close() };
 }
 
-function connectShards(model: string, config: Config, environment: Environment): Shard[] {
+interface ShardConnection {
+  readonly addresses: ShardAddresses;
+  readonly replicas: Shard;
+  /** Resolves when the connections of all pods that were let go are closed. */
+  readonly whenClosed: () => Promise<unknown>;
+}
+
+function connectShards(model: string, wiring: Wiring): ShardConnection[] {
+  const { config, environment } = wiring;
   const variable = `INDEX_URLS_${variableSuffix(model)}`;
   const urls = environment.indexUrls(model);
   if (urls === undefined) throw missing(variable, `the addresses of the index pods of model ${model}: shards separated by ";", replicas of one by ",", for example "http://127.0.0.1:8100;http://127.0.0.1:8101"`);
@@ -49,11 +111,25 @@ function connectShards(model: string, config: Config, environment: Environment):
   if (urls.length !== expected) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable, detail: `it names ${urls.length} shard(s) and ${config.file} has num_indexes ${expected ?? 'nowhere'} for model ${model}. Name every shard once, separated by ";".` });
   }
-  const { inFlightMax, indexTimeoutMs } = environment.limits;
-  return urls.map((replicas, i) => {
-    const name = `${i}/${urls.length}`;
-    return new Replicas({ name, pods: replicas.map((url) => createIndexClient({ shard: name, url, connections: inFlightMax, connectTimeoutMs: Math.ceil(indexTimeoutMs * CONNECT_SHARE) })) });
+  return urls.map((replicas, i) => connectShard(model, { name: `${i}/${urls.length}`, urls: replicas }, wiring));
+}
+
+function connectShard(model: string, { name, urls }: { readonly name: string; readonly urls: readonly string[] }, { environment: { limits }, resolve, replicaMetrics }: Wiring): ShardConnection {
+  const { inFlightMax, indexTimeoutMs, dnsRefreshMs } = limits;
+  const closing = new Set<Promise<void>>();
+  const replicas: Shard = new Replicas({
+    name,
+    connect: (url) => createIndexClient({ shard: name, url, connections: inFlightMax, connectTimeoutMs: Math.ceil(indexTimeoutMs * CONNECT_SHARE) }),
+    disconnect(pod) {
+      const closed = pod.close().finally(() => closing.delete(closed));
+      closing.add(closed);
+    },
+    probe: (pod) => pod.ready({ signal: AbortSignal.timeout(indexTimeoutMs), requestId: 'probe', timeoutMs: indexTimeoutMs }),
+    observer: replicaMetrics.observer(model, name),
   });
+  replicaMetrics.watch(model, replicas);
+  const addresses = new ShardAddresses({ urls, onAddresses: (found) => replicas.set(found), onFailed: (hostname, error) => replicaMetrics.unresolved(hostname, error), refreshMs: dnsRefreshMs, ...(resolve ? { resolve } : {}) });
+  return { addresses, replicas, whenClosed: () => Promise.all(closing) };
 }
 
 /** The error for a variable that has no default because only the place where the gateway runs can know it. */
@@ -63,5 +139,5 @@ export function missing(variable: string, meaning: string): EisError {
 
 /** Closes every connection. */
 export async function closeModels(models: ServedModels): Promise<void> {
-  await Promise.all([...models.values()].flatMap(({ embedClient, shards }) => [embedClient.close(), ...shards.flatMap(({ pods }) => pods.map((pod) => pod.close()))]));
+  await Promise.all([...models.values()].map((model) => model.close()));
 }

@@ -1,5 +1,6 @@
 /** The index pod's HTTP interface, from injected parts. */
 import { Type } from 'typebox';
+import { callerSignal } from '../common/caller-signal.js';
 import { EisError } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
 import { createService, type App } from '../common/http.js';
@@ -52,12 +53,11 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     requireReady(host);
     const body = request.body ?? Buffer.alloc(0);
     if (!Buffer.isBuffer(body)) throw new EisError('EIS_MEDIA_TYPE', { received: request.headers['content-type'] ?? 'of this kind', accepted: OCTETS });
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort(new EisError('EIS_BAD_REQUEST', { detail: 'The client went away.' })));
+    const signal = callerSignal(request.raw, reply.raw);
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
     const queries = readQueries(body, { dim: dim || Math.max(1, body.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
-    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, modelVersion: request.headers[HEADERS.modelVersion], signal: gone.signal });
+    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, modelVersion: request.headers[HEADERS.modelVersion], signal });
     indexMetrics.searched(queries.length);
     const answers = hits.map((found): IndexAnswer => ({ model_version: modelVersion, hits: found, vectors: host.stats().vectors, freshness_s: freshnessS }));
     return answers.length === 1 ? (answers[0]) : answers;

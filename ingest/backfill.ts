@@ -6,7 +6,7 @@
 import { slotRange, type SlotRange } from '../common/slots.js';
 import type { Ledger, LiveVersion, Store, VectorCollection } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
-import { backoffMs, wait, type Backoff } from './backoff.js';
+import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
 
 export interface BackfillParts {

@@ -7,7 +7,7 @@
 import type { EmbedClient, EmbedInput } from '../common/embed-client.js';
 import { toEisError, type EisError } from '../common/errors.js';
 import type { Embedding } from '../common/wire.js';
-import { backoffMs, wait, type Backoff } from './backoff.js';
+import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 import { failureKind } from './failure-policy.js';
 import { Permits } from './permits.js';
 

@@ -5,7 +5,7 @@
 import { fetch, type FormData } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
 import type { IngestAnswer, LedgerAnswer } from '../common/wire.js';
-import { backoffMs, wait, type Backoff } from './backoff.js';
+import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 
 const RETRIED_STATUS = new Set([429, 502, 503, 504]);
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -21,6 +21,8 @@ export const DEFAULT_PATIENCE: Patience = { firstMs: 5_000, laterMs: 60_000, bac
 
 export interface GatewayClientOptions {
   readonly gatewayUrl: string;
+  /** Undefined: it is asked without one. */
+  readonly apiKey?: string | undefined;
   readonly submission: string;
   readonly signal: AbortSignal;
   readonly patience: Patience;
@@ -69,12 +71,13 @@ export class GatewayClient {
 
   /** One request: its answer, or an error that may pass. */
   async #try<T>(url: string, init: { method: string; body?: FormData | string; headers?: Record<string, string> }): Promise<{ answer: T } | { error: EisError }> {
-    const { signal, gatewayUrl } = this.#options;
+    const { signal, gatewayUrl, apiKey } = this.#options;
+    const headers = { ...init.headers, ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }) };
     const unreachable = (cause: unknown): EisError => new EisError('EIS_GATEWAY_UNREACHABLE', { url: gatewayUrl }, { cause });
     let response: Awaited<ReturnType<typeof fetch>>;
     let body: unknown;
     try {
-      response = await fetch(url, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]) });
+      response = await fetch(url, { ...init, headers, signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]) });
       body = await response.json();
     } catch (cause) {
       signal.throwIfAborted();

@@ -7,7 +7,7 @@ import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { SUBMISSION_ID, type LedgerAnswer, type LedgerState } from '../common/wire.js';
-import { wait } from './backoff.js';
+import { wait } from '../common/backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
 import { uploadFound } from './upload-bucket.js';
@@ -47,6 +47,8 @@ export interface IngestOptions {
   /** Paths of files and folders, URLs, gs:// prefixes, and "-" for URLs from stdin, one a line. */
   readonly sources: readonly string[];
   readonly gatewayUrl: string;
+  /** That the gateway asks for. */
+  readonly apiKey?: string | undefined;
   /** Of the deployment, where files are put from here. By default their bytes are sent to the gateway. */
   readonly bucket?: Pick<Bucket, 'put' | 'uri'>;
   /** Whether to wait for the outcomes. */
@@ -107,8 +109,8 @@ async function openJournal(options: IngestOptions): Promise<UploadJournal> {
   return open();
 }
 
-function createClient({ gatewayUrl, signal = new AbortController().signal, patience = DEFAULT_PATIENCE }: IngestOptions, { submission }: UploadJournal): GatewayClient {
-  return new GatewayClient({ gatewayUrl, submission, signal, patience });
+function createClient({ gatewayUrl, apiKey, signal = new AbortController().signal, patience = DEFAULT_PATIENCE }: IngestOptions, { submission }: UploadJournal): GatewayClient {
+  return new GatewayClient({ gatewayUrl, apiKey, submission, signal, patience });
 }
 
 /** What was found, but for the images that were confirmed before. */

@@ -12,7 +12,7 @@ import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
-import { backoffMs, wait, type Backoff } from './backoff.js';
+import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 import { extract, type StoredImage } from './extract.js';
 import { failureKind } from './failure-policy.js';
 import { FunctionGate } from './function-gate.js';

@@ -1,5 +1,6 @@
 /** Holds images that arrive as streams until they can be named, however many arrive at once in no more than so much memory. */
 import type { Readable } from 'node:stream';
+import { ByteCollector } from '../byte-collector.js';
 import { EisError } from '../errors.js';
 
 export interface ImageMemoryOptions {
@@ -23,7 +24,7 @@ export class ImageMemory {
    */
   async hold<T>(bytes: Readable, use: (image: Buffer) => Promise<T>): Promise<T> {
     const { imageBytesMax, heldBytesMax } = this.#options;
-    const chunks: Buffer[] = [];
+    const collected = new ByteCollector();
     let size = 0;
     try {
       for await (const chunk of bytes as AsyncIterable<Buffer>) {
@@ -31,12 +32,10 @@ export class ImageMemory {
         this.#heldBytes += chunk.length;
         if (size > imageBytesMax) throw new EisError('EIS_IMAGE_TOO_LARGE', { imageBytesMax });
         if (this.#heldBytes > heldBytesMax) throw new EisError('EIS_OVERLOADED', { detail: 'More images are being stored than there is memory for.' }, { retryAfterS: 1 });
-        chunks.push(chunk);
+        collected.add(chunk);
       }
       if (size === 0) throw new EisError('EIS_IMAGE_MISSING', {});
-      const image = Buffer.concat(chunks, size);
-      chunks.length = 0;
-      return await use(image);
+      return await use(collected.whole());
     } finally {
       this.#heldBytes -= size;
     }

@@ -1,5 +1,7 @@
 /** The gateway as the page calls it. Every failure is an Error whose message is meant for the person who reads it. */
 
+import { fetchWithKey } from './key.js';
+
 /** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number }} Picture an image of the index */
 /** @typedef {{ id: string, url?: string, urls?: string[], width?: number, height?: number }} Searched */
 /**
@@ -28,7 +30,7 @@ export class ApiError extends Error {
 
 /** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
 async function call(path, init = {}) {
-  const response = await fetch(path, init).catch(async (error) => {
+  const response = await fetchWithKey(path, init).catch(async (error) => {
     if (init.signal?.aborted) throw error;
     if (init.body instanceof File && !(await isReadable(init.body))) throw new ApiError('The file was changed or moved after it was chosen. Choose it again.', 400);
     throw new ApiError('The gateway cannot be reached. Is it running?', 0);

@@ -3,6 +3,7 @@ import { createAdder } from './adder.js';
 import * as api from './api.js';
 import { createCropper } from './cropper.js';
 import { closeFromOutside } from './dialogs.js';
+import { createKeyPrompt } from './key.js';
 import { ofFile, ofPicture, ofUrl, readAddress, toInput, toParameters } from './query.js';
 import { createResults } from './results.js';
 import { filesOf, isAddress, linesOf, textOf } from './transfer.js';
@@ -33,6 +34,7 @@ const visited = new Map();
 /** Images that were removed here a moment ago. @type {Set<string>} */
 const removed = new Set();
 
+createKeyPrompt({ byId });
 const focusTitle = () => page['results-title'].focus({ preventScroll: true });
 const results = createResults({ list: byId('results'), template: byId('hit'), onOpen: (pictures, position) => viewer.show(pictures, position), onFocusLost: focusTitle });
 const cropper = createCropper({
@@ -301,7 +303,7 @@ document.addEventListener('drop', (event) => {
   if (event.dataTransfer) void take(event.dataTransfer);
 });
 document.addEventListener('paste', (event) => {
-  const isText = /** @type {Element} */ (event.target).matches('input[type=url], textarea');
+  const isText = /** @type {Element} */ (event.target).matches('input[type=url], input[type=password], textarea');
   if (event.clipboardData && (!isText || event.clipboardData.files.length > 0)) void take(event.clipboardData);
 });
 window.addEventListener('popstate', follow);

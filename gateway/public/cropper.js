@@ -2,6 +2,7 @@
  * The image that is searched for, and the region of it that is searched: drawn, moved and pulled with a pointer, or
  * with the keys. What a region is, is in `region.js`; what is done with it, is the caller's.
  */
+import { hideImage, showImage } from './key.js';
 import { between, grow, MIDDLE, move, pull, toPixels } from './region.js';
 import { describeRegion } from './words.js';
 
@@ -175,14 +176,14 @@ export function createCropper({ stage, image, box, voice, opener, closer, excuse
       image.onerror = () => reject(new Error('The image cannot be shown.'));
       image.crossOrigin = byCors ? 'anonymous' : null;
       image.referrerPolicy = 'no-referrer';
-      image.src = address;
+      showImage(image, address);
     });
   }
 
   function hide() {
     allow(false);
     image.hidden = true;
-    image.removeAttribute('src');
+    hideImage(image);
     draw(undefined);
   }
 }

@@ -1,4 +1,5 @@
 /** The grid of pictures, in rows of one height, each picture in its own shape. */
+import { showImage } from './key.js';
 import { describeScore, nameOf } from './words.js';
 
 /** @typedef {import('./api.js').Picture} Picture */
@@ -33,7 +34,7 @@ export function createResults({ list, template, onOpen, onFocusLost }) {
       part('.lost').hidden = false;
       button.setAttribute('aria-label', `${said}, cannot be shown`);
     });
-    image.src = picture.url;
+    showImage(image, picture.url);
     score.hidden = picture.score === undefined;
     score.textContent = picture.score === undefined ? '' : describeScore(picture.score);
     label.textContent = label.title = name;

@@ -1,5 +1,6 @@
 /** One picture, large: where it comes from, how large it is, what can be done with it. */
 import { remove } from './api.js';
+import { followWithKey, hideImage, showImage } from './key.js';
 import { addressOf, describeScore, describeSize, describeSource, nameOf } from './words.js';
 
 /** @typedef {import('./api.js').Picture} Picture */
@@ -32,7 +33,7 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
     const title = nameOf(picture.urls[0] ?? picture.url, picture.id);
     name.textContent = title;
     missing.hidden = true;
-    image.src = picture.url;
+    showImage(image, picture.url);
     image.alt = title;
     open.href = picture.url;
     facts.replaceChildren(...factsOf(picture));
@@ -79,10 +80,10 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
   }
 
   image.addEventListener('error', () => {
-    if (!image.hasAttribute('src')) return;
-    image.removeAttribute('src');
+    hideImage(image);
     missing.hidden = false;
   });
+  followWithKey(dialog);
   previous.addEventListener('click', () => step(-1));
   next.addEventListener('click', () => step(1));
   dialog.addEventListener('keydown', (event) => {
@@ -90,7 +91,7 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
     if (event.key === 'ArrowRight') step(1);
   });
   dialog.addEventListener('close', () => {
-    image.removeAttribute('src');
+    hideImage(image);
     const then = leave;
     leave = onLeft;
     then(current());

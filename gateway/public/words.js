@@ -47,6 +47,13 @@ export function addressOf(source) {
   return content && `images/${content.sha256}`;
 }
 
+/** Whether an address is of an image that the gateway itself keeps. @param {string} address @param {string} root of the gateway */
+export function isOwnImage(address, root) {
+  if (!URL.canParse(address, root)) return false;
+  const { origin, pathname } = new URL(address, root);
+  return origin === new URL(root).origin && /^\/images\/[0-9a-f]{64}$/.test(pathname);
+}
+
 /** @param {number} score */
 export function describeScore(score) {
   return score.toFixed(3);

@@ -7,7 +7,7 @@ import { connect, type Channel, type ConfirmChannel, type RecoveringChannelModel
 import { withDeadline } from '../../common/deadline.js';
 import { EisError, isEisError } from '../../common/errors.js';
 import type { Log } from '../../common/log.js';
-import { backoffMs, type Backoff } from '../backoff.js';
+import { backoffMs, type Backoff } from '../../common/backoff.js';
 import { queueUnavailable } from './queue.js';
 
 /** Between attempts to connect, or to open a channel. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
-import { backoffMs, wait } from '../backoff.js';
+import { backoffMs, wait } from '../../common/backoff.js';
 import { AMQP_BACKOFF, closeQuietly, type AmqpConnection } from './amqp-connection.js';
 import { decodeMessage, failuresOf } from './amqp-message.js';
 import type { AmqpRejections } from './amqp-rejections.js';

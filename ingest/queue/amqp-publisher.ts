@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfirmChannel } from 'amqplib';
-import { backoffMs } from '../backoff.js';
+import { backoffMs } from '../../common/backoff.js';
 import { AMQP_BACKOFF, type AmqpConnection } from './amqp-connection.js';
 import type { Outgoing } from './amqp-message.js';
 

@@ -24,6 +24,9 @@ const BUCKET_ENV: readonly EnvVar[] = [secretVariable('BUCKET', SECRETS.bucket.n
 const GOOGLE_ENV: readonly EnvVar[] = [{ name: 'GOOGLE_APPLICATION_CREDENTIALS', value: `${GOOGLE}/${SECRETS.google.keys.key}` }];
 const GOOGLE_MOUNT = secretMount(SECRETS.google.name, GOOGLE, 'google');
 
+/** Where pods have their addresses: nginx and the router, who alone reach a gateway, say for whom they ask. */
+const CLUSTER_RANGES = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8';
+
 /** The name of a model's queue, as `ingest/queue/amqp-topology.ts` has it. */
 export const extractQueue = (model: string): string => `eis.extract.${model}`;
 
@@ -61,6 +64,7 @@ export function renderGateways(context: RenderContext): Manifest[] {
       { name: `INDEX_URLS_${variableSuffix(model)}`, value: indexUrls(kubernetesName, config.indexing.get(model)?.shards ?? 0) },
       functionVariable(model, functionUrls),
       { name: 'WRAPPER_URL', value: httpUrl(WRAPPER) },
+      { name: 'EIS_TRUST_PROXY', value: CLUSTER_RANGES },
       secretVariable('EIS_API_KEYS', SECRETS.apiKeys.name, SECRETS.apiKeys.keys.keys, true),
       ...GOOGLE_ENV,
     ];

@@ -13,7 +13,7 @@ export interface Size {
 const MONGO_SMALL: Size = { cpu: 0.25, cpuMax: 1, memory: 512, memoryMax: 1024 };
 
 export const SIZES: Readonly<Record<Component, Size>> = {
-  gateway: { cpu: 0.25, cpuMax: 1, memory: 256, memoryMax: 512 },
+  gateway: { cpu: 0.25, cpuMax: 1, memory: 256, memoryMax: 768 },
   wrapper: { cpu: 0.25, cpuMax: 1, memory: 256, memoryMax: 1024 },
   worker: { cpu: 0.25, cpuMax: 1, memory: 256, memoryMax: 1024 },
   index: { cpu: 0.5, cpuMax: 2, memory: 1024, memoryMax: 2048 },

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createGatewayOption } from '../../cli/gateway-option.js';
 import { addOperatingCommands } from '../../cli/operating-commands.js';
 import { EisError } from '../../common/errors.js';
 import type { App } from '../../common/http.js';
@@ -9,6 +10,7 @@ import { Metrics } from '../../common/metrics.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
+import { accessOf } from '../../gateway/access.js';
 import { createGateway } from '../../gateway/app.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
@@ -43,9 +45,10 @@ beforeEach(async () => {
   const client = createWrapperClient({ url: await listen(wrapper), connections: 4 });
   const config = parseConfig(JSON.stringify({ models: [{ name: 'alpha', model_url: 'alpha' }], services: [{ name: 'indexing', models: [{ name: 'alpha' }] }] }), '/config.json');
   const environment = parseEnvironment({ FUNCTION_URL_ALPHA: 'http://127.0.0.1:9', INDEX_URLS_ALPHA: 'http://127.0.0.1:9' });
-  const models = connectModels(config, environment);
+  const metrics = new Metrics('gateway');
+  const models = await connectModels(config, environment, { metrics, log: SILENT_LOG });
   closing.push(() => closeModels(models));
-  gatewayUrl = await listen(await createGateway({ models, wrapper: client, limits: LIMITS, log: SILENT_LOG, metrics: new Metrics('gateway'), version: '0' }));
+  gatewayUrl = await listen(await createGateway({ models, wrapper: client, access: accessOf(environment), limits: LIMITS, log: SILENT_LOG, metrics, version: '0' }));
   await fail({ submission: 's1', source, acceptedAt: Date.now() - 120_000 }, 'alpha');
 });
 
@@ -69,7 +72,7 @@ async function fail(message: ImageMessage, model: string): Promise<void> {
 async function eis(...args: string[]): Promise<{ readonly stdout: string; readonly error: string }> {
   const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   const program = new Command('eis').exitOverride().configureOutput({ writeErr: () => undefined });
-  addOperatingCommands(program, gatewayUrl);
+  addOperatingCommands(program, createGatewayOption({ port: Number(new URL(gatewayUrl).port), basePort: 0, apiKey: undefined }));
   const error = await program.parseAsync(args, { from: 'user' }).then(() => '', (thrown: Error) => thrown.message);
   const stdout = written.mock.calls.map(([text]) => String(text)).join('');
   written.mockRestore();

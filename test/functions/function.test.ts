@@ -11,6 +11,7 @@ import { packagePath } from '../../common/package-root.js';
 import { dot } from '../../common/vector.js';
 import type { EmbedAnswer } from '../../common/wire.js';
 import { spawnFunction, startFunction, type FunctionProcess } from './support/function-process.js';
+import { freePort } from '../support/free-ports.js';
 import { startFileServer } from '../support/file-server.js';
 import { pngBomb, pngOf } from '../support/png.js';
 import { seededRandom, temporaryFolder, tinyClassifier, writeModel } from './support/tiny-model.js';
@@ -183,7 +184,7 @@ describe('POST / with a URL', () => {
     expectError(await postUrl(`${imagesUrl}/missing`, narrow), 422, 'EIS_URL_REJECTED');
     expectError(await postUrl(`${imagesUrl}/slow`, narrow), 504, 'EIS_URL_TIMEOUT');
     expectError(await postUrl(`${imagesUrl}/large`, narrow), 413, 'EIS_IMAGE_TOO_LARGE');
-    expectError(await postUrl('http://127.0.0.1:1/', narrow), 502, 'EIS_URL_FAILED');
+    expectError(await postUrl(`http://127.0.0.1:${await freePort()}/`, narrow), 502, 'EIS_URL_FAILED');
   });
 
   it('refuses what is no JSON with a url', async () => {

@@ -151,7 +151,7 @@ describe('more requests than the gateway holds', () => {
   it('are turned away at once, and taken again when there is room', async () => {
     const held: (() => void)[] = [];
     system.fn.behave = (_request, response) => held.push(() => sendError(response, 422, 'EIS_IMAGE_UNDECODABLE'));
-    const waiting = [search(), search(), search()];
+    const waiting = [1, 2, 3].map((n) => search({ body: Buffer.from([...QUERY, n]) }));
     await eventually(() => held.length === 3);
     expect(await metric('eis_requests_in_flight')).toBe(3);
     const { status, headers, body } = await search();
@@ -165,16 +165,15 @@ describe('more requests than the gateway holds', () => {
 });
 
 describe('replicas of a shard', () => {
-  it('take turns, and stand in for one that is down', async () => {
+  it('share the searches, and stand in for one that is down', async () => {
     const images = [image(0, 1)];
     const [fn, wrapper, ...pods] = await Promise.all([startFunction(), startWrapper(), startPod({ shard: '0/1', images }), startPod({ shard: '0/1', images })]);
     const gateway = await startGateway({ models: [{ name: 'm', function: fn, pods: [pods] }], wrapper });
     const ask = async (): Promise<boolean> => ((await (await fetch(`${gateway.url}/search`, { method: 'POST', body: QUERY, headers: { 'content-type': 'image/jpeg' } })).json()) as SearchAnswer).partial;
-    for (let i = 0; i < 4; i++) expect(await ask()).toBe(false);
-    expect(pods.map(({ seen }) => seen.length)).toEqual([2, 2]);
+    expect(await Promise.all(Array.from({ length: 8 }, ask))).toEqual(Array(8).fill(false));
+    for (const { seen } of pods) expect(seen.length).toBeGreaterThan(0);
     await pods[0].close();
     for (let i = 0; i < 4; i++) expect(await ask()).toBe(false);
-    expect(pods[1].seen).toHaveLength(6);
     await gateway.close();
     await Promise.all([fn, wrapper, ...pods].map((stub) => stub.close()));
   });

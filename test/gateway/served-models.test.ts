@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
-import { closeModels, connectModels, type ServedModel } from '../../gateway/served-models.js';
+import { SILENT_LOG } from '../../common/log.js';
+import { Metrics } from '../../common/metrics.js';
+import { closeModels, connectModels } from '../../gateway/served-models.js';
 
 const CONFIG = parseConfig(JSON.stringify({
   models: [{ name: 'resnet' }, { name: 'my-model' }],
@@ -11,22 +13,23 @@ const CONFIG = parseConfig(JSON.stringify({
   ],
 }), '/test/config.json');
 const VARIABLES = {
-  FUNCTION_URL_RESNET: 'http://f:1', INDEX_URLS_RESNET: 'http://a:1,http://b:1;http://c:1/prefix/',
+  FUNCTION_URL_RESNET: 'http://f:1', INDEX_URLS_RESNET: 'http://a:1,http://10.0.0.2:1;http://c:1/prefix/',
   FUNCTION_URL_MY_MODEL: 'http://f:2', INDEX_URLS_MY_MODEL: 'http://d:1',
 };
 
-async function connect(variables: Record<string, string | undefined>): Promise<ServedModel[]> {
-  const models = connectModels(CONFIG, parseEnvironment(variables));
+async function connect(variables: Record<string, string | undefined>): Promise<{ name: string; weight: number; shards: string[] }[]> {
+  const models = await connectModels(CONFIG, parseEnvironment(variables), { metrics: new Metrics('gateway'), log: SILENT_LOG, resolve: async () => ['10.0.0.1'] });
+  const connected = [...models.values()].map(({ name, weight, shards }) => ({ name, weight, shards: shards.map((shard) => `${shard.name}: ${shard.addresses.join(' ')}`) }));
   await closeModels(models);
-  return [...models.values()];
+  return connected;
 }
 
 describe('connectModels()', () => {
   it('connects every served model to its function, its shards and their replicas', async () => {
     const models = await connect(VARIABLES);
-    expect(models.map(({ name, weight, shards }) => ({ name, weight, shards: shards.map((shard) => `${shard.name}: ${shard.pods.length}`) }))).toEqual([
-      { name: 'resnet', weight: 3, shards: ['0/2: 2', '1/2: 1'] },
-      { name: 'my-model', weight: 0, shards: ['0/1: 1'] },
+    expect(models).toEqual([
+      { name: 'resnet', weight: 3, shards: ['0/2: http://10.0.0.1:1 http://10.0.0.2:1', '1/2: http://10.0.0.1:1/prefix'] },
+      { name: 'my-model', weight: 0, shards: ['0/1: http://10.0.0.1:1'] },
     ]);
   });
 

@@ -8,6 +8,7 @@ import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
 import { compareHits, decodeVector, dot, encodeVector, normalise } from '../../common/vector.js';
 import type { IndexHit } from '../../common/wire.js';
+import { accessOf } from '../../gateway/access.js';
 import { createGateway } from '../../gateway/app.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
@@ -167,7 +168,7 @@ export interface StubbedModel {
 export interface GatewayOptions {
   readonly models: readonly StubbedModel[];
   readonly wrapper: Stub;
-  /** Environment variables. */
+  /** Environment variables. No embedding is remembered unless they say so: a stub may answer otherwise the next time. */
   readonly variables?: Record<string, string>;
   readonly random?: () => number;
 }
@@ -189,10 +190,11 @@ export async function startGateway({ models, wrapper, variables, random }: Gatew
     [`FUNCTION_URL_${name.toUpperCase()}`, fn.url],
     [`INDEX_URLS_${name.toUpperCase()}`, pods.map((replicas) => replicas.map(({ url }) => url).join(',')).join(';')],
   ]);
-  const environment = parseEnvironment({ ...Object.fromEntries(urls), ...variables } as Record<string, string>);
-  const connected = connectModels(config, environment);
+  const environment = parseEnvironment({ EIS_EMBEDDING_CACHE_BYTES_MAX: '0', ...Object.fromEntries(urls), ...variables } as Record<string, string>);
+  const metrics = new Metrics('gateway');
+  const connected = await connectModels(config, environment, { metrics, log: SILENT_LOG });
   const client = createWrapperClient({ url: wrapper.url, connections: 16 });
-  const app = await createGateway({ models: connected, wrapper: client, limits: environment.limits, log: SILENT_LOG, metrics: new Metrics('gateway'), version: '0.0.0', ...(random ? { random } : {}) });
+  const app = await createGateway({ models: connected, wrapper: client, access: accessOf(environment), limits: environment.limits, log: SILENT_LOG, metrics, version: '0.0.0', ...(random ? { random } : {}) });
   await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EisError, ERRORS, type ErrorCode } from '../../common/errors.js';
-import { backoffMs, persist } from '../../ingest/backoff.js';
+import { backoffMs } from '../../common/backoff.js';
+import { persist } from '../../ingest/persist.js';
 import { failureKind } from '../../ingest/failure-policy.js';
 
 const errorOf = (code: ErrorCode): EisError => Object.assign(new EisError('EIS_INTERNAL', {}), { code });

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig, parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
+import { SILENT_LOG } from '../../common/log.js';
+import { Metrics } from '../../common/metrics.js';
 import { packagePath, packageVersion } from '../../common/package-root.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
 import { topologyNames } from '../../ingest/queue/amqp-topology.js';
@@ -44,7 +46,8 @@ const find = <Kind extends Manifest['kind']>(objects: readonly Manifest[], kind:
 
 /** The environment of a container, with what it refers to made up. */
 function environmentOf(object: Manifest): Record<string, string> {
-  return Object.fromEntries((podOf(object)!.spec!.containers[0]!.env ?? []).map(({ name, value }) => [name, value ?? (name.startsWith('FUNCTION_URL') ? 'https://function.example.com' : 'deadbeef')]));
+  const madeUp = (name: string): string => (name.startsWith('FUNCTION_URL') ? 'https://function.example.com' : name === 'EIS_API_KEYS' ? 'search:*' : 'deadbeef');
+  return Object.fromEntries((podOf(object)!.spec!.containers[0]!.env ?? []).map(({ name, value }) => [name, value ?? madeUp(name)]));
 }
 
 describe.each(Object.entries(VARIANTS))('rendering %s', (_name, text) => {
@@ -106,7 +109,14 @@ describe('the pods of the seed configuration', () => {
       const gateway = find(objects, 'Deployment', `gateway-${model}`);
       const environment = parseEnvironment(environmentOf(gateway));
       const configMap = find(objects, 'ConfigMap', podOf(gateway)!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!);
-      const models = connectModels(parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json'), environment);
+      const asked: string[] = [];
+      const resolve = async (host: string): Promise<string[]> => {
+        asked.push(host);
+        return ['10.1.2.3', '10.1.2.4'];
+      };
+      const models = await connectModels(parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json'), environment, { metrics: new Metrics('gateway'), log: SILENT_LOG, resolve });
+      for (const host of asked) expect(find(objects, 'Service', host).spec).toMatchObject({ clusterIP: 'None' });
+      expect(asked).not.toEqual([]);
       expect([...models.keys()]).toEqual([model]);
       await closeModels(models);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addressOf, count, describeAnswer, describeMissing, describeRegion, describeSize, describeSource, describeTimings, nameOf } from '../../gateway/public/words.js';
+import { addressOf, count, describeAnswer, describeMissing, describeRegion, describeSize, describeSource, describeTimings, isOwnImage, nameOf } from '../../gateway/public/words.js';
 
 const ID = 'ab12cd34'.repeat(8);
 const ANSWER = {
@@ -35,6 +35,12 @@ describe('addressOf()', () => {
     [`eis://../../x`, undefined],
   ])('opens %s at %s', (source, address) => {
     expect(addressOf(source)).toBe(address);
+  });
+});
+
+describe('isOwnImage()', () => {
+  it.each([[`images/${ID}`, true], [`/images/${ID}`, true], [`https://here.example/images/${ID}`, true], [`https://other.example/images/${ID}`, false], [`https://here-example/images/${ID}`, false], [`http://here.example/images/${ID}`, false], [`https://here.example/a/images/${ID}`, false], [`/images/${ID}/../../models`, false], ['blob:https://here.example/x', false], ['http://[', false]])('of %s is %s', (address, isOwn) => {
+    expect(isOwnImage(address, 'https://here.example/')).toBe(isOwn);
   });
 });
 

@@ -1,7 +1,5 @@
 /** Waiting before another attempt. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { toEisError, type EisError } from '../common/errors.js';
-import { failureKind } from './failure-policy.js';
 
 export interface Backoff {
   /** The first wait is at most this long, each further one twice as long. */
@@ -25,29 +23,4 @@ export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch((error: unknown) => {
     throw signal.aborted ? signal.reason : error;
   });
-}
-
-export interface PersistOptions {
-  readonly signal: AbortSignal;
-  readonly backoff: Backoff;
-  /** Called before each wait. */
-  readonly onRetry: (error: EisError) => void;
-}
-
-/**
- * Tries until it succeeds or fails for a reason that is not of the world (see `failureKind`).
- *
- * @throws the signal's reason when it is aborted while waiting
- */
-export async function persist<T>(operation: () => Promise<T>, { signal, backoff, onRetry }: PersistOptions): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await operation();
-    } catch (thrown) {
-      const error = toEisError(thrown);
-      if (failureKind(error) !== 'world') throw thrown;
-      onRetry(error);
-      await wait(backoffMs(backoff, failures, error.retryAfterS), signal);
-    }
-  }
 }

@@ -1,12 +1,14 @@
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { countJpegScans } from '../../functions/jpeg-scans.js';
+import { countJpegSegments } from '../../functions/jpeg-markers.js';
 import { seededRandom } from './support/tiny-model.js';
 
 const random = seededRandom(8);
 const noise = sharp(Uint8Array.from({ length: 64 * 48 * 3 }, () => random() * 256), { raw: { width: 64, height: 48, channels: 3 } });
 const scan = Buffer.from([0xff, 0xda, 0x00, 0x08, 0x01, 0x01, 0x00, 0x3f, 0x00, 0x00]);
 const scans = (count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => scan));
+
+const countJpegScans = (bytes: Uint8Array): number => countJpegSegments(bytes).scans;
 
 let baseline: Buffer;
 let progressive: Buffer;
@@ -19,7 +21,14 @@ beforeAll(async () => {
 /** With a segment of its own after the start of the image. */
 const withSegment = (jpeg: Buffer, marker: number, body: Buffer): Buffer => Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, marker, (body.length + 2) >> 8, (body.length + 2) & 255]), body, jpeg.subarray(2)]);
 
-describe('countJpegScans()', () => {
+describe('countJpegSegments()', () => {
+  it('counts segments, scans among them, and no restart markers', () => {
+    const { segments } = countJpegSegments(baseline);
+    expect(segments).toBeGreaterThan(4);
+    expect(countJpegSegments(withSegment(withSegment(baseline, 0xe1, Buffer.alloc(0)), 0xfe, Buffer.alloc(9, 0xff))).segments).toBe(segments + 2);
+    expect(countJpegSegments(Buffer.concat([baseline.subarray(0, -2), Buffer.from([0xff, 0xd3, 0xff, 0xd4]), scans(3), baseline.subarray(-2)])).segments).toBe(segments + 3);
+  });
+
   it('counts the scans of an image', () => {
     expect(countJpegScans(baseline)).toBe(1);
     expect(countJpegScans(progressive)).toBeGreaterThan(5);

@@ -2,20 +2,28 @@
 
 const MARKER = { tem: 0x01, rst0: 0xd0, rst7: 0xd7, soi: 0xd8, eoi: 0xd9, sos: 0xda } as const;
 
+export interface JpegCounts {
+  /** A progressive file is decoded once for each, so a small file with many is a trap for time. */
+  readonly scans: number;
+  /** Every segment, scans included. A decoder keeps what it knows of each, 300 bytes and more for one of four. */
+  readonly segments: number;
+}
+
 /**
- * The scans of a JPEG file: a progressive one is decoded once for each, so a small file with many is a trap for time.
- * What lies inside segments (the preview in an EXIF block is a JPEG of its own) or behind the end of the image (a
- * phone's video) is not the image's.
+ * What a JPEG file is made of. What lies inside segments (the preview in an EXIF block is a JPEG of its own) or behind
+ * the end of the image (a phone's video) is not the image's.
  */
-export function countJpegScans(bytes: Uint8Array): number {
-  let scans = 0;
+export function countJpegSegments(bytes: Uint8Array): JpegCounts {
+  let [scans, segments] = [0, 0];
   for (let at = nextMarker(bytes, 0); at < bytes.length; at = nextMarker(bytes, at)) {
     const marker = bytes[at - 1] as number;
     if (marker === MARKER.eoi) break;
     if (marker === MARKER.sos) scans++;
-    if (!standsAlone(marker)) at += segmentLength(bytes, at);
+    if (standsAlone(marker)) continue;
+    segments++;
+    at += segmentLength(bytes, at);
   }
-  return scans;
+  return { scans, segments };
 }
 
 /**

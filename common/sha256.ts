@@ -9,7 +9,7 @@ const PIECE_BYTES = 1024 * 1024;
  * The sha256 of bytes, in hexadecimal. An image of 20 MB takes some 15 ms, so it is hashed in pieces, between which the
  * event loop turns.
  */
-export async function sha256(bytes: Buffer): Promise<string> {
+export async function sha256(bytes: Uint8Array): Promise<string> {
   const hash = createHash('sha256');
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
     if (at > 0) await nextTurn();

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { ConcurrencyLimit, type CallPlace } from '../../gateway/concurrency-limit.js';
+
+/**
+ * A function of so many servers that take `serviceMs` each, first come first served, refusing beyond `holdsMax`, and
+ * clients that send so many requests a second: simulated on a clock of its own.
+ */
+function simulate({ servers, serviceMs, perS, forMs, limit, clock, holdsMax = Infinity }: { servers: number; serviceMs: number; perS: number; forMs: number; limit: ConcurrencyLimit; clock: { ms: number }; holdsMax?: number }) {
+  const until = clock.ms + forMs;
+  const free = Array.from({ length: servers }, () => clock.ms);
+  const ends: { readonly at: number; readonly startedAt: number; readonly place: CallPlace }[] = [];
+  const tookMs: number[] = [];
+  let refused = 0;
+  let turnedAway = 0;
+  for (let next = clock.ms; next < until; next += 1_000 / perS) {
+    ends.sort((a, b) => a.at - b.at);
+    while (ends[0] && ends[0].at <= next) {
+      const { at, startedAt, place } = ends.shift() as (typeof ends)[number];
+      clock.ms = at;
+      place.took(at - startedAt);
+      place.leave();
+      tookMs.push(at - startedAt);
+    }
+    clock.ms = next;
+    let place: CallPlace;
+    try {
+      place = limit.enter();
+    } catch {
+      turnedAway++;
+      continue;
+    }
+    if (ends.length >= holdsMax) {
+      refused++;
+      place.refused();
+      place.leave();
+      continue;
+    }
+    free.sort((a, b) => a - b);
+    free[0] = Math.max(next, free[0] as number) + serviceMs;
+    ends.push({ at: free[0], startedAt: next, place });
+  }
+  for (const { place } of ends) place.leave();
+  clock.ms = until + 1;
+  tookMs.sort((a, b) => a - b);
+  return { answered: tookMs.length, turnedAway, refused, p99Ms: tookMs[Math.floor(tookMs.length * 0.99)] ?? NaN };
+}
+
+function create(queueTimeMaxMs = 50, callsMax = 256) {
+  const clock = { ms: 0 };
+  return { clock, limit: new ConcurrencyLimit({ model: 'm', callsMax, queueTimeMaxMs, now: () => clock.ms }) };
+}
+
+describe('ConcurrencyLimit', () => {
+  it('turns nobody away while nothing queues', () => {
+    const { clock, limit } = create();
+    const { turnedAway, p99Ms } = simulate({ servers: 4, serviceMs: 20, perS: 150, forMs: 10_000, limit, clock });
+    expect([turnedAway, p99Ms]).toEqual([0, 20]);
+  });
+
+  it('under four times what the function does, lets it do all that it does, and keeps waiting short', () => {
+    const { clock, limit } = create();
+    simulate({ servers: 4, serviceMs: 20, perS: 100, forMs: 2_000, limit, clock });
+    simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 2_000, limit, clock }); // it is found out
+    const { answered, p99Ms, turnedAway } = simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 10_000, limit, clock });
+    expect(p99Ms).toBeLessThan(20 + 50 * 1.5);
+    expect(answered).toBeGreaterThan(0.9 * 200 * 10);
+    expect(turnedAway).toBeGreaterThan(5_000);
+  });
+
+  it('begins under load without knowing what an idle function takes', () => {
+    const { clock, limit } = create();
+    simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 5_000, limit, clock });
+    const { answered, p99Ms } = simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 10_000, limit, clock });
+    expect(p99Ms).toBeLessThan(400);
+    expect(answered).toBeGreaterThan(0.8 * 200 * 10);
+  });
+
+  it('lets all through again within two seconds after', () => {
+    const { clock, limit } = create();
+    simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 5_000, limit, clock });
+    simulate({ servers: 4, serviceMs: 20, perS: 150, forMs: 2_000, limit, clock });
+    expect(simulate({ servers: 4, serviceMs: 20, perS: 150, forMs: 10_000, limit, clock }).turnedAway).toBe(0);
+  });
+
+  it('lets more through when the function grows', () => {
+    const { clock, limit } = create();
+    simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 5_000, limit, clock });
+    simulate({ servers: 16, serviceMs: 20, perS: 700, forMs: 5_000, limit, clock });
+    expect(simulate({ servers: 16, serviceMs: 20, perS: 700, forMs: 5_000, limit, clock }).turnedAway).toBeLessThan(0.02 * 3_500);
+  });
+
+  it('backs off where the function refuses, without waiting being long', () => {
+    const { clock, limit } = create();
+    simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 2_000, limit, clock, holdsMax: 6 });
+    const { refused, answered } = simulate({ servers: 4, serviceMs: 20, perS: 800, forMs: 10_000, limit, clock, holdsMax: 6 });
+    expect(answered).toBeGreaterThan(0.8 * 200 * 10);
+    expect(refused).toBeLessThan(0.1 * 800 * 10);
+  });
+
+  it('never holds more than it may', () => {
+    const { limit } = create(50, 3);
+    for (let i = 0; i < 3; i++) limit.enter();
+    expect(() => limit.enter()).toThrowError(expect.objectContaining({ code: 'EIS_OVERLOADED', retryAfterS: 1 }) as Error);
+  });
+});
