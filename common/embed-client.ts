@@ -8,7 +8,7 @@ import { EisError, isEisError, relayError } from './errors.js';
 import { HEADERS } from './headers.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
 import { traceHeaders } from './trace-context.js';
-import { serverAttributes, withSpan, type Span, type SpanStart } from './tracing.js';
+import { withSpan, type Span, type SpanStart } from './tracing.js';
 import { decodeVector } from './vector.js';
 import type { Embedding } from './wire.js';
 
@@ -47,7 +47,7 @@ const ANSWER_BYTES_MAX = 256 * 1024;
 export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections }: EmbedClientOptions): EmbedClient {
   const target = new URL(url);
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
-  const start: SpanStart = { name: 'embed', kind: 'client', attributes: { 'http.request.method': 'POST', 'eis.model': model, ...serverAttributes(url) } };
+  const start: SpanStart = { name: 'embed', kind: 'client', attributes: { 'http.request.method': 'POST', 'eis.model': model }, peer: url };
 
   async function call(input: EmbedInput, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax }: EmbedCall, span: Span): Promise<Embedding> {
     const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);

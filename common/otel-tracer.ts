@@ -31,11 +31,11 @@ export function createTracer(options: TracingOptions): Tracer {
   const provider = new BasicTracerProvider({ resource: describeProcess(options), spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] });
   const tracer = provider.getTracer('elastic-image-search', packageVersion());
   return {
-    start({ name, kind, attributes = {} }, { trace, isRemote }) {
+    start({ name, kind, attributes, peer }, { trace, isRemote }) {
       const origin = trace && toSpanContext(trace, isRemote);
       const isLinked = kind === 'consumer';
       const parent = origin && !isLinked ? traceApi.setSpanContext(ROOT_CONTEXT, origin) : ROOT_CONTEXT;
-      const span = tracer.startSpan(name, { kind: kind ? KINDS[kind] : SpanKind.INTERNAL, attributes, links: origin && isLinked ? [{ context: origin }] : [] }, parent);
+      const span = tracer.startSpan(name, { kind: kind ? KINDS[kind] : SpanKind.INTERNAL, attributes: { ...attributes, ...(peer !== undefined && describePeer(peer)) }, links: origin && isLinked ? [{ context: origin }] : [] }, parent);
       return openSpan(span, kind);
     },
     async close() {
@@ -57,6 +57,11 @@ function describeProcess({ role, environment: { model, shard } }: TracingOptions
     ...(shard && { 'eis.shard': `${shard.index}/${shard.of}` }),
   });
   return own.merge(detectResources({ detectors: [envDetector] }));
+}
+
+function describePeer(url: string): { readonly 'server.address': string; readonly 'server.port': number } {
+  const { hostname, port, protocol } = new URL(url);
+  return { 'server.address': hostname, 'server.port': port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
 }
 
 function openSpan(span: SdkSpan, kind: SpanStart['kind']): OpenSpan {

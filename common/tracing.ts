@@ -16,6 +16,8 @@ export interface SpanStart {
    */
   readonly kind?: 'client' | 'server' | 'consumer';
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** The URL of who is called, of which host and port become attributes and nothing else. */
+  readonly peer?: string;
 }
 
 /** A span for the work that it is of. */
@@ -89,12 +91,6 @@ export function continueTrace<T>(headers: Parameters<typeof readTrace>[0], start
 /** For a server that runs its work by hooks: the span, which the caller ends; undefined while nothing is traced. */
 export function openServerSpan(headers: Parameters<typeof readTrace>[0], start: () => SpanStart): OpenSpan | undefined {
   return tracer?.start(start(), { trace: readTrace(headers), isRemote: true });
-}
-
-/** Who is called, as attributes of a client's span. */
-export function serverAttributes(url: string): { readonly 'server.address': string; readonly 'server.port': number } {
-  const { hostname, port, protocol } = new URL(url);
-  return { 'server.address': hostname, 'server.port': port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
 }
 
 function runSpan<T>(span: OpenSpan, work: (span: Span) => T): T {

@@ -4,7 +4,7 @@
  * The first answer counts; whoever still works on another is told to stop.
  */
 import { isEisError, type ErrorCode } from '../common/errors.js';
-import { serverAttributes, withSpan, type SpanStart } from '../common/tracing.js';
+import { withSpan, type SpanStart } from '../common/tracing.js';
 import type { Replica, ReplicaCall } from './replica.js';
 
 /** Errors that another replica of the shard may not have. All others are the question's own. */
@@ -86,7 +86,7 @@ export class ReplicaRace<Pod, Answer> {
   }
 
   #describe({ replica, isHedge }: Runner<Pod>): SpanStart {
-    return { name: 'ask replica', kind: 'client', attributes: { 'eis.shard': this.#options.shard, 'eis.attempt': this.#asked.size, 'eis.hedge': isHedge, ...serverAttributes(replica.address) } };
+    return { name: 'ask replica', kind: 'client', attributes: { 'eis.shard': this.#options.shard, 'eis.attempt': this.#asked.size, 'eis.hedge': isHedge }, peer: replica.address };
   }
 
   #answered(runner: Runner<Pod>, answer: Answer): void {

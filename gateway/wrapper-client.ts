@@ -4,7 +4,7 @@ import { Pool } from 'undici';
 import { EisError, isEisError } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
 import { traceHeaders } from '../common/trace-context.js';
-import { serverAttributes, withSpan, type Span, type SpanStart } from '../common/tracing.js';
+import { withSpan, type Span, type SpanStart } from '../common/tracing.js';
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -60,7 +60,7 @@ export function createWrapperClient({ url, connections, lookupTimeoutMs = LOOKUP
   const target = new URL(url);
   const prefix = target.pathname.replace(/\/$/, '');
   const pool = new Pool(target.origin, { connections, connect: { timeout: CONNECT_TIMEOUT_MS } });
-  const describe = (method: string): SpanStart => ({ name: 'forward', kind: 'client', attributes: { 'http.request.method': method, ...serverAttributes(url) } });
+  const describe = (method: string): SpanStart => ({ name: 'forward', kind: 'client', attributes: { 'http.request.method': method }, peer: url });
 
   async function send({ method, path, headers, body, requestId, signal }: WrapperRequest, span: Span): Promise<WrapperAnswer> {
     const upload = body ? detach(body) : null;
