@@ -15,7 +15,8 @@ import { describeCandidates, type Candidate, type RescoreRows } from './rescore.
 import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
 import { readId, rowBytes } from './row-chunk.js';
 import type { SnapshotPart } from './row-chunks.js';
-import { RowStore, type RowStoreOptions, type Snapshot } from './row-store.js';
+import { RowStore, type Snapshot } from './row-store.js';
+import { RowWriter } from './row-writer.js';
 import type { Candidates, ScanQuery, ScanRange } from './scan.js';
 import type { Scanner } from './scan-pool.js';
 import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
@@ -50,6 +51,7 @@ export class ExactIndex implements VectorIndex {
   readonly algorithm = 'brute';
   readonly dim: number;
   readonly #rows: RowStore;
+  readonly #writer: RowWriter;
   readonly #scanner: Scanner;
   readonly #onScan: ExactIndexOptions['onScan'];
   readonly #shortcut: Shortcut | undefined;
@@ -57,9 +59,10 @@ export class ExactIndex implements VectorIndex {
   #closed: Promise<void> | undefined;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, onScan, shortcut }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), ...rowStoreOptions(scanner) })) {
+  constructor({ dim, folder, scanner, onScan, shortcut }: ExactIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
     this.dim = dim;
     this.#rows = rows;
+    this.#writer = new RowWriter({ rows, scanner });
     this.#scanner = scanner;
     this.#onScan = onScan;
     this.#shortcut = shortcut;
@@ -74,7 +77,7 @@ export class ExactIndex implements VectorIndex {
    */
   static async restore(options: ExactIndexOptions, contents: unknown, reader: SectionReader): Promise<ExactIndex> {
     const { dim, folder, scanner } = options;
-    return new ExactIndex(options, await RowStore.restore({ dim, folder, ...rowStoreOptions(scanner) }, contents, reader));
+    return new ExactIndex(options, await RowStore.restore({ dim, folder, scratches: scratchesFor(scanner) }, contents, reader));
   }
 
   get size(): number {
@@ -87,13 +90,13 @@ export class ExactIndex implements VectorIndex {
 
   async upsert(entries: readonly VectorEntry[]): Promise<void> {
     checkEntries(entries, this.dim);
-    await this.#rows.put(entries);
-    await this.#rows.clean();
+    await this.#writer.put(entries);
+    await this.#writer.clean();
   }
 
   async remove(ids: readonly string[]): Promise<void> {
-    this.#rows.delete(ids);
-    await this.#rows.clean();
+    this.#writer.delete(ids);
+    await this.#writer.clean();
   }
 
   async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
@@ -106,7 +109,7 @@ export class ExactIndex implements VectorIndex {
   }
 
   freeze(): FrozenIndex {
-    return { folder: this.#rows.folder, ...this.#rows.freeze() };
+    return this.#rows.freeze();
   }
 
   close(options?: CloseOptions): Promise<void> {
@@ -117,7 +120,7 @@ export class ExactIndex implements VectorIndex {
   async #close(options?: CloseOptions): Promise<void> {
     await this.#passes.close();
     await this.#scanner.close();
-    await this.#rows.close(options);
+    await this.#writer.close(options);
   }
 
   #begin(): SearchMoment {
@@ -152,12 +155,8 @@ export class ExactIndex implements VectorIndex {
   }
 }
 
-/** What a scanner does for a store of rows. */
-export function rowStoreOptions(scanner: Scanner): RowStoreOptions {
-  return { scratches: scratchesFor(scanner), prepare: (staged) => scanner.prepare(staged) };
-}
-
-function scratchesFor({ threads }: Scanner): number {
+/** How many tasks of a scan there are at most; each needs scratch memory. */
+export function scratchesFor({ threads }: Scanner): number {
   return threads * TASKS_PER_THREAD;
 }
 

@@ -1,15 +1,15 @@
 /**
  * `hnsw`: approximate search by a graph of neighbours (`neighbour-graph.ts`), which looks at some thousand rows where
  * `brute` looks at all. It holds what `brute` holds and does with it what `brute` does, but that searches ask the graph
- * first (`row-graph.ts`): a hit that is answered has its exact score, and only which hits are answered is approximate.
+ * first (`graph-shortcut.ts`): a hit that is answered has its exact score, and only which hits are answered is approximate.
  * Few rows, a large top, a predicate that accepts few, and rows that the graph does not stand for yet, are scanned.
  *
  * The graph goes by directions. For unit vectors that is the order of the scores; a vector of another length is found by
  * its angle first.
  */
-import { ExactIndex, rowStoreOptions } from './exact-index.js';
+import { ExactIndex, scratchesFor } from './exact-index.js';
+import { GraphShortcut } from './graph-shortcut.js';
 import type { GraphKeeper } from './graph-thread.js';
-import { rescoreQueries } from './rescore-queries.js';
 import { RowGraph } from './row-graph.js';
 import { RowStore } from './row-store.js';
 import type { Scanner } from './scan-pool.js';
@@ -38,9 +38,10 @@ export class HnswIndex implements VectorIndex {
   readonly #graph: RowGraph;
 
   /** @throws EisError EIS_INDEX_FILE */
-  constructor({ dim, folder, scanner, openKeeper, onScan, onGraphFailed, retryMs, rowsMin }: HnswIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), ...rowStoreOptions(scanner) })) {
-    this.#graph = new RowGraph({ rows, openKeeper, rescore: (queries) => rescoreQueries(scanner, rows.fd, queries), onFailed: onGraphFailed, retryMs, rowsMin });
-    this.#exact = new ExactIndex({ dim, folder, scanner, onScan, shortcut: (snapshot, queries) => this.#graph.find(snapshot, queries) }, rows);
+  constructor({ dim, folder, scanner, openKeeper, onScan, onGraphFailed, retryMs, rowsMin }: HnswIndexOptions, rows = new RowStore({ file: new VectorFile({ folder, dim }), scratches: scratchesFor(scanner) })) {
+    this.#graph = new RowGraph({ rows, openKeeper, onFailed: onGraphFailed, retryMs, rowsMin });
+    const shortcut = new GraphShortcut({ graph: this.#graph, rows, scanner });
+    this.#exact = new ExactIndex({ dim, folder, scanner, onScan, shortcut: (snapshot, queries) => shortcut.find(snapshot, queries) }, rows);
     this.#graph.grow();
   }
 
@@ -52,7 +53,7 @@ export class HnswIndex implements VectorIndex {
    */
   static async restore(options: HnswIndexOptions, contents: unknown, reader: SectionReader): Promise<HnswIndex> {
     const { dim, folder, scanner } = options;
-    return new HnswIndex(options, await RowStore.restore({ dim, folder, ...rowStoreOptions(scanner) }, contents, reader));
+    return new HnswIndex(options, await RowStore.restore({ dim, folder, scratches: scratchesFor(scanner) }, contents, reader));
   }
 
   get dim(): number {

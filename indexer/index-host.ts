@@ -1,19 +1,18 @@
 /**
  * One shard of one model as the pod holds it: loads the live version from the store, follows it, and when another
- * version goes live (or on `reload`) loads that beside the one that is searched and swaps. Versions never mix: index,
- * catalog and follower of a version are one `Shard`, and a search sees one shard.
+ * version goes live (or on `reload`) loads that beside the one that is searched and swaps. Versions never mix: what is
+ * held of one is a `Shard` (`shard.ts`), and an answer is of one shard.
  */
 import { EisError, isEisError } from '../common/errors.js';
-import { DEFAULT_LIMITS } from '../common/limits.js';
-import type { Log } from '../common/log.js';
 import type { Readiness } from '../common/http.js';
-import { hasSlot, type SlotRange } from '../common/slots.js';
-import type { LiveVersion, Store } from '../common/store/store.js';
+import { DEFAULT_LIMITS } from '../common/limits.js';
+import { hasSlot } from '../common/slots.js';
+import type { LiveVersion } from '../common/store/store.js';
 import type { IndexHit } from '../common/wire.js';
-import { Catalog, type CatalogEntry } from './catalog.js';
-import { Follower, type ChangeKind } from './follower.js';
-import type { SnapshotKeeper } from './snapshot-keeper.js';
-import type { SearchOptions, VectorIndex } from './vector-index.js';
+import type { CatalogEntry } from './catalog.js';
+import type { ChangeKind } from './follower.js';
+import { Shard, type ShardOptions } from './shard.js';
+import type { SearchOptions } from './vector-index.js';
 
 /** What happened, for whoever counts it. */
 export interface HostObserver {
@@ -22,17 +21,9 @@ export interface HostObserver {
   loadFailed(): void;
 }
 
-export interface IndexHostOptions {
-  readonly model: string;
-  readonly slots: SlotRange;
-  readonly store: Store;
-  /** A new, empty index for a version. */
-  readonly createIndex: (live: LiveVersion) => VectorIndex;
-  readonly log: Log;
+export interface IndexHostOptions extends Omit<ShardOptions, 'now'> {
   readonly observer: HostObserver;
-  /** Keeps the shard for the pod's next start; undefined: it is loaded from the store each time. */
-  readonly snapshots?: SnapshotKeeper | undefined;
-  /** The least time between two of them. */
+  /** The least time between two snapshots. */
   readonly snapshotEveryMs?: number;
   /** Called when memory may be given back: that of an index that was swapped out and closed, and what loading one left. */
   readonly reclaim?: () => void;
@@ -40,31 +31,20 @@ export interface IndexHostOptions {
   readonly now?: () => number;
 }
 
-/** One version of the model, loaded. */
-interface Shard {
-  readonly live: LiveVersion;
-  readonly index: VectorIndex;
-  readonly catalog: Catalog;
-  readonly follower: Follower;
-  readonly loadedAt: number;
-  /** When it last held all that the store held: when its first poll began. */
-  readonly freshAt: number;
-  readonly loadS: number;
-  readonly kept: {
-    /** Whether something was saved that a next start may use. */
-    isSaved: boolean;
-    /** What changed since. */
-    changes: number;
-    /** ms since the epoch. */
-    savedAt: number;
-  };
-}
-
 export interface HostAnswer {
   /** Empty while no version is held. */
   readonly modelVersion: string;
   /** One list for each query. */
   readonly hits: IndexHit[][];
+}
+
+/** What a load came to. */
+export interface Loaded {
+  /** Empty when no version is live. */
+  readonly modelVersion: string;
+  /** How many are held. */
+  readonly vectors: number;
+  readonly loadS: number;
 }
 
 export interface HostStats {
@@ -80,19 +60,19 @@ export interface HostStats {
 export class IndexHost {
   readonly #options: Required<Omit<IndexHostOptions, 'snapshots'>> & Pick<IndexHostOptions, 'snapshots'>;
   readonly #closing = new AbortController();
-  readonly #startedAt: number;
   #held: Shard | undefined;
+  #loadedAt: number | undefined;
   #polling: Promise<void> | undefined;
-  #loading: Promise<Shard | undefined> | undefined;
+  #loading: Promise<Loaded> | undefined;
   /** Of a load in the background; thrown by the next poll. */
   #loadFailure: { readonly error: unknown } | undefined;
-  #freshAt: number | undefined;
+  /** When the pod last knew everything that the store knew; at first, when it started. */
+  #freshAt: number;
   #isReady = false;
-  #saving: Promise<void> | undefined;
 
   constructor(options: IndexHostOptions) {
     this.#options = { now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, ...options };
-    this.#startedAt = this.#options.now();
+    this.#freshAt = this.#options.now();
   }
 
   /** Ready once the live version is loaded, or it is known that there is none yet; a version that comes later loads beside. */
@@ -102,7 +82,7 @@ export class IndexHost {
   }
 
   get dim(): number {
-    return this.#held?.index.dim ?? 0;
+    return this.#held?.dim ?? 0;
   }
 
   /**
@@ -126,11 +106,13 @@ export class IndexHost {
   /**
    * Loads the live version anew beside what is held, and swaps. Concurrent calls, and a load that is under way, are one.
    *
-   * @returns how many vectors are held now, and how long loading took
+   * @throws what the store threw
    */
-  async reload(): Promise<{ readonly modelVersion: string; readonly vectors: number; readonly loadS: number }> {
-    const shard = await this.#load();
-    return { modelVersion: shard?.live.version ?? '', vectors: shard?.index.size ?? 0, loadS: shard?.loadS ?? 0 };
+  reload(): Promise<Loaded> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
   }
 
   /**
@@ -144,8 +126,7 @@ export class IndexHost {
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;
     if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
-    const found = await this.#watch(shard.index.search(queries, options));
-    return { modelVersion: version, hits: found.map((hits) => hits.flatMap(({ id, score }) => shard.catalog.describe(id, score))) };
+    return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
   }
 
   /**
@@ -155,20 +136,19 @@ export class IndexHost {
    */
   async vector(id: string): Promise<{ readonly modelVersion: string; readonly vector: Float32Array; readonly image: CatalogEntry }> {
     const shard = hasSlot(this.#options.slots, id) ? this.#held : undefined;
-    const vector = await (shard && this.#watch(shard.index.vector(id)));
-    const image = shard?.catalog.get(id);
-    if (!shard || !vector || !image) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
-    return { modelVersion: shard.live.version, vector, image };
+    const found = await (shard && this.#watch(shard.image(id)));
+    if (!shard || !found) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { modelVersion: shard.live.version, ...found };
   }
 
   stats(): HostStats {
     return {
       modelVersion: this.#held?.live.version ?? '',
       dim: this.dim,
-      vectors: this.#held?.index.size ?? 0,
-      memoryBytes: (this.#held?.index.memoryBytes ?? 0) + (this.#held?.catalog.memoryBytes ?? 0),
-      loadedAt: this.#held?.loadedAt,
-      freshnessS: Math.max(0, this.#options.now() - (this.#freshAt ?? this.#startedAt)) / 1000,
+      vectors: this.#held?.size ?? 0,
+      memoryBytes: this.#held?.memoryBytes ?? 0,
+      loadedAt: this.#loadedAt,
+      freshnessS: Math.max(0, this.#options.now() - this.#freshAt) / 1000,
     };
   }
 
@@ -177,82 +157,55 @@ export class IndexHost {
     this.#closing.abort(new EisError('EIS_NOT_READY', { detail: 'This index pod is closing.' }));
     await this.#polling?.catch(() => undefined);
     await this.whenLoaded();
-    await this.whenSaved();
     const shard = this.#held;
     this.#held = undefined;
-    if (!shard) return;
-    if (shard.kept.changes > 0) this.#save(shard);
-    await this.whenSaved();
-    await shard.index.close({ isKept: shard.kept.isSaved });
+    await shard?.close();
   }
 
-  /** Resolves when no snapshot is being written. */
+  /** Resolves when no snapshot of what is held is being written. */
   async whenSaved(): Promise<void> {
-    await this.#saving;
+    await this.#held?.whenSaved();
   }
 
   async #poll(): Promise<void> {
-    this.#throwLoadFailure();
-    const { store, model, now } = this.#options;
+    const failure = this.#loadFailure;
+    this.#loadFailure = undefined;
+    if (failure) throw failure.error;
+    const { store, model, now, snapshotEveryMs } = this.#options;
     const startedAt = now();
     const live = await store.liveVersion(model);
     const isCurrent = !live || isSame(live, this.#held?.live);
     if (isCurrent) this.#isReady = true;
-    else this.#load().catch((error: unknown) => (this.#loadFailure = { error }));
-    await (this.#held && this.#watch(this.#held.follower.poll()));
+    else this.#reloadBeside();
+    await (this.#held && this.#watch(this.#held.poll()));
     if (!isCurrent) return;
     this.#freshAt = startedAt;
-    const shard = this.#held;
-    if (shard && shard.kept.changes > 0 && !this.#saving && startedAt - shard.kept.savedAt >= this.#options.snapshotEveryMs) this.#save(shard);
+    this.#held?.save({ everyMs: snapshotEveryMs });
   }
 
-  /** Holds a shard as it is now, and saves that beside what goes on. */
-  #save({ live, index, catalog, follower, kept }: Shard): void {
-    const { snapshots, log, now } = this.#options;
-    const changes = kept.changes;
-    const frozen = snapshots?.freeze(live, { index, catalog, follower, freshAt: this.#freshAt ?? 0 });
-    if (!frozen) return;
-    kept.savedAt = now();
-    this.#saving = frozen
-      .save()
-      .then(() => {
-        kept.isSaved = true;
-        kept.changes -= changes;
-      })
-      .catch((error: unknown) => log.warn({ err: error }, 'the snapshot could not be written; the next start loads from the store'))
-      .finally(() => {
-        this.#saving = undefined;
-      });
+  #reloadBeside(): void {
+    this.reload().catch((error: unknown) => (this.#loadFailure = { error }));
   }
 
-  #throwLoadFailure(): void {
-    const failure = this.#loadFailure;
-    this.#loadFailure = undefined;
-    if (failure) throw failure.error;
-  }
-
-  #load(): Promise<Shard | undefined> {
-    this.#loading ??= this.#loadLive().finally(() => {
-      this.#loading = undefined;
-    });
-    return this.#loading;
-  }
-
-  async #loadLive(): Promise<Shard | undefined> {
-    const { store, model, log, observer } = this.#options;
+  async #load(): Promise<Loaded> {
+    const { store, model, log, observer, now } = this.#options;
     try {
       const live = await store.liveVersion(model);
-      if (!live) return undefined;
-      const shard = await this.#loadShard(live);
+      if (!live) return { modelVersion: '', vectors: 0, loadS: 0 };
+      const started = performance.now();
       const before = this.#held;
+      const shard = await Shard.load(live, this.#options, { isFresh: before !== undefined, signal: this.#closing.signal });
+      const loadS = (performance.now() - started) / 1000;
       this.#held = shard;
+      this.#loadedAt = now();
       this.#freshAt = shard.freshAt;
       this.#isReady = true;
-      observer.loaded(shard.loadS);
-      log.info({ version: live.version, vectors: shard.index.size, loadS: shard.loadS, from: shard.kept.isSaved ? 'snapshot' : 'store' }, 'loaded');
-      if (before) await this.#letGo(before);
+      observer.loaded(loadS);
+      log.info({ version: live.version, vectors: shard.size, loadS, from: shard.isSaved ? 'snapshot' : 'store' }, 'loaded');
+      await this.#polling?.catch(() => undefined); // what it reads may still go into the one before
+      await before?.discard();
       this.#options.reclaim();
-      return shard;
+      return { modelVersion: live.version, vectors: shard.size, loadS };
     } catch (error) {
       observer.loadFailed();
       throw error;
@@ -266,39 +219,8 @@ export class IndexHost {
     } catch (error) {
       if (isEisError(error) && error.code === 'EIS_INDEX_DAMAGED' && !this.#loading) {
         this.#options.log.error({ err: error }, 'the index is damaged: loading it anew');
-        this.#load().catch((failure: unknown) => (this.#loadFailure = { error: failure }));
+        this.#reloadBeside();
       }
-      throw error;
-    }
-  }
-
-  async #letGo({ index }: Shard): Promise<void> {
-    await this.whenSaved();
-    await index.close();
-  }
-
-  async #loadShard(live: LiveVersion): Promise<Shard> {
-    const { store, model, slots, createIndex, snapshots, observer, log, now } = this.#options;
-    const started = performance.now();
-    const restored = this.#held ? undefined : await snapshots?.restore(live);
-    const { index, catalog } = restored ?? { index: createIndex(live), catalog: new Catalog() };
-    const kept = { isSaved: restored !== undefined, changes: restored ? 0 : 1, savedAt: restored ? now() : 0 };
-    const onChange = (kind: ChangeKind, id: string): void => {
-      observer.changed(kind);
-      kept.changes++;
-      if (kind === 'refused') log.warn({ id, version: live.version }, 'the store holds a vector that does not fit its collection');
-    };
-    const follower = new Follower({ collection: store.collection(model, live), slots, index, catalog, now, onChange });
-    try {
-      if (restored) follower.resume(restored.follower);
-      else await follower.load(this.#closing.signal);
-      const freshAt = now();
-      await follower.poll(); // what was written while it loaded, or since it was saved
-      this.#closing.signal.throwIfAborted();
-      return { live, index, catalog, follower, loadedAt: now(), freshAt, loadS: (performance.now() - started) / 1000, kept };
-    } catch (error) {
-      await index.close({ isKept: restored !== undefined });
-      if (restored) snapshots?.giveBack(restored.folder);
       throw error;
     }
   }

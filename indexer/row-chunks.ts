@@ -5,7 +5,8 @@
  */
 import { EisError } from '../common/errors.js';
 import { IdTable } from './id-table.js';
-import { allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, columnsOf, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { readChunk, type SavedRows } from './saved-rows.js';
 import type { SectionReader } from './snapshot-file.js';
 
 const CHUNK_BYTES_MAX = 16 * 1024 * 1024;
@@ -25,6 +26,13 @@ interface Chunk {
 export interface Row {
   readonly views: ChunkViews;
   readonly row: number;
+}
+
+/** Rows `[from, to)` of a chunk. */
+export interface ChunkRows {
+  readonly memory: ChunkMemory;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Rows of one chunk that a snapshot holds: the first `rows` of them. */
@@ -104,7 +112,7 @@ export class RowChunks {
   }
 
   /** Rows from an address of `addressOf` on: those of the first chunk that has some. Undefined when there are none. */
-  rowsFrom(address: number): { readonly memory: ChunkMemory; readonly from: number; readonly to: number } | undefined {
+  rowsFrom(address: number): ChunkRows | undefined {
     const { serial, row } = placeOf(address);
     const first = this.#living()
       .filter(({ memory, rows }) => memory.serial > serial || (memory.serial === serial && rows > row))
@@ -135,19 +143,18 @@ export class RowChunks {
   }
 
   /**
-   * Reads chunks as `columnsOf` wrote them.
+   * Reads the chunks that were saved, into none.
    *
-   * @param rows of each
-   * @param version what died after it lives again
    * @throws EisError EIS_SNAPSHOT_INVALID
    */
-  async restore(rows: readonly number[], version: number, reader: SectionReader): Promise<void> {
-    this.#serials = rows.length;
-    this.#rows.reserve(rows.reduce((sum, count) => sum + count, 0));
-    for (const count of rows) {
-      const reading = this.#read(count, version, reader);
+  async restore(saved: SavedRows, reader: SectionReader): Promise<void> {
+    const { chunks } = saved;
+    this.#serials = chunks.length;
+    this.#rows.reserve(chunks.reduce((sum, count) => sum + count, 0));
+    for (const place of chunks.keys()) {
+      const reading = readChunk(saved, { serial: place, dim: this.#dim, scratches: this.#scratches }, reader);
       const [next] = await Promise.all([reading, this.#take(this.#chunks.at(-1))]); // one is taken while a thread reads the next
-      this.#chunks.push(next);
+      this.#chunks.push({ place, ...next });
     }
     await this.#take(this.#chunks.at(-1));
   }
@@ -189,15 +196,6 @@ export class RowChunks {
     this.#chunks[place] = undefined; // now that no id of the table lies there any more
   }
 
-  async #read(rows: number, version: number, reader: SectionReader): Promise<Chunk> {
-    if (!(rows > 0 && rows <= CHUNK_ROWS_MAX) || reader.nextBytes !== rows * rowBytes(this.#dim)) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'a part of it has another length than it should.' });
-    const place = this.#chunks.length;
-    const memory = allocateChunk({ serial: place, capacity: rows, dim: this.#dim, scratches: this.#scratches });
-    const views = viewChunk(memory);
-    await reader.read(columnsOf(views, rows));
-    return { place, memory, views, rows, dead: reviveRows(views, rows, version) };
-  }
-
   async #take(chunk: Chunk | undefined): Promise<void> {
     if (!chunk) return;
     const { place, views: { diedAt }, rows } = chunk;
@@ -205,18 +203,4 @@ export class RowChunks {
       if (diedAt[row] === 0 && this.#rows.set(place * CHUNK_ROWS_MAX + row) !== undefined) throw new EisError('EIS_SNAPSHOT_INVALID', { detail: 'it has two vectors of one image.' });
     }
   }
-}
-
-/**
- * Makes rows that died after `version` live again.
- *
- * @returns how many are dead
- */
-function reviveRows({ diedAt }: ChunkViews, rows: number, version: number): number {
-  let dead = 0;
-  for (let row = 0; row < rows; row++) {
-    if ((diedAt[row] as number) > version) diedAt[row] = 0;
-    if (diedAt[row] !== 0) dead++;
-  }
-  return dead;
 }

@@ -1,16 +1,16 @@
 /**
  * The rows of an exact index: in chunks of shared memory with their codes (`row-chunks.ts`), versioned so that a scan sees
- * exactly the rows of the moment it started, whatever is written meanwhile, without a lock; and a file with their vectors.
- * A change appends a new row and marks the old one dead.
- *
- * The slots in the file of rows that died are written again only when no snapshot is held that knows them.
+ * exactly the rows of the moment it started, whatever is written meanwhile (`row-writer.ts`), without a lock; and a file
+ * with their vectors. A change appends a new row and marks the old one dead. All of one moment can be saved, and restored.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
-import { columnsOf, type ChunkMemory } from './row-chunk.js';
-import { RowChunks, type SnapshotPart } from './row-chunks.js';
-import type { SectionReader, SectionWriter } from './snapshot-file.js';
-import { prepareStaged, StagingArea, viewStaged, type StagedMemory, type StagedRows } from './staged-rows.js';
+import { RetiredSlots } from './retired-slots.js';
+import { RowChunks, type ChunkRows, type SnapshotPart } from './row-chunks.js';
+import { writeChunks, type SavedRows } from './saved-rows.js';
+import type { SectionReader } from './snapshot-file.js';
+import type { StagedRows } from './staged-rows.js';
 import { VectorFile, checksumOf, type StoredVector } from './vector-file.js';
+import type { CloseOptions, FrozenIndex, VectorEntry } from './vector-index.js';
 
 /** The rows of one moment, numbered from 0 through all parts. It stays readable until it is released. */
 export interface Snapshot {
@@ -19,80 +19,31 @@ export interface Snapshot {
   readonly parts: readonly SnapshotPart[];
 }
 
-interface Entry {
-  readonly id: string;
-  readonly vector: Float32Array;
-}
-
-export interface RowStoreOptions {
-  /** How many tasks may scan at once. */
-  readonly scratches: number;
-  /** `prepareStaged` in another thread; default: in this one. */
-  readonly prepare?: (staged: StagedMemory) => Promise<void>;
-}
-
-/** Fewer numbers are prepared in less time than it takes to hand them to a thread. */
-const PREPARED_BY_THREAD_MIN = 16_384;
-
-/** What a saved store says of itself; its rows are sections. */
-interface SavedRows {
-  readonly version: number;
-  /** Rows of each chunk. */
-  readonly chunks: readonly number[];
-}
-
-/** The rows of a moment, to be saved. */
-export interface FrozenRows {
-  /** Writes the rows, once their vectors are on the disk. */
-  write(writer: SectionWriter): Promise<unknown>;
-  /**
-   * To be called once.
-   *
-   * @param isSaved whether what was written will be read again, and nothing that was saved before
-   */
-  end(isSaved: boolean): void;
-}
-
-/** A call that writes, until what it writes can be seen. */
-interface Write {
-  /** Ids that were removed since it began: they stay so. */
-  readonly removed: Set<string>;
+/** What a row is made of besides its id; row i of each. */
+export interface LaidRows extends Omit<StagedRows, 'vectors'> {
+  readonly slots: readonly number[];
 }
 
 export class RowStore {
   readonly dim: number;
   readonly #file: VectorFile;
-  readonly #prepare: RowStoreOptions['prepare'];
   readonly #chunks: RowChunks;
-  readonly #staging: StagingArea;
-  readonly #writes = new Set<Write>();
-  #lastWrite: Promise<unknown> = Promise.resolve();
+  /** Held by snapshots, and while a vector is read. */
+  readonly #retired: RetiredSlots;
   /** Counts the calls that killed rows, from 1, because 0 marks the living; at ten a second, its 32 bits last 13 years. */
   #version = 1;
-  /** Snapshots that are held, and vectors that are being read. */
-  #readers = 0;
-  /** Slots of dead rows that a reader may still look at. */
-  #leftSlots: number[] = [];
-  /** Whether a saved store may be read again that knows what died since. */
-  #isSaved = false;
-  /** Slots of dead rows that only a saved store may know. */
-  #savedSlots: number[] = [];
 
-  constructor({ file, scratches, prepare }: RowStoreOptions & { readonly file: VectorFile }) {
+  /** @param options.scratches how many tasks may scan at once */
+  constructor({ file, scratches }: { readonly file: VectorFile; readonly scratches: number }) {
     this.dim = file.dim;
     this.#file = file;
-    this.#prepare = prepare;
     this.#chunks = new RowChunks({ dim: file.dim, scratches });
-    this.#staging = new StagingArea(file.dim);
+    this.#retired = new RetiredSlots(file);
   }
 
   /** For threads that read vectors by themselves. */
   get fd(): number {
     return this.#file.fd;
-  }
-
-  get folder(): string {
-    return this.#file.folder;
   }
 
   get size(): number {
@@ -111,48 +62,72 @@ export class RowStore {
   async vector(id: string): Promise<Float32Array | undefined> {
     const stored = this.#stored(id);
     if (!stored) return undefined;
-    this.#readers++;
-    return this.#file.read(stored).finally(() => this.#endReading());
+    this.#retired.hold();
+    return this.#file.read(stored).finally(() => this.#retired.release());
+  }
+
+  /** Whether an id has this vector, to the last bit. One that was damaged on the disk it has not. */
+  async holds({ id, vector }: VectorEntry): Promise<boolean> {
+    const stored = this.#stored(id);
+    if (!stored || stored.checksum !== checksumOf(vector)) return false;
+    const held = await this.vector(id).catch(() => undefined);
+    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
   }
 
   /**
-   * Writes vectors, of one id given twice the last; one that is equal to what is held changes nothing. What is written
-   * can be seen all at once when this resolves.
+   * Writes vectors to the file, where none lies that may be read.
    *
-   * @throws EisError EIS_INDEX_FILE: then nothing was changed
+   * @param vectors one after the other
+   * @returns their slots, to be shown or given back
+   * @throws EisError EIS_INDEX_FILE
    */
-  put(entries: readonly Entry[]): Promise<void> {
-    const last = new Map(entries.map(({ id, vector }) => [id, vector]));
-    const staged = this.#staging.take([...last.values()]);
-    const write: Write = { removed: new Set() };
-    this.#writes.add(write);
-    return this.#inTurn(() => this.#put([...last.keys()], staged, write)).finally(() => {
-      this.#writes.delete(write);
-      this.#staging.giveBack(staged);
+  lay(vectors: Float32Array): Promise<readonly number[]> {
+    return this.#file.append(vectors);
+  }
+
+  /** Of what was laid and is not shown after all. */
+  giveBack(slots: Iterable<number>): void {
+    this.#file.free(slots);
+  }
+
+  /**
+   * Makes a row of what was laid for each id, instead of the one that it had. All can be seen at once.
+   *
+   * @param except ids that get no row: their slots are given back
+   */
+  show(ids: readonly string[], laid: LaidRows, except: ReadonlySet<string>): void {
+    if (ids.some((id) => this.has(id))) this.#version++;
+    ids.forEach((id, i) => {
+      const slot = laid.slots[i] as number;
+      if (except.has(id)) return this.giveBack([slot]);
+      this.#kill(id);
+      const { views, row } = this.#chunks.append(id);
+      views.codes.set(laid.codes.subarray(i * views.stride, (i + 1) * views.stride), row * views.stride);
+      for (const column of ['scales', 'errors', 'norms', 'checksums'] as const) views[column][row] = laid[column][i] as number;
+      views.slots[row] = slot;
     });
   }
 
-  /** No snapshot that is taken from now on has these ids. */
+  /** No snapshot that is taken from now on has these ids, until they are shown again. */
   delete(ids: readonly string[]): void {
-    for (const { removed } of this.#writes) for (const id of ids) removed.add(id);
     if (ids.some((id) => this.has(id))) this.#version++;
     for (const id of ids) this.#kill(id);
   }
 
   /** To be released when nothing of it is read any more. */
   snapshot(): Snapshot {
-    this.#readers++;
+    this.#retired.hold();
     const parts = this.#chunks.parts();
     return { version: this.#version, rows: parts.reduce((sum, { rows }) => sum + rows, 0), parts };
   }
 
   /** Once for every snapshot. */
   release(): void {
-    this.#endReading();
+    this.#retired.release();
   }
 
   /** Rows from an address of `addressOf` on: those of the first chunk that has some. Undefined when there are none. */
-  rowsFrom(address: number): { readonly memory: ChunkMemory; readonly from: number; readonly to: number } | undefined {
+  rowsFrom(address: number): ChunkRows | undefined {
     return this.#chunks.rowsFrom(address);
   }
 
@@ -161,43 +136,34 @@ export class RowStore {
     return this.#chunks.hasChunk(serial);
   }
 
-  /** Cleans every chunk that needs it, one per turn of the event loop. */
-  clean(): Promise<void> {
-    return this.#inTurn(async () => {
-      while (this.#chunks.cleanOne(() => ++this.#version)) await yieldToLoop();
-    });
+  /** Cleans a chunk that needs it. False: none does. */
+  cleanOne(): boolean {
+    return this.#chunks.cleanOne(() => ++this.#version);
   }
 
-  /**
-   * Resolves when what was being written or read is. Snapshots have to have been released.
-   *
-   * @param isKept whether the file stays, for what was saved
-   */
-  async close({ isKept = false }: { readonly isKept?: boolean } = {}): Promise<void> {
-    await this.#inTurn(async () => {
-      while (this.#readers > 0) await yieldToLoop();
-      this.#chunks.clear();
-      this.#file.close({ isKept });
-    });
+  /** Resolves when what was being read is. Snapshots have to have been released. */
+  async close({ isKept = false }: CloseOptions = {}): Promise<void> {
+    while (this.#retired.isHeld) await yieldToLoop();
+    this.#chunks.clear();
+    this.#file.close({ isKept });
   }
 
   /**
    * Holds the rows of this moment for saving. Until another is saved, vectors of rows that die from now on stay where they
    * are, because a process that reads what was saved expects them there.
    */
-  freeze(): FrozenRows {
+  freeze(): FrozenIndex {
     const { version, parts } = this.snapshot();
-    const known = this.#savedSlots.length;
-    this.#isSaved = true;
+    const kept = this.#retired.keep();
     return {
+      folder: this.#file.folder,
       write: async (writer) => {
         await this.#file.sync();
-        for (const { views, rows } of parts) await writer.write(columnsOf(views, rows));
-        return { version, chunks: parts.map(({ rows }) => rows) } satisfies SavedRows;
+        return writeChunks(version, parts, writer);
       },
       end: (isSaved) => {
         this.release();
-        if (isSaved) this.#file.free(this.#savedSlots.splice(0, known));
+        if (isSaved) this.#retired.forget(kept);
       },
     };
   }
@@ -205,74 +171,23 @@ export class RowStore {
   /**
    * The store that was saved, over the file of its vectors.
    *
-   * @param contents what `FrozenRows.write` returned
+   * @param contents what `FrozenIndex.write` returned
    * @throws EisError EIS_SNAPSHOT_INVALID, EIS_INDEX_FILE
    */
-  static async restore({ dim, folder, ...options }: RowStoreOptions & { readonly dim: number; readonly folder: string }, contents: unknown, reader: SectionReader): Promise<RowStore> {
-    const store = new RowStore({ file: new VectorFile({ folder, dim, isThere: true }), ...options });
-    const { version, chunks } = contents as SavedRows;
+  static async restore({ dim, folder, scratches }: { readonly dim: number; readonly folder: string; readonly scratches: number }, contents: unknown, reader: SectionReader): Promise<RowStore> {
+    const file = new VectorFile({ folder, dim, isThere: true });
+    const store = new RowStore({ file, scratches });
+    const saved = contents as SavedRows;
     try {
-      await store.#chunks.restore(chunks, version, reader);
-      store.#file.take(store.#chunks.livingSlots());
+      await store.#chunks.restore(saved, reader);
+      file.take(store.#chunks.livingSlots());
     } catch (error) {
-      store.#file.close({ isKept: true });
+      file.close({ isKept: true });
       throw error;
     }
-    store.#version = version;
-    store.#isSaved = true;
+    store.#version = saved.version;
+    store.#retired.keep();
     return store;
-  }
-
-  /** One that writes at a time: rows are laid out before they are seen. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#lastWrite.then(work);
-    this.#lastWrite = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #put(ids: readonly string[], staged: StagedMemory, write: Write): Promise<void> {
-    if (!ids.some((id) => this.has(id))) return this.#append(ids, staged, write);
-    const { vectors } = viewStaged(staged);
-    const entries = ids.map((id, i): Entry => ({ id, vector: vectors.subarray(i * this.dim, (i + 1) * this.dim) }));
-    const held = await Promise.all(entries.map((entry) => this.#holds(entry)));
-    const changed = entries.filter((_, i) => !held[i]);
-    const others = this.#staging.take(changed.map(({ vector }) => vector));
-    await this.#append(changed.map(({ id }) => id), others, write).finally(() => this.#staging.giveBack(others));
-  }
-
-  /** Adds vectors, and shows them all at once. */
-  async #append(ids: readonly string[], staged: StagedMemory, { removed }: Write): Promise<void> {
-    if (ids.length === 0) return;
-    const rows = viewStaged(staged);
-    const slots = await this.#lay(staged, rows);
-    if (ids.some((id) => this.has(id))) this.#version++;
-    ids.forEach((id, i) => {
-      const slot = slots[i] as number;
-      if (removed.has(id)) return this.#leave(slot);
-      this.#kill(id);
-      const { views, row } = this.#chunks.append(id);
-      views.codes.set(rows.codes.subarray(i * views.stride, (i + 1) * views.stride), row * views.stride);
-      for (const column of ['scales', 'errors', 'norms', 'checksums'] as const) views[column][row] = rows[column][i] as number;
-      views.slots[row] = slot;
-    });
-  }
-
-  /** Writes vectors to slots of the file while what memory keeps of them is computed. */
-  async #lay(staged: StagedMemory, { vectors }: StagedRows): Promise<readonly number[]> {
-    const prepare = this.#prepare && vectors.length >= PREPARED_BY_THREAD_MIN ? this.#prepare : async (): Promise<void> => prepareStaged(staged);
-    const [written, prepared] = await Promise.allSettled([this.#file.append(vectors), prepare(staged)]);
-    if (written.status === 'rejected') throw written.reason;
-    if (prepared.status === 'fulfilled') return written.value;
-    this.#file.free(written.value);
-    throw prepared.reason;
-  }
-
-  /** Whether an id has this vector, to the last bit. One that was damaged on the disk is written again. */
-  async #holds({ id, vector }: Entry): Promise<boolean> {
-    const stored = this.#stored(id);
-    if (!stored || stored.checksum !== checksumOf(vector)) return false;
-    const held = await this.vector(id).catch(() => undefined);
-    return held !== undefined && Buffer.from(held.buffer).equals(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
   }
 
   #stored(id: string): StoredVector | undefined {
@@ -282,22 +197,6 @@ export class RowStore {
 
   #kill(id: string): void {
     const dead = this.#chunks.kill(id, this.#version);
-    if (dead) this.#leave(dead.views.slots[dead.row] as number);
-  }
-
-  #leave(slot: number): void {
-    if (this.#readers > 0) this.#leftSlots.push(slot);
-    else this.#free([slot]);
-  }
-
-  #endReading(): void {
-    if (--this.#readers > 0) return;
-    this.#free(this.#leftSlots);
-    this.#leftSlots = [];
-  }
-
-  #free(slots: readonly number[]): void {
-    if (this.#isSaved) for (const slot of slots) this.#savedSlots.push(slot);
-    else this.#file.free(slots);
+    if (dead) this.#retired.retire(dead.views.slots[dead.row] as number);
   }
 }

@@ -174,7 +174,6 @@ function runs(numbers: readonly number[]): [number, number][] {
   return found;
 }
 
-/** Vectors one after the other; those that lie so already are not copied. */
 function fileError(path: string, cause: unknown): EisError {
   return new EisError('EIS_INDEX_FILE', { path, detail: (cause as Error).message }, { cause });
 }

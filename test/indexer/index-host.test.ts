@@ -100,6 +100,32 @@ describe('IndexHost', () => {
     expect(searches.length).toBeGreaterThan(0);
   });
 
+  it('closes what it swapped out only when that has taken in what it was reading', async () => {
+    const pod = startPod();
+    await pod.store.setLiveVersion(MODEL, V1);
+    await pod.store.collection(MODEL, V1).write([image(1)]);
+    await pod.follow();
+    await pod.store.collection(MODEL, V1).write([image(2)]);
+    let goOn = (): void => undefined;
+    let gate: Promise<void> | undefined = new Promise((resolve) => (goOn = resolve));
+    pod.store.fault = (operation) => {
+      if (operation !== 'getMany') return undefined;
+      const waiting = gate;
+      gate = undefined; // the load reads, too
+      return waiting;
+    };
+    pod.clock.now += 500;
+    const poll = pod.host.poll();
+    while (gate !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    const reload = pod.host.reload();
+    while (pod.host.stats().vectors < 2) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    goOn();
+    await poll;
+    await reload;
+    expect(pod.closed.filter((what) => what !== 'reclaimed')).toEqual([`dim ${V1.dim}`]);
+  });
+
   it('reloads once for concurrent calls, and tells what it holds', async () => {
     const pod = startPod();
     await pod.store.setLiveVersion(MODEL, V1);

@@ -1,0 +1,143 @@
+/**
+ * Answers searches by the graph over an index's rows (`row-graph.ts`), as far as it can: what it finds is narrowed to what a
+ * predicate accepts and scored exactly, and where too few are left it is asked for more. What the graph cannot answer is
+ * left to a scan of all rows: few rows, a large top, a predicate that accepts few, and all while there is no graph.
+ */
+import type { Shortcut } from './exact-index.js';
+import type { GraphQuery, GraphSearch } from './graph-search.js';
+import { quantiseQuery } from './quantisation.js';
+import type { RescoreQuery, RescoreRows } from './rescore.js';
+import { hitsOf, rescoreQueries, type RescoredHits } from './rescore-queries.js';
+import { addressOf, ID_BYTES, placeOf, readId, rowBytes } from './row-chunk.js';
+import type { RowGraph, StandingGraph } from './row-graph.js';
+import type { RowStore, Snapshot } from './row-store.js';
+import type { Scanner } from './scan-pool.js';
+import type { ScanRange } from './scan.js';
+import type { PassQuery } from './search-pass.js';
+import type { Ranked } from './top-k.js';
+import type { Hit } from './vector-index.js';
+
+/** Rows that the graph is asked for at first, for each that is wanted. */
+const OVER_FETCH = 3;
+/** When too few of the rows that were found are candidates, so many times as many are asked for. */
+const WIDENING = 4;
+/** Beyond it, a scan is faster. */
+const FETCH_MAX = 8_192;
+/** So much that the graph does not stand for is scanned beside it. */
+const REST_BYTES_MAX = 32 * 1024 * 1024;
+
+/** What a graph stands for of a moment. */
+interface Cover {
+  readonly graph: number;
+  /** The moment's living rows before this address stand in it. */
+  readonly covered: number;
+  /** The others. */
+  readonly rest: readonly ScanRange[];
+}
+
+interface OpenQuery {
+  readonly place: number;
+  readonly query: PassQuery;
+  reach: number;
+}
+
+/** By query that was asked; undefined for one that needs a wider search. */
+interface Found {
+  readonly hits: readonly (Hit[] | undefined)[];
+  readonly rescored: number;
+}
+
+export class GraphShortcut {
+  readonly #graph: RowGraph;
+  readonly #rows: RowStore;
+  readonly #scanner: Scanner;
+
+  /** @param options.rows those that the graph is of */
+  constructor({ graph, rows, scanner }: { readonly graph: RowGraph; readonly rows: RowStore; readonly scanner: Scanner }) {
+    this.#graph = graph;
+    this.#rows = rows;
+    this.#scanner = scanner;
+  }
+
+  /**
+   * The best rows of each query as far as the graph finds them; undefined for those that it leaves to a scan.
+   *
+   * @param snapshot is held until this settles
+   * @throws EisError EIS_INDEX_DAMAGED of the vector file
+   */
+  async find(snapshot: Snapshot, queries: readonly PassQuery[]): ReturnType<Shortcut> {
+    const hits = queries.map((): Hit[] | undefined => undefined);
+    let open = queries.map((query, place): OpenQuery => ({ place, query, reach: this.#reach(query) }));
+    let rescored = 0;
+    this.#graph.hold();
+    try {
+      for (let graph = this.#graph.current; graph; graph = this.#graph.current) {
+        const { nodes } = graph;
+        open = open.filter((search) => this.#suits(search, nodes));
+        const cover = open.length > 0 ? coverOf(graph, snapshot, this.#rows.dim) : undefined;
+        const found = cover && (await this.#ask(snapshot, cover, open));
+        if (!found) break;
+        rescored += found.rescored;
+        open = open.filter(({ place }, i) => !(hits[place] = found.hits[i]));
+        for (const search of open) search.reach *= WIDENING;
+      }
+    } finally {
+      this.#graph.release();
+    }
+    return { hits, rescored };
+  }
+
+  /** More where much of the graph is dead. */
+  #reach({ keep }: PassQuery): number {
+    const living = Math.max(1, this.#rows.size);
+    return Math.ceil(keep * OVER_FETCH * Math.max(1, (this.#graph.current?.nodes ?? 0) / living));
+  }
+
+  #suits({ query: { keep }, reach }: OpenQuery, nodes: number): boolean {
+    return reach <= Math.min(FETCH_MAX, nodes) && keep < this.#rows.size / 2;
+  }
+
+  /** Undefined when the graph is gone. */
+  async #ask({ version }: Snapshot, { graph, covered, rest }: Cover, open: readonly OpenQuery[]): Promise<Found | undefined> {
+    const queries = open.map(({ query: { vector, keep } }): GraphQuery => ({ vector, keep, quantised: quantiseQuery(vector) }));
+    const search: GraphSearch = { version, covered, rest, queries, fetch: Math.max(...open.map(({ reach }) => reach)) };
+    const isScored = open.length === 1 && !open[0]?.query.accept; // one way there and back instead of two
+    const answer = await this.#graph.search({ graph, search, fd: isScored ? this.#rows.fd : undefined });
+    if (!answer) return undefined;
+    const { near, rescored } = answer;
+    if (rescored) return { hits: near.map(({ ids }, i) => hitsOf(rescored.ranked[i] as Ranked, ids)), rescored: rescored.read };
+    return this.#score(open.map(({ query: { vector, keep, accept } }, i) => ({ vector, keep, ...filterRows(near[i] as RescoreRows, accept) })));
+  }
+
+  /** Hits for the queries that have candidates enough. */
+  async #score(queries: readonly RescoreQuery[]): Promise<Found> {
+    const isEnough = ({ slots, keep }: RescoreQuery): boolean => slots.length >= keep;
+    const enough = queries.filter(isEnough);
+    const { hits, rescored }: RescoredHits = enough.length > 0 ? await rescoreQueries(this.#scanner, this.#rows.fd, enough) : { hits: [], rescored: 0 };
+    let next = 0;
+    return { hits: queries.map((query) => (isEnough(query) ? hits[next++] : undefined)), rescored };
+  }
+}
+
+/**
+ * What a graph stands for of a moment, and the rows that it does not; undefined when those are too many for it. It may
+ * have grown since the moment, or another may have taken its place: rows that came later are not the moment's.
+ */
+function coverOf({ number, nodes, covered: standing }: StandingGraph, { parts }: Snapshot, dim: number): Cover | undefined {
+  const end = Math.max(0, ...parts.map(({ memory: { serial }, rows }) => addressOf(serial, rows)));
+  const covered = Math.min(standing, end);
+  const { serial, row } = placeOf(covered);
+  const rest = parts
+    .map(({ memory, rows, firstRow }) => ({ memory, firstRow, from: memory.serial < serial ? rows : memory.serial === serial ? Math.min(row, rows) : 0, to: rows }))
+    .filter(({ from, to }) => from < to);
+  const rows = rest.reduce((sum, { from, to }) => sum + to - from, 0);
+  return rows * rowBytes(dim) <= REST_BYTES_MAX && rows < nodes ? { graph: number, covered, rest } : undefined;
+}
+
+function filterRows(rows: RescoreRows, accept: ((id: string) => boolean) | undefined): RescoreRows {
+  if (!accept) return rows;
+  const kept = Array.from(rows.slots.keys()).filter((i) => accept(readId(rows.ids, i)));
+  const ids = Buffer.concat(kept.map((i) => rows.ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
+  const pick = <T extends Uint32Array | Float64Array>(values: T, Kind: { from(items: number[]): T }): T => Kind.from(kept.map((i) => values[i] as number));
+  return { ids, slots: pick(rows.slots, Uint32Array), checksums: pick(rows.checksums, Uint32Array), uppers: pick(rows.uppers, Float64Array) };
+}

@@ -1,0 +1,182 @@
+/**
+ * One version of a pod's shard, loaded: its vectors and what is known of their images, which follow the store together, and
+ * are saved together for the pod's next start. Where one was saved it is loaded from there, else from the store.
+ */
+import type { Log } from '../common/log.js';
+import type { SlotRange } from '../common/slots.js';
+import type { LiveVersion, Store } from '../common/store/store.js';
+import type { IndexHit } from '../common/wire.js';
+import { Catalog, type CatalogEntry } from './catalog.js';
+import { Follower, type ChangeKind } from './follower.js';
+import type { FrozenShard, RestoredShard } from './shard-snapshot.js';
+import type { SnapshotKeeper } from './snapshot-keeper.js';
+import type { SearchOptions, VectorIndex } from './vector-index.js';
+
+export interface ShardOptions {
+  readonly model: string;
+  readonly slots: SlotRange;
+  readonly store: Store;
+  /** A new, empty index for a version. */
+  readonly createIndex: (live: LiveVersion) => VectorIndex;
+  readonly log: Log;
+  readonly observer: { changed(kind: ChangeKind): void };
+  /** Keeps the shard for the pod's next start; undefined: it is loaded from the store each time. */
+  readonly snapshots?: SnapshotKeeper | undefined;
+  /** ms since the epoch. */
+  readonly now: () => number;
+}
+
+export class Shard {
+  readonly live: LiveVersion;
+  readonly #index: VectorIndex;
+  readonly #catalog: Catalog;
+  readonly #options: ShardOptions;
+  readonly #follower: Follower;
+  #freshAt = 0;
+  #isSaved: boolean;
+  /** What changed since it was saved. */
+  #changes: number;
+  /** ms since the epoch. */
+  #savedAt: number;
+  #saving: Promise<void> | undefined;
+
+  /** Empty, or as it was saved. */
+  private constructor(live: LiveVersion, options: ShardOptions, restored: RestoredShard | undefined) {
+    const { store, model, slots, createIndex, now } = options;
+    this.live = live;
+    this.#index = restored?.index ?? createIndex(live);
+    this.#catalog = restored?.catalog ?? new Catalog();
+    this.#options = options;
+    this.#isSaved = restored !== undefined;
+    this.#changes = restored ? 0 : 1;
+    this.#savedAt = restored ? now() : 0;
+    this.#follower = new Follower({ collection: store.collection(model, live), slots, index: this.#index, catalog: this.#catalog, now, onChange: (kind, id) => this.#noteChange(kind, id) });
+    if (restored) this.#follower.resume(restored.follower);
+  }
+
+  get dim(): number {
+    return this.#index.dim;
+  }
+
+  /** How many images it has. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  get memoryBytes(): number {
+    return this.#index.memoryBytes + this.#catalog.memoryBytes;
+  }
+
+  /** When it last had all that the store had: when its last poll that succeeded began. ms since the epoch. */
+  get freshAt(): number {
+    return this.#freshAt;
+  }
+
+  /** Whether something was saved that the pod's next start may use. */
+  get isSaved(): boolean {
+    return this.#isSaved;
+  }
+
+  /**
+   * Loads a version, with all that the store holds of it when this resolves.
+   *
+   * @param how.isFresh from the store, whatever was saved
+   * @param how.signal stops it, with the signal's reason
+   * @throws what the store, the index or the signal throws: then nothing of it is left, and what was saved stays saved
+   */
+  static async load(live: LiveVersion, options: ShardOptions, { isFresh, signal }: { readonly isFresh: boolean; readonly signal: AbortSignal }): Promise<Shard> {
+    const { snapshots } = options;
+    const restored = isFresh ? undefined : await snapshots?.restore(live);
+    const shard = new Shard(live, options, restored);
+    try {
+      if (!restored) await shard.#follower.load(signal);
+      await shard.poll(); // what was written while it loaded, or since it was saved
+      signal.throwIfAborted();
+      return shard;
+    } catch (error) {
+      await shard.#index.close({ isKept: restored !== undefined });
+      if (restored) snapshots?.giveBack(restored.folder);
+      throw error;
+    }
+  }
+
+  /**
+   * The best hits of each query with what is known of their images.
+   *
+   * @throws what `VectorIndex.search` throws
+   */
+  async search(queries: readonly Float32Array[], options: SearchOptions): Promise<IndexHit[][]> {
+    const found = await this.#index.search(queries, options);
+    return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
+  }
+
+  /**
+   * The vector of an image, and what is known of the image; undefined for one that it does not have.
+   *
+   * @throws what `VectorIndex.vector` throws
+   */
+  async image(id: string): Promise<{ readonly vector: Float32Array; readonly image: CatalogEntry } | undefined> {
+    const vector = await this.#index.vector(id);
+    const image = this.#catalog.get(id);
+    return vector && image && { vector, image };
+  }
+
+  /**
+   * Applies what changed in the store: `Follower.poll`.
+   *
+   * @throws what the store or the index throws
+   */
+  async poll(): Promise<void> {
+    const startedAt = this.#options.now();
+    await this.#follower.poll();
+    this.#freshAt = startedAt;
+  }
+
+  /** Holds it as it is now, between two polls, and saves that beside what goes on; if something changed, and the last time is so long ago. */
+  save({ everyMs }: { readonly everyMs: number }): void {
+    const { snapshots, now } = this.#options;
+    if (this.#changes === 0 || this.#saving || now() - this.#savedAt < everyMs) return;
+    const frozen = snapshots?.freeze(this.live, { index: this.#index, catalog: this.#catalog, follower: this.#follower, freshAt: this.#freshAt });
+    if (!frozen) return;
+    this.#savedAt = now();
+    this.#saving = this.#write(frozen).finally(() => {
+      this.#saving = undefined;
+    });
+  }
+
+  /** Resolves when it is not being saved. */
+  async whenSaved(): Promise<void> {
+    await this.#saving;
+  }
+
+  /** Saves what changed, and lets go of all but what was saved. Polls have to have stopped. */
+  async close(): Promise<void> {
+    await this.whenSaved();
+    this.save({ everyMs: 0 });
+    await this.whenSaved();
+    await this.#index.close({ isKept: this.#isSaved });
+  }
+
+  /** Lets go of it and of what was saved. Polls have to have stopped. */
+  async discard(): Promise<void> {
+    await this.whenSaved();
+    await this.#index.close();
+  }
+
+  async #write(frozen: FrozenShard): Promise<void> {
+    const changes = this.#changes;
+    try {
+      await frozen.save();
+      this.#isSaved = true;
+      this.#changes -= changes;
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'the snapshot could not be written; the next start loads from the store');
+    }
+  }
+
+  #noteChange(kind: ChangeKind, id: string): void {
+    this.#options.observer.changed(kind);
+    this.#changes++;
+    if (kind === 'refused') this.#options.log.warn({ id, version: this.live.version }, 'the store holds a vector that does not fit its collection');
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * A gateway over stubs that take a fixed time: what it adds to them, and how many searches it gets through. Every image
+ * is another one, so that nothing is remembered or shared, and none is turned away for taking long. Beside it, in the same run and by turns, a forwarder of bare
+ * node:http, which makes one call where a gateway makes three.
+ *
+ * `added_…` is the latency of searches through the gateway less that of the same calls made by the client itself (the
+ * function, then both shards at once), at a fixed rate, of the same percentile; medians of the rounds.
+ */
+import { randomFillSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { Pool } from 'undici';
+import { encodeVector } from '../../common/vector.js';
+import { RoleProcess } from '../support/role-process.js';
+import { STUB_VERSION } from '../support/stub-function.js';
+import { percentile, postImage, sendAtRate, sendByClients, type Measured, type SendRequest } from './http-load.js';
+import { median, printReport } from './report.js';
+
+const MODEL = 'builtin';
+const DIM = 1_280;
+const IMAGE_BYTES = 100 * 1024;
+const SHARDS = ['0', 'f'];
+const MANY_CLIENTS = 256;
+
+interface GatewayBenchOptions {
+  readonly rate: number;
+  readonly clients: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly functionMs: number;
+  readonly shardMs: number;
+  readonly json: boolean;
+}
+
+export function addGatewayBench(program: Command): void {
+  program
+    .command('gateway')
+    .description('a gateway over a function and two shards that are stubs, beside a bare forwarder')
+    .option('--rate <n>', 'searches a second where latency is measured', Number, 100)
+    .option('--clients <n>', 'searches at once where throughput is measured, beside 256', Number, 16)
+    .option('--seconds <n>', 'of each measurement', Number, 5)
+    .option('--rounds <n>', 'each measures everything once', Number, 5)
+    .option('--function-ms <ms>', 'time that the function takes', Number, 5)
+    .option('--shard-ms <ms>', 'time that a shard takes', Number, 2)
+    .option('--json', 'end with one line of JSON', false)
+    .action(benchGateway);
+}
+
+interface Round {
+  readonly gateway: Measured;
+  readonly direct: Measured;
+  readonly gatewayPerS: number;
+  readonly forwarderPerS: number;
+  readonly manyPerS: number;
+}
+
+async function benchGateway(options: GatewayBenchOptions): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
+  const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
+  try {
+    const system = await startSystem(options, { folder, closing });
+    const rounds: Round[] = [];
+    await measure(options, system); // warms everything up
+    for (let i = 0; i < options.rounds; i++) {
+      const round = await measure(options, system);
+      rounds.push(round);
+      console.log(`round ${i + 1}: added ${addedMs(round, 0.5).toFixed(2)} ms p50, ${addedMs(round, 0.99).toFixed(2)} p99; ${round.gatewayPerS.toFixed(0)}/s, forwarder ${round.forwarderPerS.toFixed(0)}/s, ${MANY_CLIENTS} clients ${round.manyPerS.toFixed(0)}/s`);
+    }
+    report(options, rounds, system.gateway.peakRssMb);
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+function addedMs({ gateway, direct }: Round, share: number): number {
+  return percentile(gateway.latenciesMs, share) - percentile(direct.latenciesMs, share);
+}
+
+function report({ json, ...options }: GatewayBenchOptions, rounds: readonly Round[], rssMb: number): void {
+  const middle = (of: (round: Round) => number): number => median(rounds.map(of));
+  printReport(
+    {
+      name: 'gateway',
+      options,
+      figures: {
+        added_p50_ms: middle((round) => addedMs(round, 0.5)),
+        added_p99_ms: middle((round) => addedMs(round, 0.99)),
+        p50_ms: middle(({ gateway }) => percentile(gateway.latenciesMs, 0.5)),
+        p99_ms: middle(({ gateway }) => percentile(gateway.latenciesMs, 0.99)),
+        [`rps_${options.clients}`]: middle(({ gatewayPerS }) => gatewayPerS),
+        [`rps_${MANY_CLIENTS}`]: middle(({ manyPerS }) => manyPerS),
+        forwarder_rps: middle(({ forwarderPerS }) => forwarderPerS),
+        rss_mb: rssMb,
+      },
+      ratios: { rps_over_forwarder: middle(({ gatewayPerS, forwarderPerS }) => gatewayPerS / forwarderPerS) },
+    },
+    { json },
+  );
+}
+
+interface System {
+  readonly gateway: RoleProcess;
+  /** One search, made by the gateway, by the client itself, and one call by the forwarder. */
+  readonly search: SendRequest;
+  readonly direct: SendRequest;
+  readonly forward: SendRequest;
+}
+
+async function startSystem({ functionMs, shardMs }: GatewayBenchOptions, { folder, closing }: { readonly folder: string; readonly closing: (() => Promise<unknown>)[] }): Promise<System> {
+  const start = async (name: string, entry: string, env: Record<string, string>): Promise<RoleProcess> => {
+    const role = await RoleProcess.start({ entry, env, logFile: join(folder, `${name}.log`), readyPath: entry.endsWith('main.ts') ? '/readyz' : '/' });
+    closing.push(() => role.stop());
+    return role;
+  };
+  const script = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
+  const fn = await start('function', script('stub-function-process'), { EIS_STUB: JSON.stringify({ model: MODEL, dim: DIM, delayMs: functionMs }) });
+  const shards = await Promise.all(SHARDS.map((digit) => start(`shard-${digit}`, script('stub-shard-process'), { EIS_STUB: JSON.stringify({ delayMs: shardMs, digit }) })));
+  const forwarder = await start('forwarder', script('forwarder-process'), { EIS_FORWARD_TO: fn.url });
+  const configFile = join(folder, 'config.json');
+  writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }], services: [{ name: 'indexing', models: [{ name: MODEL, num_indexes: SHARDS.length }] }] }));
+  const gateway = await start('gateway', 'gateway/main.ts', { EIS_CONFIG: configFile, FUNCTION_URL_BUILTIN: fn.url, INDEX_URLS_BUILTIN: shards.map(({ url }) => url).join(';'), WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000', EIS_LOOP_DELAY_MAX_MS: '10000' });
+  const pools = [gateway, forwarder, fn, ...shards].map(({ url }) => new Pool(url, { connections: MANY_CLIENTS }));
+  closing.push(() => Promise.all(pools.map((pool) => pool.destroy())));
+  const [toGateway, toForwarder, toFunction, ...toShards] = pools as [Pool, Pool, Pool, ...Pool[]];
+  const image = createImages();
+  return {
+    gateway,
+    search: async () => void (await postImage(toGateway, '/search?top=10', image())),
+    forward: async () => void (await postImage(toForwarder, '/', image())),
+    async direct() {
+      const vector = await postImage(toFunction, '/', image());
+      await Promise.all(toShards.map((pool) => searchShard(pool, vector)));
+    },
+  };
+}
+
+async function searchShard(pool: Pool, vector: Buffer): Promise<void> {
+  const { body } = await pool.request({ method: 'POST', path: '/search?top=10', headers: { 'content-type': 'application/octet-stream', 'x-eis-model-version': STUB_VERSION }, body: encodeVector(new Float32Array(vector.buffer, vector.byteOffset, DIM)) });
+  await body.json();
+}
+
+/** Each call gives other bytes. */
+function createImages(): () => Buffer {
+  const bytes = randomFillSync(Buffer.alloc(IMAGE_BYTES));
+  bytes.set([0xff, 0xd8, 0xff, 0xe0]);
+  let n = 0;
+  return () => {
+    const image = Buffer.from(bytes);
+    image.writeDoubleLE(++n, 16);
+    return image;
+  };
+}
+
+async function measure({ rate, clients, seconds }: GatewayBenchOptions, { search, direct, forward }: System): Promise<Round> {
+  const forMs = seconds * 1000;
+  const perS = ({ latenciesMs, tookMs }: Measured): number => (latenciesMs.length * 1000) / tookMs;
+  const directly = await sendAtRate(direct, { perS: rate, forMs });
+  const gateway = await sendAtRate(search, { perS: rate, forMs });
+  const forwarderPerS = perS(await sendByClients(forward, { clients, forMs }));
+  const gatewayPerS = perS(await sendByClients(search, { clients, forMs }));
+  const manyPerS = perS(await sendByClients(search, { clients: MANY_CLIENTS, forMs }));
+  return { gateway, direct: directly, gatewayPerS, forwarderPerS, manyPerS };
+}
