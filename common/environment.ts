@@ -63,6 +63,8 @@ export interface Environment {
   readonly google: { readonly project: string | undefined; readonly region: string | undefined };
   /** Those variables that a function reads and that are set here: what a deployed one is given. */
   readonly functionVariables: Readonly<Record<string, string>>;
+  /** OTEL_EXPORTER_OTLP_ENDPOINT: where traces go; undefined: nothing is traced. */
+  readonly otlpEndpoint: string | undefined;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>. */
@@ -79,7 +81,7 @@ const DEFAULT_FETCH_PORTS = '80,443,1024-65535';
 
 /** Limits that the function holds. That of its images at once is its concurrency in config.json. */
 const FUNCTION_LIMITS: readonly (keyof Limits)[] = ['imageBytesMax', 'imagePixelsMax', 'decodeTimeoutMs', 'fetchTimeoutMs', 'fetchRedirectsMax', 'urlLengthMax', 'functionTimeoutMs'];
-const FUNCTION_VARIABLES = ['LOG_LEVEL', 'EIS_FETCH_ALLOW', 'EIS_FETCH_DENY', 'EIS_FETCH_PORTS', ...FUNCTION_LIMITS.map(limitVariable)];
+const FUNCTION_VARIABLES = ['LOG_LEVEL', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'EIS_FETCH_ALLOW', 'EIS_FETCH_DENY', 'EIS_FETCH_PORTS', ...FUNCTION_LIMITS.map(limitVariable)];
 
 const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -134,6 +136,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     logLevel: level,
     google: { project: read('CLOUDSDK_CORE_PROJECT'), region: read('CLOUDSDK_FUNCTIONS_REGION') },
     functionVariables: pickFunctionVariables(read),
+    otlpEndpoint: url('OTEL_EXPORTER_OTLP_ENDPOINT'),
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
