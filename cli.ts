@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
+import type { ComposeCommandOptions } from './cli/compose-command.js';
 import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
@@ -75,6 +76,7 @@ function buildProgram(): Command {
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);
   addDeployCommand(program, environment);
+  addComposeCommand(program, environment);
   return program;
 }
 
@@ -122,6 +124,15 @@ function addDeployCommand(program: Command, environment: Environment): void {
       const { deployCommand } = await import('./cli/deploy-command.js');
       process.exitCode = await deployCommand(environment, options);
     });
+}
+
+function addComposeCommand(program: Command, environment: Environment): void {
+  program
+    .command('compose')
+    .description('from config.json to docker-compose.yml: the system of a cluster on one machine')
+    .option('--out <dir>', 'where it is written; its image is built from there', '.')
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (options: ComposeCommandOptions) => (await import('./cli/compose-command.js')).composeCommand(environment, options));
 }
 
 function addModelsCommand(program: Command, environment: Environment): void {

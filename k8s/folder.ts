@@ -15,12 +15,15 @@ export function readFolder(folder: string): Files | undefined {
   return new Map(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
 }
 
-/** Makes a folder of exactly these files. */
+/** Makes a folder of exactly these files; names may hold folders of their own. */
 export function writeFolder(folder: string, files: Files): void {
   const fresh = `${folder}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
-  for (const [name, text] of files) writeFileSync(join(fresh, name), text);
+  for (const [name, text] of files) {
+    mkdirSync(dirname(join(fresh, name)), { recursive: true });
+    writeFileSync(join(fresh, name), text);
+  }
   replaceFolder(fresh, folder);
 }
 

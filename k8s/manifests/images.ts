@@ -10,6 +10,7 @@ const IMAGES = {
   mongo: { repository: 'docker.io/library/mongo', tag: '8.0' },
   rabbitmq: { repository: 'docker.io/library/rabbitmq', tag: '4.1' },
   nginx: { repository: 'docker.io/nginxinc/nginx-unprivileged', tag: '1.28' },
+  grafana: { repository: 'docker.io/grafana/grafana', tag: '12.1.1' },
   prometheus: { repository: 'quay.io/prometheus/prometheus', tag: 'v3.5.0' },
 } as const satisfies Record<string, ThirdParty>;
 

@@ -69,6 +69,15 @@ if (tryAsRoot() === undefined) begin();
 addNew();
 `;
 
+/** Makes the user that the store is used by, of `admin`; its password is the one that is given now. */
+const STORE_USER = `if (admin.getRole('eisSharding') === null) {
+  admin.createRole({ role: 'eisSharding', privileges: [{ resource: { db: 'eis', collection: '' }, actions: ['enableSharding'] }], roles: [] });
+}
+const roles = [{ role: 'readWrite', db: 'eis' }, { role: 'dbAdmin', db: 'eis' }, { role: 'eisSharding', db: 'admin' }];
+if (admin.getUser('eis') === null) admin.createUser({ user: 'eis', pwd: MONGO_PASSWORD, roles });
+else admin.updateUser('eis', { pwd: MONGO_PASSWORD, roles });
+`;
+
 /** Through a router: adds the shards that are new, and makes the user that the store is used by. */
 const JOIN_SHARDS = `const { ROUTER, SHARDS, MONGO_ROOT_PASSWORD, MONGO_PASSWORD } = process.env;
 const admin = new Mongo('mongodb://root:' + encodeURIComponent(MONGO_ROOT_PASSWORD) + '@' + ROUTER + ':27017/admin').getDB('admin');
@@ -79,12 +88,14 @@ for (const shard of SHARDS.split(' ')) {
   admin.adminCommand({ addShard: shard, name });
   print('Added ' + name + '.');
 }
-if (admin.getRole('eisSharding') === null) {
-  admin.createRole({ role: 'eisSharding', privileges: [{ resource: { db: 'eis', collection: '' }, actions: ['enableSharding'] }], roles: [] });
-}
-const roles = [{ role: 'readWrite', db: 'eis' }, { role: 'dbAdmin', db: 'eis' }, { role: 'eisSharding', db: 'admin' }];
-if (admin.getUser('eis') === null) admin.createUser({ user: 'eis', pwd: MONGO_PASSWORD, roles });
-else admin.updateUser('eis', { pwd: MONGO_PASSWORD, roles });
-`;
+${STORE_USER}`;
+
+/** On a replica set that stands alone: makes the user of the store. */
+const LONE_USER = `const { MEMBERS, REPLICA_SET, MONGO_ROOT_PASSWORD, MONGO_PASSWORD } = process.env;
+const admin = new Mongo('mongodb://root:' + encodeURIComponent(MONGO_ROOT_PASSWORD) + '@' + MEMBERS + '/admin?replicaSet=' + REPLICA_SET).getDB('admin');
+${STORE_USER}`;
 
 export const MONGO_SCRIPTS: Readonly<Record<string, string>> = { 'start.sh': START, 'replica-set.js': REPLICA_SET, 'join-shards.js': JOIN_SHARDS };
+
+/** Of a replica set that stands alone. */
+export const LONE_MONGO_SCRIPTS: Readonly<Record<string, string>> = { 'start.sh': START, 'replica-set.js': REPLICA_SET, 'store-user.js': LONE_USER };

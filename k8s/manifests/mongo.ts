@@ -1,7 +1,7 @@
 /** MongoDB as a sharded cluster: config servers, shards of several replicas each, routers, and the Job that joins them. */
 import type { Pods } from '../../common/config.js';
 import { imageOf, ownImage } from './images.js';
-import { MONGO_SCRIPTS } from './mongo-scripts.js';
+import { LONE_MONGO_SCRIPTS, MONGO_SCRIPTS } from './mongo-scripts.js';
 import { labelsOf, resourceName, SECRETS, secretVariable, type Workload } from './names.js';
 import type { ConfigMap, EnvVar, Job, Manifest } from './objects.js';
 import { configMount, renderPod, scratch, secretMount, tcpProbes, type ContainerOptions, type RenderContext } from './pod.js';
@@ -11,7 +11,7 @@ import { DISKS } from './sizes.js';
 import { renderConfigMap, renderDeployment, renderService, renderStatefulSet } from './workloads.js';
 
 const PORTS = { mongo: 27_017 };
-const SCRIPTS = '/etc/eis-scripts';
+export const SCRIPTS = '/etc/eis-scripts';
 const CONFIG_SET = 'mongo-config';
 const INIT_BACKOFF_MAX = 20;
 const GRACE_S = 60;
@@ -24,7 +24,7 @@ export function mongoShardName(shard: number): string {
 
 export function renderMongo(context: RenderContext): Manifest[] {
   const { config: { mongo } } = context;
-  const scripts = renderConfigMap({ component: 'mongo-config', name: 'mongo-scripts' }, contentName('mongo-scripts', ...Object.values(MONGO_SCRIPTS)), MONGO_SCRIPTS);
+  const scripts = renderScripts(MONGO_SCRIPTS);
   const shards = Array.from({ length: mongo.shards }, (_, i) => mongoShardName(i));
   return [
     scripts,
@@ -44,9 +44,20 @@ function membersOf(name: string, pods: number): string {
   return Array.from({ length: pods }, (_, i) => `${name}-${i}.${name}:${PORTS.mongo}`).join(',');
 }
 
+/** What compose runs instead: one process, a replica set of itself, with the same scripts. Its name is `mongo`. */
+export function renderLoneMongo(context: RenderContext): Manifest[] {
+  const scripts = renderScripts(LONE_MONGO_SCRIPTS);
+  return [scripts, ...renderReplicaSet({ workload: { component: 'mongo-shard', name: 'mongo' }, pods: 1, scripts }, context)];
+}
+
+function renderScripts(scripts: Readonly<Record<string, string>>): ConfigMap {
+  return renderConfigMap({ component: 'mongo-config', name: 'mongo-scripts' }, contentName('mongo-scripts', ...Object.values(scripts)), scripts);
+}
+
 interface ReplicaSetOptions {
   readonly workload: Workload;
-  readonly role: '--configsvr' | '--shardsvr';
+  /** In a sharded cluster. */
+  readonly role?: '--configsvr' | '--shardsvr';
   readonly pods: number;
   readonly scripts: ConfigMap;
 }
@@ -65,7 +76,7 @@ function mongoContainer(command: readonly string[], scripts: ConfigMap, { config
 
 function renderReplicaSet({ workload, role, pods, scripts }: ReplicaSetOptions, context: RenderContext): Manifest[] {
   const { name } = workload;
-  const base = mongoContainer(['sh', `${SCRIPTS}/start.sh`, 'mongod', role, '--replSet', name, '--dbpath', '/data/db', '--port', String(PORTS.mongo), '--bind_ip_all'], scripts, context);
+  const base = mongoContainer(['sh', `${SCRIPTS}/start.sh`, 'mongod', ...(role === undefined ? [] : [role]), '--replSet', name, '--dbpath', '/data/db', '--port', String(PORTS.mongo), '--bind_ip_all'], scripts, context);
   const container: ContainerOptions = {
     ...base,
     env: [...(base.env ?? []), { name: 'REPLICA_SET', value: name }, { name: 'IS_CONFIG_SERVER', value: String(role === '--configsvr') }, { name: 'MEMBERS', value: membersOf(name, pods) }, ROOT_ENV],

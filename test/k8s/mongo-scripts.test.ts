@@ -1,7 +1,7 @@
 import vm from 'node:vm';
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { MONGO_SCRIPTS } from '../../k8s/manifests/mongo-scripts.js';
+import { LONE_MONGO_SCRIPTS, MONGO_SCRIPTS } from '../../k8s/manifests/mongo-scripts.js';
 
 /**
  * As much of a cluster as the scripts ask for, in mongosh's words. It proves what they do in which order and that they may run
@@ -61,7 +61,7 @@ class FakeMongo {
     const Mongo = function (uri: string) {
       return mongo.connect(uri);
     };
-    vm.runInNewContext(MONGO_SCRIPTS[script]!, { Mongo, process: { env }, print: () => undefined, sleep: () => undefined, encodeURIComponent });
+    vm.runInNewContext({ ...MONGO_SCRIPTS, ...LONE_MONGO_SCRIPTS }[script]!, { Mongo, process: { env }, print: () => undefined, sleep: () => undefined, encodeURIComponent });
     return [...this.done];
   }
 }
@@ -98,6 +98,17 @@ describe('join-shards.js', () => {
     expect(mongo.run('join-shards.js', JOIN)).toEqual(['addShard s0/a:1,b:1', 'addShard s1/c:1,d:1', 'createRole eisSharding', 'createUser eis']);
     expect(mongo.run('join-shards.js', JOIN)).toEqual([]);
     expect(mongo.run('join-shards.js', { ...JOIN, SHARDS: `${JOIN.SHARDS} s2/e:1`, MONGO_PASSWORD: 'other' })).toEqual(['addShard s2/e:1']);
+    expect(mongo.users.get('eis')).toBe('other');
+  });
+});
+
+describe('store-user.js', () => {
+  it('makes the user of the store on a replica set that stands alone, and gives it another password when there is one', () => {
+    const mongo = new FakeMongo();
+    const env = { ...SET, MEMBERS: 'mongo-0.mongo:27017', MONGO_PASSWORD: 'word' };
+    mongo.run('replica-set.js', env);
+    expect(mongo.run('store-user.js', env)).toEqual(['createRole eisSharding', 'createUser eis']);
+    expect(mongo.run('store-user.js', { ...env, MONGO_PASSWORD: 'other' })).toEqual([]);
     expect(mongo.users.get('eis')).toBe('other');
   });
 });
