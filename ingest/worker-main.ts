@@ -7,6 +7,7 @@ import { variableSuffix } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
+import { createMeasureEmbeds } from '../common/measured-embeds.js';
 import { Metrics } from '../common/metrics.js';
 import { openStore } from '../common/store/open-store.js';
 import { createVersionProbe, probeFunction } from './function-probe.js';
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   const metrics = new Metrics('worker', { model }).collectProcess();
   const queue = await openQueue({ environment, models: [model], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
-  const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax });
+  const client = createMeasureEmbeds(metrics)(model, createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax }));
   const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
