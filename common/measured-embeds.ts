@@ -12,7 +12,7 @@ const GIVEN_UP = 'given_up';
 export function createMeasureEmbeds(metrics: Metrics): MeasureEmbeds {
   const calls = metrics.counter('embed_calls_total', 'Calls of the function, each attempt, by outcome: ok, given_up, or the code of the error', ['model', 'outcome']);
   const seconds = metrics.histogram('embed_call_duration_seconds', 'Time of the calls of the function that gave an embedding, or none in time', ['model']);
-  return (model, { embed, close }) => ({
+  return (model, client) => ({
     async embed(input, call) {
       const startedAt = performance.now();
       const count = (outcome: string): void => {
@@ -20,7 +20,7 @@ export function createMeasureEmbeds(metrics: Metrics): MeasureEmbeds {
         if (outcome === 'ok' || outcome === 'EIS_FUNCTION_TIMEOUT') seconds.observe({ model }, (performance.now() - startedAt) / 1000);
       };
       try {
-        const embedding = await embed(input, call);
+        const embedding = await client.embed(input, call);
         count('ok');
         return embedding;
       } catch (thrown) {
@@ -28,6 +28,6 @@ export function createMeasureEmbeds(metrics: Metrics): MeasureEmbeds {
         throw thrown;
       }
     },
-    close,
+    close: () => client.close(),
   });
 }
