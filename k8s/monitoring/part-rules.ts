@@ -22,9 +22,9 @@ function functionAlerts(): Alert[] {
   return [
     alert('EisFunctionSaturated', {
       severity: 'warning',
-      lasting: '10m',
-      expr: 'sum by (model) (eis_embed_calls_in_flight) / sum by (model) (eis_embed_calls_limit) > 0.9',
-      summary: 'Gateways have {{ $value | humanizePercentage }} of the calls under way that the function of model {{ $labels.model }} answers in time; they answer what is beyond with 429.',
+      lasting: '5m',
+      expr: 'sum by (model) (rate(eis_search_total{outcome="EIS_OVERLOADED"}[5m]))\n/ sum by (model) (rate(eis_search_total[5m])) > 0.05',
+      summary: '{{ $value | humanizePercentage }} of the searches of model {{ $labels.model }} are refused with 429: its function has as much to do as it answers in time.',
       action: 'Raise max_instances (or cpu) of the function under "functions" and deploy it again; look at its quota, if it does not grow to what it may.',
     }),
     alert('EisFunctionRefusing', {
