@@ -65,7 +65,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: { 'it was rolled out once': { 'eis_process_start_time_seconds{job="worker",instance="a"}': '100x4 200x30' } },
   },
   {
-    alert: 'EisSearchFailuresFast', at: '75m',
+    alert: 'EisSearchFailuresFast', at: '60m',
     firing: searches({ ok: 54, EIS_SHARD_TIMEOUT: 6 }),
     labels: { model: 'm' },
     summary: '10% of the searches of model m fail: the budget of 30 days is gone within days.',
@@ -77,21 +77,21 @@ export const ALERT_CASES: readonly AlertCase[] = [
     },
   },
   {
-    alert: 'EisSearchFailuresSteady', at: '90m',
+    alert: 'EisSearchFailuresSteady', at: '40m',
     firing: searches({ ok: 59.4, EIS_FUNCTION_TIMEOUT: 0.6 }),
     labels: { model: 'm' },
     summary: '1% of the searches of model m fail, for days: the budget of 30 days is used up.',
     quiet: { 'as few fail as may': searches({ ok: 59.76, EIS_FUNCTION_TIMEOUT: 0.24 }) },
   },
   {
-    alert: 'EisSearchSlowFast', at: '75m',
+    alert: 'EisSearchSlowFast', at: '60m',
     firing: answers(48),
     labels: { model: 'm' },
     summary: '20% of the searches of model m take longer than 2.5 s: the budget of 30 days is gone within days.',
     quiet: { 'few are slow': answers(57) },
   },
   {
-    alert: 'EisSearchSlowSteady', at: '90m',
+    alert: 'EisSearchSlowSteady', at: '40m',
     firing: answers(58.8),
     labels: { model: 'm' },
     summary: '2% of the searches of model m take longer than 2.5 s, for days: the budget of 30 days is used up.',
