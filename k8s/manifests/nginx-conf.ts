@@ -136,6 +136,8 @@ function server({ sticky, limits, known, port }: { readonly sticky: boolean; rea
       'location = /readyz { return 200 \'{"status":"ready"}\'; }',
       'location = /metrics { return 404; }',
       `location = /search { client_max_body_size ${limits.imageBytesMax + FORM_BYTES}; ${proxy.join(' ')} }`,
+      '# Each gateway knows its own model alone.',
+      `location = /models { add_header ${HEADERS.models} '${known.replaceAll(', ', ',')}'; ${proxy.join(' ')} }`,
       `location / { ${proxy.join(' ')} }`,
       '',
       'error_page 404 @unknown;',

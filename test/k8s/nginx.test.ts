@@ -137,6 +137,13 @@ describe.skipIf(skipped)(`nginx${skipped ? ` (skipped: there is no ${NGINX}; EIS
     expect(resnet / 4_000).toBeLessThan(0.78);
   });
 
+  it('names all models beside the one that a gateway tells of, for the page', async () => {
+    const { url, agent } = await startNginx([model('resnet', 1), model('custom', 0)]);
+    const { headers, body } = await request(`${url}/models?model=custom`, { dispatcher: agent });
+    expect([headers['x-eis-models'], headers['x-eis-model']]).toEqual(['resnet,custom', 'custom']);
+    await body.dump();
+  });
+
   it('sends a search that names its model there, whatever its weight and whatever nginx itself calls so', async () => {
     const models = [model('resnet', 1), model('default', 0), model('my_model', 0), model('include', 0)];
     const nginx = await startNginx(models);
