@@ -75,6 +75,10 @@ export interface Limits {
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
   readonly queriesPerRequestMax: number;
+  /** Time for which a process that is to end goes on as it is but says that it is not ready. */
+  readonly drainMs: number;
+  /** Time that it has after that to finish what it has in hand: as long as the longest request may take. */
+  readonly closeTimeoutMs: number;
   /** The least time between two snapshots that an index pod keeps of its shard for its next start. */
   readonly snapshotEveryMs: number;
 }
@@ -117,6 +121,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
+  drainMs: 0,
+  closeTimeoutMs: 20_000,
   snapshotEveryMs: 300_000,
 });
 

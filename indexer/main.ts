@@ -69,7 +69,7 @@ runMain(async () => {
       log.error({ err: error, waitMs }, 'following the store failed');
     },
   });
-  closeOnSignal([app, { close: () => loop.stop() }, host, store], log);
+  closeOnSignal([app, { close: () => loop.stop() }, host, store], { log, limits: environment.limits });
 });
 
 function readModel({ model }: Environment, config: Config): string {
