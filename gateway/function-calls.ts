@@ -61,13 +61,14 @@ export class FunctionCalls {
   }
 
   async #attempt(input: EmbedInput, place: CallPlace, call: EmbedCall): Promise<Embedding> {
-    const startedAt = performance.now();
+    const attempt = place.begin();
     try {
       const embedding = await this.#options.client.embed(input, call);
-      place.took(performance.now() - startedAt);
+      attempt.answered();
       return embedding;
     } catch (thrown) {
-      if (toEisError(thrown).code === 'EIS_OVERLOADED') place.refused();
+      if (toEisError(thrown).code === 'EIS_OVERLOADED') attempt.refused();
+      else attempt.failed();
       throw thrown;
     }
   }
