@@ -34,7 +34,7 @@ export interface CallAttempt {
 }
 
 const CALLS_MIN = 2;
-/** A window ends after so long and so many answers, or after a second. */
+/** A window ends after so long and so many answers (or as many as are let through at once, if those are fewer), or after a second. */
 const WINDOW_MS = 100;
 const WINDOW_ANSWERS = 10;
 const WINDOW_MS_MAX = 1_000;
@@ -42,9 +42,12 @@ const WINDOW_MS_MAX = 1_000;
 const IDLE_CALLS = 2;
 /** Part of what was known of an idle function that stays when another answer of it comes. */
 const IDLE_MEMORY = 0.9;
-/** By which the limit grows in a window in which it was reached: at first by so much, by as much more in each further one without trouble. */
+/** By which the limit grows in a window in which it was reached: calls, and a part that grows with each window without trouble. */
+const GROWTH_CALLS = 0.25;
 const GROWTH_STEP = 0.01;
 const GROWTH_MAX = 0.2;
+/** Windows whose middle rate stands for a window that a pause of this process made poorer. */
+const RATES_KEPT = 5;
 /** Fewer that wait may all be slow by themselves, without queueing. */
 const STUCK_CALLS_MIN = 10;
 
@@ -57,6 +60,8 @@ export class ConcurrencyLimit {
   /** Of this window's answers; `full`: of those alone that took one of the last places, which wait longest. */
   #latencies: { all: number[]; full: number[] } = { all: [], full: [] };
   #isRefused = false;
+  /** Answers a millisecond in the latest windows. */
+  #rates: number[] = [];
   /** Windows since calls queued for too long or were refused. */
   #steady = GROWTH_MAX / GROWTH_STEP;
   /** When each attempt began of those that began after the last one that was answered, oldest first. Older ones were overtaken: they are slow by themselves. */
@@ -142,7 +147,7 @@ export class ConcurrencyLimit {
     const now = this.#options.now();
     const elapsedMs = now - this.#windowStartedAt;
     const answers = this.#latencies.all.length;
-    if (elapsedMs < WINDOW_MS || (answers < WINDOW_ANSWERS && elapsedMs < WINDOW_MS_MAX)) return;
+    if (elapsedMs < WINDOW_MS || (answers < Math.min(WINDOW_ANSWERS, this.limit) && elapsedMs < WINDOW_MS_MAX)) return;
     this.#limit = Math.min(this.#options.callsMax, Math.max(CALLS_MIN, this.#judge(elapsedMs)));
     this.#windowStartedAt = now;
     this.#latencies = { all: [], full: [] };
@@ -156,8 +161,10 @@ export class ConcurrencyLimit {
     const boundMs = idleMs + this.#options.queueTimeMaxMs;
     const isLate = middleOf(all) > boundMs || (full.length > 0 && middleOf(full) > boundMs);
     this.#steady = isLate || this.#isRefused ? 0 : this.#steady + 1;
-    if (isLate) return Math.min(this.#limit, (all.length / elapsedMs) * boundMs);
-    return full.length > 0 && !this.#isRefused ? this.#limit * (1 + Math.min(GROWTH_MAX, this.#steady * GROWTH_STEP)) : this.#limit;
+    const rate = all.length / elapsedMs;
+    this.#rates = [...this.#rates, rate].slice(-RATES_KEPT);
+    if (isLate) return Math.min(this.#limit, Math.max(rate, middleOf(this.#rates)) * boundMs);
+    return full.length > 0 && !this.#isRefused ? this.#limit * (1 + Math.min(GROWTH_MAX, this.#steady * GROWTH_STEP)) + GROWTH_CALLS : this.#limit;
   }
 }
 

@@ -79,19 +79,19 @@ describe('one replica of two that becomes twenty times slower', () => {
 });
 
 describe('four times what the function can do', () => {
-  // An operator's choice for a function of 80 ms an image: searches may wait half of that.
-  const QUEUE_TIME_MS = 40;
+  // An operator's choice for a function of 160 ms an image: searches may wait half of that.
+  const QUEUE_TIME_MS = 80;
   it.each([{ holdsMax: 1_000_000, name: 'a function that queues' }, { holdsMax: 10, name: 'a function that refuses' }])('is answered as far as it can be, and refused at once beyond: $name', async ({ holdsMax }) => {
-    const [servers, delayMs] = [8, 80];
+    const [servers, delayMs] = [8, 160];
     const capacity = (servers * 1_000) / delayMs;
     const fn = await startPart('function', { delayMs, servers, holdsMax });
     const pods = [await startPart('pod', { delayMs: 2 }), await startPart('pod', { delayMs: 2 })] as const;
     const { gateway, search } = await startGateway(fn, pods.map((pod) => [pod]), { EIS_FUNCTION_QUEUE_TIME_MAX_MS: String(QUEUE_TIME_MS) });
-    await runOpenLoop({ perS: 20, forMs: 2_000, send: search });
-    const unloaded = await runOpenLoop({ perS: 40, forMs: 5_000, send: search });
+    await runOpenLoop({ perS: 10, forMs: 2_000, send: search });
+    const unloaded = await runOpenLoop({ perS: 20, forMs: 5_000, send: search });
     const forMs = FULL ? 60_000 : 10_000;
     const loaded = await runOpenLoop({ perS: 4 * capacity, forMs, send: search });
-    const after = await runOpenLoop({ perS: 40, forMs: 6_000, send: search });
+    const after = await runOpenLoop({ perS: 20, forMs: 6_000, send: search });
     const recovered = after.filter(({ dueMs }) => dueMs >= 2_000);
     const [accepted, refused] = [answered(loaded, 200), answered(loaded, 429)];
     console.log(describeLatencies('unloaded', unloaded));
