@@ -48,6 +48,7 @@ const GROWTH_STEP = 0.01;
 const GROWTH_MAX = 0.2;
 /** Windows whose middle rate stands for a window that a pause of this process made poorer. */
 const RATES_KEPT = 5;
+const LATELY_MS = 1_000;
 /** Fewer that wait may all be slow by themselves, without queueing. */
 const STUCK_CALLS_MIN = 10;
 
@@ -60,6 +61,7 @@ export class ConcurrencyLimit {
   /** Of this window's answers; `full`: of those alone that took one of the last places, which wait longest. */
   #latencies: { all: number[]; full: number[] } = { all: [], full: [] };
   #isRefused = false;
+  #turnedAwayAt = -Infinity;
   /** Answers a millisecond in the latest windows. */
   #rates: number[] = [];
   /** Windows since calls queued for too long or were refused. */
@@ -82,10 +84,16 @@ export class ConcurrencyLimit {
     return this.#inFlight;
   }
 
+  /** Whether calls were turned away lately. */
+  get isTurningAway(): boolean {
+    return this.#options.now() - this.#turnedAwayAt < LATELY_MS;
+  }
+
   /** @throws EisError EIS_OVERLOADED when one more would wait for too long */
   enter(): CallPlace {
     if (this.#inFlight >= this.limit || this.#isStuck()) {
       this.#endWindow(); // nothing may have come back for long
+      this.#turnedAwayAt = this.#options.now();
       throw new EisError('EIS_OVERLOADED', { detail: `The function that embeds images for model ${this.#options.model} has as much to do as it answers in time.` }, { retryAfterS: 1 });
     }
     this.#inFlight++;

@@ -81,7 +81,8 @@ export class FunctionCalls {
         const error = toEisError(thrown);
         const waitMs = backoffMs(this.#options.backoff, attempts, error.retryAfterS);
         const isHopeless = signal.aborted || !REPEATED.has(error.code) || attempts === ATTEMPTS_MAX || performance.now() + waitMs >= deadlineAt;
-        if (isHopeless || !this.#repeats.spend()) throw thrown;
+        const isCrowded = error.code === 'EIS_OVERLOADED' && this.#options.limit.isTurningAway; // others would be turned away for it
+        if (isHopeless || isCrowded || !this.#repeats.spend()) throw thrown;
         this.#options.onRepeated?.(error.code);
         await wait(waitMs, signal);
       }

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface OpenLoopOptions<Outcome> {
   readonly perS: number;
   readonly forMs: number;
+  /** Ends the run before its time: no further request is sent. */
+  readonly signal?: AbortSignal;
   /** Sends the n-th request, counted from 0. What it throws ends the run, once every request has come back. */
   readonly send: (n: number) => Promise<Outcome>;
 }
@@ -19,12 +21,13 @@ export interface Sent<Outcome> {
 }
 
 /** Every request, in the order in which they were due. */
-export async function runOpenLoop<Outcome>({ perS, forMs, send }: OpenLoopOptions<Outcome>): Promise<Sent<Outcome>[]> {
+export async function runOpenLoop<Outcome>({ perS, forMs, signal, send }: OpenLoopOptions<Outcome>): Promise<Sent<Outcome>[]> {
   const startedAt = performance.now();
   const sending: Promise<Sent<Outcome>>[] = [];
   for (let n = 0; n < (forMs * perS) / 1000; n++) {
     const dueMs = (n * 1000) / perS;
     while (performance.now() - startedAt < dueMs) await sleep(Math.max(0, dueMs - (performance.now() - startedAt)));
+    if (signal?.aborted) break;
     sending.push(send(n).then((outcome) => ({ outcome, dueMs, latencyMs: performance.now() - startedAt - dueMs })));
     sending.at(-1)!.catch(() => undefined);
   }

@@ -2,7 +2,9 @@
 // { delayMs, jitterMs, servers, holdsMax }. It takes delayMs and up to jitterMs more for each request; `servers` at once
 // work, the others wait in line; beyond `holdsMax` that wait or work it answers 429. It says to its parent
 // where it listens, and how many requests it has been sent, whenever it is told something.
+import { Buffer } from 'node:buffer';
 import { createServer } from 'node:http';
+import { setTimeout } from 'node:timers';
 
 const VERSION = 'f'.repeat(64);
 const DIM = 8;
