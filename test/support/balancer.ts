@@ -18,20 +18,21 @@ export class Balancer {
   readonly #ready = new Set<URL>();
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
-  readonly #timer: NodeJS.Timeout;
+  readonly #readyPath: string;
+  #timer: NodeJS.Timeout | undefined;
   #next = 0;
 
   private constructor({ targets, readyPath }: BalancerOptions) {
     this.#targets = targets.map((target) => new URL(target));
     this.#server = createServer((client) => this.#join(client));
-    const check = (): void => this.#targets.forEach((target) => void this.#check(target, readyPath));
-    check();
-    this.#timer = setInterval(check, POLL_MS);
+    this.#readyPath = readyPath;
   }
 
-  /** Resolves when it takes connections. */
+  /** Resolves when it knows its targets and takes connections. */
   static async start(options: BalancerOptions): Promise<Balancer> {
     const balancer = new Balancer(options);
+    await balancer.#checkAll();
+    balancer.#timer = setInterval(() => void balancer.#checkAll(), POLL_MS);
     balancer.#server.listen(0, '127.0.0.1');
     await once(balancer.#server, 'listening');
     return balancer;
@@ -52,10 +53,14 @@ export class Balancer {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  async #checkAll(): Promise<void> {
+    await Promise.all(this.#targets.map((target) => this.#check(target)));
+  }
+
   /** One that answers late stays what it was. */
-  async #check(target: URL, readyPath: string): Promise<void> {
+  async #check(target: URL): Promise<void> {
     try {
-      const response = await fetch(new URL(readyPath, target), { signal: AbortSignal.timeout(3_000), headers: { connection: 'close' } });
+      const response = await fetch(new URL(this.#readyPath, target), { signal: AbortSignal.timeout(3_000), headers: { connection: 'close' } });
       await response.arrayBuffer();
       if (response.ok) this.#ready.add(target);
       else this.#ready.delete(target);
