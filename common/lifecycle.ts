@@ -1,6 +1,6 @@
 /** Starting and ending a process of the system: one way for every role. */
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { App } from './http.js';
 import type { Limits } from './limits.js';
 import type { Log } from './log.js';
@@ -55,7 +55,8 @@ export function closeOnSignal(parts: readonly Closable[], { log, limits: { drain
       process.exit(1);
     }, drainMs + closeTimeoutMs).unref();
     for (const part of parts) part.drain?.();
-    void sleep(drainMs).then(() => closeAll(parts, log)).then(() => process.exit(0));
+    // Sockets are read between a timer and an immediate: no server closes a connection, as idle, on which a request lies unread.
+    void sleep(drainMs).then(() => nextTurn()).then(() => closeAll(parts, log)).then(() => process.exit(0));
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (closing) process.exit(1);
