@@ -4,9 +4,10 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
+import type { DeployCommandOptions } from './cli/deploy-command.js';
 import { createGatewayOption } from './cli/gateway-option.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
-import { parseSubmission } from './cli/parse-options.js';
+import { parseSeconds, parseSubmission } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
 import { parseBucketUri } from './common/cloud-storage.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
@@ -71,6 +72,7 @@ function buildProgram(): Command {
   addOperatingCommands(program, gateway);
   addStoreCommand(program, environment);
   addModelsCommand(program, environment);
+  addDeployCommand(program, environment);
   return program;
 }
 
@@ -83,6 +85,25 @@ function addStoreCommand(program: Command, environment: Environment): void {
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (options: { json: boolean }) => {
       process.exitCode = await (await import('./cli/store-command.js')).storeInitCommand(environment, options);
+    });
+}
+
+function addDeployCommand(program: Command, environment: Environment): void {
+  program
+    .command('deploy')
+    .description('from config.json to OpenShift or Kubernetes: what would change (the default), or make it so')
+    .addOption(new Option('--plan', 'say what would change, what it costs and what it means').conflicts(['apply', 'render']))
+    .addOption(new Option('--apply', 'and apply it with oc or kubectl, in a safe order').conflicts('render'))
+    .option('--render', 'only write the files')
+    .option('--out <dir>', 'where --render writes them; default: staging in --dir')
+    .option('--dir <dir>', 'holds staging and current', 'k8s')
+    .option('--timeout <seconds>', 'for the pods of one workload to be ready', parseSeconds, 900)
+    .option('--drained <shard...>', 'shards of MongoDB that were emptied and may go')
+    .option('--exit-code', 'end with 2 when the plan has changes', false)
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (options: DeployCommandOptions) => {
+      const { deployCommand } = await import('./cli/deploy-command.js');
+      process.exitCode = await deployCommand(environment, options);
     });
 }
 

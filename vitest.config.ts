@@ -6,7 +6,7 @@ const OWN_COMMANDS = ['faults', 'cluster'];
 const SUITE = process.env['EIS_TEST_SUITE'];
 
 /** Whole systems, which take longest: begun first, so that none is left to run alone in the end. */
-const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/', '/test/ingest/queue/amqp'];
+const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/', '/test/ingest/queue/amqp', '/test/k8s/deploy'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

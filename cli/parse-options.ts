@@ -11,3 +11,8 @@ export function parseSubmission(text: string): string {
   if (!SUBMISSION_ID.test(text)) throw new InvalidArgumentError('It must be 1 to 64 letters, digits, _ or -.');
   return text;
 }
+
+export function parseSeconds(text: string): number {
+  if (!/^\d{1,6}$/.test(text) || Number(text) < 1) throw new InvalidArgumentError('It must be a whole number of seconds, 1 or more.');
+  return Number(text);
+}

@@ -74,6 +74,7 @@ export const SERVICE_SCHEMAS = {
     name: Type.Literal('nginx'),
     pods: Type.Optional(Pods),
     serving_weights: Type.Optional(Type.Array(closed({ name: ModelName, weight: Type.Number({ minimum: 0 }) }))),
+    sticky: Type.Optional(Type.Boolean({ description: 'whether a client that names no model keeps the one it was given first, by a cookie' })),
   }),
   rabbitmq_wrapper: closed({ name: Type.Literal('rabbitmq_wrapper'), pods: Type.Optional(Pods) }),
   rabbitmq: closed({ name: Type.Literal('rabbitmq'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),

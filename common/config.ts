@@ -67,7 +67,7 @@ export interface Config {
   readonly indexing: ReadonlyMap<string, IndexingConfig>;
   readonly serving: ReadonlyMap<string, ServingConfig>;
   readonly functions: ReadonlyMap<string, FunctionConfig>;
-  readonly nginx: { readonly pods: Pods };
+  readonly nginx: { readonly pods: Pods; readonly sticky: boolean };
   readonly wrapper: { readonly pods: Pods };
   readonly rabbitmq: { readonly pods: number };
   readonly prometheus: { readonly pods: number };
@@ -159,7 +159,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       maxInstances: entry.max_instances ?? 100,
       timeoutS: entry.timeout_s ?? 60,
     })),
-    nginx: { pods: resolvePods(serviceOf(file, 'nginx')?.pods) },
+    nginx: { pods: resolvePods(serviceOf(file, 'nginx')?.pods), sticky: serviceOf(file, 'nginx')?.sticky ?? false },
     wrapper: { pods: resolvePods(serviceOf(file, 'rabbitmq_wrapper')?.pods) },
     rabbitmq: { pods: serviceOf(file, 'rabbitmq')?.pods ?? 3 },
     prometheus: { pods: serviceOf(file, 'prometheus')?.pods ?? 1 },

@@ -7,6 +7,8 @@ import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
 import { HEADERS } from './headers.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
+import { traceHeaders } from './trace-context.js';
+import { withSpan, type Span, type SpanStart } from './tracing.js';
 import { decodeVector } from './vector.js';
 import type { Embedding } from './wire.js';
 
@@ -45,35 +47,41 @@ const ANSWER_BYTES_MAX = 256 * 1024;
 export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections }: EmbedClientOptions): EmbedClient {
   const target = new URL(url);
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
-  return {
-    async embed(input, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax } = {}) {
-      const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
-      try {
-        return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
-          const response = await pool.request({
-            method: 'POST',
-            path: target.pathname,
-            headers: {
-              accept: 'application/octet-stream',
-              'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
-              [HEADERS.timeout]: String(timeoutMs),
-              ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
-            },
-            body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
-            signal: deadline,
-          });
-          const body = await readResponse(response.body, ANSWER_BYTES_MAX);
-          if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
-          if (response.statusCode !== 200) throw toFunctionError(model, response, body);
-          return decodeAnswer(model, response, body);
+  const start: SpanStart = { name: 'embed', kind: 'client', attributes: { 'http.request.method': 'POST', 'eis.model': model }, peer: url };
+
+  async function call(input: EmbedInput, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax }: EmbedCall, span: Span): Promise<Embedding> {
+    const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
+    try {
+      return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
+        const response = await pool.request({
+          method: 'POST',
+          path: target.pathname,
+          headers: {
+            accept: 'application/octet-stream',
+            'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
+            [HEADERS.timeout]: String(timeoutMs),
+            ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
+            ...traceHeaders(),
+          },
+          body: 'bytes' in input ? input.bytes : JSON.stringify({ url: input.url }),
+          signal: deadline,
         });
-      } catch (thrown) {
-        if (isEisError(thrown)) throw thrown;
-        if (signal?.aborted) throw signal.reason;
-        if (isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
-        throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
-      }
-    },
+        span.answered(response.statusCode);
+        const body = await readResponse(response.body, ANSWER_BYTES_MAX);
+        if (!body) throw new EisError('EIS_FUNCTION_RESPONSE', { model, detail: `more than ${ANSWER_BYTES_MAX} bytes.` });
+        if (response.statusCode !== 200) throw toFunctionError(model, response, body);
+        return decodeAnswer(model, response, body);
+      });
+    } catch (thrown) {
+      if (isEisError(thrown)) throw thrown;
+      if (signal?.aborted) throw signal.reason;
+      if (isTimeout(thrown)) throw new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }, { cause: thrown });
+      throw new EisError('EIS_FUNCTION_UNAVAILABLE', { model }, { cause: thrown, retryAfterS: 1 });
+    }
+  }
+
+  return {
+    embed: (input, options = {}) => withSpan(start, (span) => call(input, options, span)),
     close: () => pool.close(),
   };
 }

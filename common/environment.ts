@@ -57,6 +57,8 @@ export interface Environment {
   /** CIDR ranges of the proxies that are believed what they say of a client, its address among it. */
   readonly trustProxy: readonly string[];
   readonly logLevel: string;
+  /** OTEL_EXPORTER_OTLP_ENDPOINT: where traces go; undefined: nothing is traced. */
+  readonly otlpEndpoint: string | undefined;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>. */
@@ -120,6 +122,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     corsOrigins: readOrigins(splitList(read('EIS_CORS_ORIGINS')), invalid),
     trustProxy: readRanges(splitList(read('EIS_TRUST_PROXY')), invalid),
     logLevel: level,
+    otlpEndpoint: url('OTEL_EXPORTER_OTLP_ENDPOINT'),
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),

@@ -91,6 +91,10 @@ export const ERRORS = {
   EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),
   EIS_SOURCE_UNREADABLE: template<{ source: string; detail: string }>(400, ({ source, detail }) => `${source} cannot be read: ${detail}`),
   EIS_GATEWAY_UNREACHABLE: template<{ url: string }>(503, ({ url }) => `No gateway answers at ${url}. Start one with "npm start", or name another with --gateway.`),
+  EIS_DEPLOY_TOOL: template(500, () => 'Neither oc nor kubectl is on the PATH, or neither runs. Install one, and log in to the cluster with it.'),
+  EIS_DEPLOY_SECRETS: template<{ missing: readonly { name: string; keys: readonly string[] }[] }>(500, ({ missing }) => `The namespace lacks Secrets that the pods read. Nothing was changed. Make them, then go on (random values of hex digits are right for passwords, cookie and keyfile):\n${missing.map(({ name, keys }) => `  oc create secret generic ${name} ${keys.map((key) => (key.endsWith('.json') ? `--from-file=${key}=FILE` : `--from-literal=${key}=VALUE`)).join(' ')}`).join('\n')}`),
+  EIS_DEPLOY_SHARD: template<{ shard: string; advice: string }>(500, ({ shard, advice }) => `${shard} holds a part of every collection and is not in config.json any more. Nothing was changed. Drain it (${advice}), then name it with --drained ${shard}.`),
+  EIS_DEPLOY_STOPPED: template<{ step: string; detail: string }>(500, ({ step, detail }) => `The apply stopped at: ${step}.\n${detail}\nWhat was applied before stays, nothing was removed that is still needed, and k8s/current says what ran before. Mend the cause and give the same command again: what is applied already does not change. To go back, give it with the config.json of before.`),
   EIS_DELIVERY_LIMIT: template<{ deliveries: number; detail: string }>(500, ({ deliveries, detail }) => `Given up after ${deliveries} deliveries: ${detail}`),
 } as const;
 

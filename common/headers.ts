@@ -11,6 +11,8 @@ export const HEADERS = {
   modelVersion: 'x-eis-model-version',
   /** On a search answer: the model that was used. */
   model: 'x-eis-model',
+  /** On `GET /models` through nginx, where each gateway knows its own model alone: all that are served, separated by commas. */
+  models: 'x-eis-models',
   /** On a binary answer of the function: everything but the embedding, as JSON. */
   dim: 'x-eis-dim',
   sha256: 'x-eis-sha256',

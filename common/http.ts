@@ -12,6 +12,7 @@ import { answerMalformed } from './malformed.js';
 import type { Metrics } from './metrics.js';
 import { discardRest, isClientGone, keepOpen, refuseEncoded } from './request-body.js';
 import { acceptRequestId } from './request-id.js';
+import { traceRequests } from './trace-requests.js';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -85,6 +86,7 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
     closed = closeIdleConnections(app.server);
   });
   app.addHook('onClose', async () => closed?.());
+  traceRequests(app);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header(HEADERS.requestId, request.id);
     refuseUnread(request);

@@ -96,7 +96,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   topMax: 1_000,
   functionTimeoutMs: 10_000,
   indexTimeoutMs: 2_000,
-  functionQueueTimeMaxMs: 500,
+  functionQueueTimeMaxMs: 1_000,
   embeddingCacheBytesMax: 64 * MEBIBYTE,
   dnsRefreshMs: 5_000,
   searchTimeoutMs: 15_000,

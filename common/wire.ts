@@ -161,6 +161,8 @@ export interface ImageMessage {
   readonly source: string;
   /** When the wrapper took it, ms since the epoch. */
   readonly acceptedAt: number;
+  /** Of the request that brought it, where that belongs to a trace (W3C Trace Context). */
+  readonly traceparent?: string;
 }
 
 export const IngestAnswer = Type.Object(

@@ -6,8 +6,9 @@ import { HEADERS } from '../common/headers.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
 import { sha256 } from '../common/sha256.js';
+import { continueTrace, withSpan } from '../common/tracing.js';
 import type { Embedding } from '../common/wire.js';
-import { admit, bodyKind, type Route } from './admission.js';
+import { admit, bodyKind, ROUTES, type Route } from './admission.js';
 import { sendBytes, sendEmbedding, sendError, sendJson } from './answer.js';
 import type { InferencePool } from './engines/inference-pool.js';
 import type { ReadRequest } from './framework-guard.js';
@@ -42,7 +43,7 @@ export type Handler = (request: ReadRequest, response: ServerResponse) => Promis
 /** The handler of every route. It never rejects: the framework would answer with a stack trace. */
 export function createEmbedHandler(parts: EmbedParts): Handler {
   const routes: Readonly<Record<Route, Handler>> = {
-    embed: (request, response) => embed(parts, request, response),
+    embed: (request, response) => traced(parts, request, response),
     health: async (_request, response) => sendJson(response, 200, { status: 'alive' }),
     ready: async (_request, response) => sendReadiness(parts, response),
     metrics: async (_request, response) => sendBytes(response, 200, { type: parts.metrics.contentType, bytes: Buffer.from(await parts.metrics.text()) }),
@@ -62,6 +63,15 @@ function sendReadiness(parts: EmbedParts, response: ServerResponse): void {
   const { model, pool } = embedder;
   const { engine, dim, threads, workers, passedOver } = pool.description;
   sendJson(response, 200, { model: model.name, model_version: model.version, layer: model.layer, dim, engine, threads, workers, batch: pool.bestBatch, passed_over: passedOver });
+}
+
+/** Never rejects, so that the span has the status of what was answered. */
+function traced(parts: EmbedParts, request: ReadRequest, response: ServerResponse): Promise<void> {
+  const attributes = { 'http.request.method': 'POST', 'http.route': ROUTES.embed, 'url.path': ROUTES.embed, 'url.scheme': 'http', 'eis.request_id': String(request.headers[HEADERS.requestId]) };
+  return continueTrace(request.headers, { name: `POST ${ROUTES.embed}`, kind: 'server', attributes }, async (span) => {
+    await embed(parts, request, response).catch((thrown: unknown) => refuse(parts, request, response, thrown));
+    span.answered(response.statusCode);
+  });
 }
 
 async function embed(parts: EmbedParts, request: ReadRequest, response: ServerResponse): Promise<void> {
@@ -86,11 +96,11 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   const signal = callerSignal(request, response);
   const { model, pool } = await parts.embedder;
   const { observed } = parts;
-  const [image, fetch] = await timed(async () => readImage({ kind, body, signal }, parts.source));
+  const [image, fetch] = await timed(kind === 'json' ? 'fetch' : undefined, async () => readImage({ kind, body, signal }, parts.source));
   const hashing = sha256(image);
-  const [decoded, decode] = await timed(() => parts.decode(image, model.input, signal));
+  const [decoded, decode] = await timed('decode', () => parts.decode(image, model.input, signal));
   signal.throwIfAborted();
-  const [vector, infer] = await timed(() => pool.embed(decoded.pixels, signal));
+  const [vector, infer] = await timed('infer', () => pool.embed(decoded.pixels, signal));
   if (kind === 'json') observed.fetchSeconds.observe(fetch / 1000);
   observed.decodeSeconds.observe(decode / 1000);
   observed.inferSeconds.observe(infer / 1000);
@@ -98,10 +108,10 @@ async function embedImage(parts: EmbedParts, request: ReadRequest, response: Ser
   return { model: model.name, modelVersion: model.version, vector, sha256: await hashing, phash, width, height, format, timingsMs: { fetch: kind === 'json' ? fetch : 0, decode, infer } };
 }
 
-/** The result of some work, and how long it took: ms, to the microsecond. */
-async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+/** The result of some work, and how long it took: ms, to the microsecond. `name`: of its span. */
+async function timed<T>(name: string | undefined, work: () => Promise<T>): Promise<[T, number]> {
   const started = performance.now();
-  const result = await work();
+  const result = await (name === undefined ? work() : withSpan({ name }, work));
   return [result, Math.round((performance.now() - started) * 1000) / 1000];
 }
 

@@ -13,6 +13,7 @@ import { grantedCpus } from '../common/granted-cpus.js';
 import { closeIdleConnections } from '../common/idle-connections.js';
 import { closeOnSignal, runMain } from '../common/lifecycle.js';
 import { createLog, type Log } from '../common/log.js';
+import { startTracing } from '../common/tracing.js';
 import { admit } from './admission.js';
 import type { Embedder } from './embed.js';
 import { startInferencePool } from './engines/inference-pool.js';
@@ -39,6 +40,7 @@ runMain(async () => {
   const cpus = grantedCpus();
   const model = chooseModel(loadConfig(environment.configFile), environment.model);
   const log = createLog({ role: 'function', level: environment.logLevel, bindings: { model: model.name } });
+  const tracing = startTracing({ role: 'function', environment: { ...environment, model: model.name }, log });
   const closing = new AbortController();
   const state: { embedder?: Embedder; serving?: Serving; server?: Server } = {};
   const reading = readModel(model, environment, { log, signal: closing.signal });
@@ -63,7 +65,7 @@ runMain(async () => {
       log.info({ address: server.address(), sinceStartMs: sinceStartMs() }, 'listening');
     },
   });
-  closeOnSignal([{ drain: () => leaving.begin(), close: async () => closing.abort() }, { close: () => closeServer(state.server, lingering) }, { close: async () => (await serving).close() }, { close: async () => (await loading.catch(() => undefined))?.pool.close() }], { log, limits });
+  closeOnSignal([{ drain: () => leaving.begin(), close: async () => closing.abort() }, { close: () => closeServer(state.server, lingering) }, { close: async () => (await serving).close() }, { close: async () => (await loading.catch(() => undefined))?.pool.close() }, tracing], { log, limits });
   try {
     [state.embedder] = await Promise.all([loading, serving]);
     log.info({ sinceStartMs: sinceStartMs() }, 'ready');

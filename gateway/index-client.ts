@@ -7,6 +7,7 @@ import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
 import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import { readResponse, tryParseJson } from '../common/read-bounded.js';
+import { traceHeaders } from '../common/trace-context.js';
 
 /** What every call carries: its deadline as a signal, and the id of the request that it belongs to. */
 export interface Call {
@@ -78,7 +79,7 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
 
   async function call<Answer>({ method, path, headers, body, answer }: PodRequest<Answer>, { signal, requestId, timeoutMs }: Call): Promise<Answer> {
     try {
-      const response = await pool.request({ method, path: `${prefix}${path}`, headers: { accept: 'application/json', [HEADERS.requestId]: requestId, [HEADERS.timeout]: String(timeoutMs), ...headers }, body: body ?? null, signal });
+      const response = await pool.request({ method, path: `${prefix}${path}`, headers: { accept: 'application/json', [HEADERS.requestId]: requestId, [HEADERS.timeout]: String(timeoutMs), ...traceHeaders(), ...headers }, body: body ?? null, signal });
       const value = await readJson(response, shard);
       if (response.statusCode !== 200) throw toShardError(shard, response.statusCode, value);
       if (!answer.Check(value)) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `it does not have the shape that ${method} ${path.split('?')[0]} has.` });

@@ -4,6 +4,7 @@
  * The first answer counts; whoever still works on another is told to stop.
  */
 import { isEisError, type ErrorCode } from '../common/errors.js';
+import { withSpan, type SpanStart } from '../common/tracing.js';
 import type { Replica, ReplicaCall } from './replica.js';
 
 /** Errors that another replica of the shard may not have. All others are the question's own. */
@@ -13,12 +14,14 @@ const ANOTHER_MAY_ANSWER: ReadonlySet<ErrorCode> = new Set(['EIS_SHARD_UNAVAILAB
 const UNHEALTHY: ReadonlySet<ErrorCode> = new Set(['EIS_SHARD_UNAVAILABLE', 'EIS_SHARD_RESPONSE', 'EIS_SHARD_TIMEOUT', 'EIS_NOT_READY']);
 
 /** Why a call is given up. */
-const NOT_WANTED = new Error('Another replica answered, or nobody waits for the answer any more.');
+const NOT_WANTED = new DOMException('Another replica answered, or nobody waits for the answer any more.', 'AbortError');
 
 /** Asks one replica; to give up when the signal is aborted. */
 export type Question<Pod, Answer> = (pod: Pod, signal: AbortSignal) => Promise<Answer>;
 
 export interface ReplicaRaceOptions<Pod, Answer> {
+  /** The name of the shard. */
+  readonly shard: string;
   readonly question: Question<Pod, Answer>;
   /** Ends the race: nobody waits any more, or the time is over. */
   readonly signal: AbortSignal;
@@ -76,10 +79,14 @@ export class ReplicaRace<Pod, Answer> {
     const runner: Runner<Pod> = { replica, call: replica.begin(), controller: new AbortController(), isHedge };
     this.#asked.add(replica);
     this.#running.add(runner);
-    this.#options.question(replica.pod, runner.controller.signal).then(
+    withSpan(this.#describe(runner), () => this.#options.question(replica.pod, runner.controller.signal)).then(
       (answer) => this.#answered(runner, answer),
       (thrown: unknown) => this.#failed(runner, thrown),
     );
+  }
+
+  #describe({ replica, isHedge }: Runner<Pod>): SpanStart {
+    return { name: 'ask replica', kind: 'client', attributes: { 'eis.shard': this.#options.shard, 'eis.attempt': this.#asked.size, 'eis.hedge': isHedge }, peer: replica.address };
   }
 
   #answered(runner: Runner<Pod>, answer: Answer): void {

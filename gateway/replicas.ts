@@ -92,6 +92,7 @@ export class Replicas<Pod> {
     if (!first) throw new EisError('EIS_SHARD_UNAVAILABLE', { shard: this.name }, { cause: new Error('It has no address: its name resolves to none.'), retryAfterS: 1 });
     this.#hedges.earn();
     const race = new ReplicaRace<Pod, Answer>({
+      shard: this.name,
       question,
       signal,
       next: (asked) => this.#retry(asked),

@@ -6,6 +6,7 @@ import { EisError, toEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import { slotOf, slotRange } from '../common/slots.js';
+import { withSpan } from '../common/tracing.js';
 import type { IndexAnswer, IndexHit, SearchAnswer, SearchedImage, SearchResult, VectorAnswer } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
 import { withDeadline } from '../common/deadline.js';
@@ -93,8 +94,8 @@ async function searchShards(request: SearchRequest, query: Query, { started, par
   const asked = await fanOut({ shards: model.shards, ask, timeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
-  const hits = mergeTop({ lists: asked.answers.map(({ answer }) => answer.hits), top: depth.keep, without: query.self });
-  const results = hits.map(toResult);
+  const lists = asked.answers.map(({ answer }) => answer.hits);
+  const results = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.self }).map(toResult));
   const merged = performance.now();
   const timings = { embed: toMs(embedded - started), fan_out: toMs(answered - embedded), merge: toMs(merged - answered), total: toMs(merged - started) };
   return toAnswer({ model: model.name, query, asked, results, timings });

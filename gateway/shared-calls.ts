@@ -32,7 +32,7 @@ export class SharedCalls<T> {
       return await Promise.race([call.result, left]);
     } finally {
       signal.removeEventListener('abort', leave);
-      if (--call.waiting === 0) this.#end(key, call, signal.reason);
+      if (--call.waiting === 0 && this.#calls.get(key) === call) this.#giveUp(key, call, signal.reason);
     }
   }
 
@@ -45,7 +45,7 @@ export class SharedCalls<T> {
     return call;
   }
 
-  #end(key: string, call: SharedCall<T>, reason: unknown): void {
+  #giveUp(key: string, call: SharedCall<T>, reason: unknown): void {
     this.#forget(key, call);
     call.controller.abort(reason);
   }

@@ -3,6 +3,8 @@ import { PassThrough, type Readable } from 'node:stream';
 import { Pool } from 'undici';
 import { EisError, isEisError } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
+import { traceHeaders } from '../common/trace-context.js';
+import { withSpan, type Span, type SpanStart } from '../common/tracing.js';
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -58,22 +60,27 @@ export function createWrapperClient({ url, connections, lookupTimeoutMs = LOOKUP
   const target = new URL(url);
   const prefix = target.pathname.replace(/\/$/, '');
   const pool = new Pool(target.origin, { connections, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  const describe = (method: string): SpanStart => ({ name: 'forward', kind: 'client', attributes: { 'http.request.method': method }, peer: url });
+
+  async function send({ method, path, headers, body, requestId, signal }: WrapperRequest, span: Span): Promise<WrapperAnswer> {
+    const upload = body ? detach(body) : null;
+    const silenceMs = method === 'POST' ? uploadTimeoutMs : lookupTimeoutMs;
+    try {
+      const forwarded = { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId, ...traceHeaders() };
+      const response = await pool.request({ method, path: `${prefix}${path}`, headers: forwarded, body: upload, signal, headersTimeout: silenceMs, bodyTimeout: silenceMs });
+      span.answered(response.statusCode);
+      response.body.once('close', () => upload?.destroy()); // an answer may come before the end of the upload
+      return { statusCode: response.statusCode, headers: endToEnd(response.headers), body: response.body };
+    } catch (thrown) {
+      upload?.destroy();
+      if (isEisError(thrown)) throw thrown;
+      if (signal.aborted) throw signal.reason;
+      throw new EisError('EIS_WRAPPER_UNAVAILABLE', {}, { cause: thrown, retryAfterS: 1 });
+    }
+  }
+
   return {
-    async forward({ method, path, headers, body, requestId, signal }) {
-      const upload = body ? detach(body) : null;
-      const silenceMs = method === 'POST' ? uploadTimeoutMs : lookupTimeoutMs;
-      try {
-        const forwarded = { ...pick(headers, FORWARDED), [HEADERS.requestId]: requestId };
-        const response = await pool.request({ method, path: `${prefix}${path}`, headers: forwarded, body: upload, signal, headersTimeout: silenceMs, bodyTimeout: silenceMs });
-        response.body.once('close', () => upload?.destroy()); // an answer may come before the end of the upload
-        return { statusCode: response.statusCode, headers: endToEnd(response.headers), body: response.body };
-      } catch (thrown) {
-        upload?.destroy();
-        if (isEisError(thrown)) throw thrown;
-        if (signal.aborted) throw signal.reason;
-        throw new EisError('EIS_WRAPPER_UNAVAILABLE', {}, { cause: thrown, retryAfterS: 1 });
-      }
-    },
+    forward: (request) => withSpan(describe(request.method), (span) => send(request, span)),
     close: () => pool.close(),
   };
 }

@@ -8,6 +8,7 @@ import { Metrics } from '../common/metrics.js';
 import { reclaimMemory } from '../common/reclaim.js';
 import { slotRange } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';
+import { startTracing } from '../common/tracing.js';
 import { createIndexApp } from './app.js';
 import { indexFactory, type IndexOptions } from './create-index.js';
 import { IndexFolders, removeFolder } from './index-folder.js';
@@ -38,6 +39,7 @@ runMain(async () => {
   const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
   if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
 
+  const tracing = startTracing({ role: 'indexer', environment, log });
   const metrics = new Metrics('indexer', { model, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   const store = await openStore(environment, { log });
@@ -69,7 +71,7 @@ runMain(async () => {
       log.error({ err: error, waitMs }, 'following the store failed');
     },
   });
-  closeOnSignal([app, { close: () => loop.stop() }, host, store], { log, limits: environment.limits });
+  closeOnSignal([app, { close: () => loop.stop() }, host, store, tracing], { log, limits: environment.limits });
 });
 
 function readModel({ model }: Environment, config: Config): string {

@@ -1,6 +1,7 @@
 /** Takes images in: what it says is accepted is in the queue of every model, and has an entry in the ledger. */
 import type { Ledger, LedgerKey } from '../common/store/store.js';
 import type { ImageMessage, IngestAnswer } from '../common/wire.js';
+import { currentTrace } from '../common/trace-context.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
 
 export interface AcceptParts {
@@ -20,7 +21,8 @@ export async function accept({ submission, sources }: { readonly submission: str
   const distinct = [...new Set(sources)];
   const isKnown = await findKnown(submission, distinct, parts);
   const acceptedAt = Date.now();
-  const messages = distinct.map((source): ImageMessage => ({ submission, source, acceptedAt }));
+  const trace = currentTrace();
+  const messages = distinct.map((source): ImageMessage => ({ submission, source, acceptedAt, ...(trace && { traceparent: trace.traceparent }) }));
   const fresh = messages.filter((_, i) => !isKnown[i]);
   try {
     await parts.queue.publish(fresh);

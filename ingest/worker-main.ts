@@ -9,6 +9,7 @@ import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { openStore } from '../common/store/open-store.js';
+import { startTracing } from '../common/tracing.js';
 import { createVersionProbe, probeFunction } from './function-probe.js';
 import { openQueue } from './queue/open-queue.js';
 import { createWorkerApp } from './worker-app.js';
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
   const { model, functionUrl } = readTarget(environment);
   const { limits, host } = environment;
   const log = createLog({ role: 'worker', level: environment.logLevel, bindings: { model } });
+  const tracing = startTracing({ role: 'worker', environment, log });
   const metrics = new Metrics('worker', { model }).collectProcess();
   const queue = await openQueue({ environment, models: [model], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
@@ -39,7 +41,7 @@ async function main(): Promise<void> {
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });
-  closeOnSignal([worker, app, queue, client, store, bucket], { log, limits: { ...limits, drainMs: 0 } }); // nobody sends to a worker
+  closeOnSignal([worker, app, queue, client, store, bucket, tracing], { log, limits: { ...limits, drainMs: 0 } }); // nobody sends to a worker
 }
 
 runMain(main);

@@ -13,6 +13,7 @@ import type { Log } from '../common/log.js';
 import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
 import { backoffMs, wait, type Backoff } from '../common/backoff.js';
+import { continueTrace, type SpanStart } from '../common/tracing.js';
 import { extract, type StoredImage } from './extract.js';
 import { failureKind } from './failure-policy.js';
 import { FunctionGate } from './function-gate.js';
@@ -139,12 +140,18 @@ export class Worker {
 
   #begin(delivery: Delivery): void {
     if (delivery.redelivered) this.#options.metrics.countRedelivery();
-    const task = this.#work(delivery).finally(() => {
+    const { traceparent } = delivery.message;
+    const task = continueTrace({ traceparent }, this.#describe(delivery), () => this.#work(delivery)).finally(() => {
       this.#tasks.delete(task);
       this.#options.metrics.setInFlight(this.#tasks.size);
     });
     this.#tasks.add(task);
     this.#options.metrics.setInFlight(this.#tasks.size);
+  }
+
+  #describe({ attempt, message: { submission } }: Delivery): SpanStart {
+    const { model } = this.#options;
+    return { name: `process ${model}`, kind: 'consumer', attributes: { 'messaging.operation.name': 'process', 'messaging.operation.type': 'process', 'messaging.destination.name': model, 'eis.submission': submission, 'eis.attempt': attempt } };
   }
 
   /** Settles a delivery in one way or another; never throws. */

@@ -8,6 +8,7 @@ import { Metrics } from '../common/metrics.js';
 import { askFunctionVersion } from '../common/function-version.js';
 import { openStore } from '../common/store/open-store.js';
 import type { LiveVersion } from '../common/store/store.js';
+import { startTracing } from '../common/tracing.js';
 import { openQueue } from './queue/open-queue.js';
 import { createWrapperApp } from './wrapper-app.js';
 
@@ -19,6 +20,7 @@ async function main(): Promise<void> {
   const ingestModels = [...config.extractWorkers.keys()];
   if (ingestModels.length === 0) throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: ['services: "extract_worker" lists no model, so nobody would take what comes in. List one, or leave the service out to have all.'] });
   const log = createLog({ role: 'wrapper', level: environment.logLevel });
+  const tracing = startTracing({ role: 'wrapper', environment, log });
   const metrics = new Metrics('wrapper').collectProcess();
   const queue = await openQueue({ environment, models: ingestModels, log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
@@ -32,7 +34,7 @@ async function main(): Promise<void> {
   };
   const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, functionVersion, limits: environment.limits, metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });
-  closeOnSignal([app, queue, store, bucket], { log, limits: environment.limits });
+  closeOnSignal([app, queue, store, bucket, tracing], { log, limits: environment.limits });
 }
 
 runMain(main);

@@ -29,14 +29,19 @@ export class ApiError extends Error {
 }
 
 /** @param {string} path @param {RequestInit} [init] @returns {Promise<any>} */
-async function call(path, init = {}) {
+async function call(path, init) {
+  return (await callWhole(path, init)).answer;
+}
+
+/** @param {string} path @param {RequestInit} [init] @returns {Promise<{ answer: any, headers: Headers }>} */
+async function callWhole(path, init = {}) {
   const response = await fetchWithKey(path, init).catch(async (error) => {
     if (init.signal?.aborted) throw error;
     if (init.body instanceof File && !(await isReadable(init.body))) throw new ApiError('The file was changed or moved after it was chosen. Choose it again.', 400);
     throw new ApiError('The gateway cannot be reached. Is it running?', 0);
   });
   const answer = await response.json().catch(() => undefined);
-  if (response.ok && answer !== undefined) return answer;
+  if (response.ok && answer !== undefined) return { answer, headers: response.headers };
   const error = new ApiError(answer?.message ?? `The gateway answered ${response.status}. Try again in a moment.`, response.status);
   throw Object.assign(error, { retryAfterS: Number(response.headers.get('retry-after') ?? 1) });
 }
@@ -79,9 +84,23 @@ export function search(input, { top, model, signal }) {
   return call(`search?${query}`, { method: 'POST', signal, ...init });
 }
 
-/** @returns {Promise<{ models: { name: string, vectors: number, shards: { ok: number, total: number } }[] }>} */
-export function listModels() {
-  return call('models');
+/** @typedef {{ name: string, vectors: number, shards: { ok: number, total: number } }} Model */
+
+/**
+ * The models that are served. In a cluster each has a gateway of its own, which knows no other; nginx, before them all, names
+ * the others, and they are asked one by one. One that does not answer is left out.
+ *
+ * @returns {Promise<{ models: Model[] }>}
+ */
+export async function listModels() {
+  const { answer, headers } = await callWhole('models');
+  /** @type {Model[]} */
+  const known = answer.models;
+  const named = headers.get('x-eis-models')?.split(',') ?? known.map(({ name }) => name);
+  const others = named.filter((name) => !known.some((model) => model.name === name));
+  const answers = await Promise.all(others.map((name) => call(`models?${new URLSearchParams({ model: name })}`).catch(() => ({ models: [] }))));
+  const all = [...known, ...answers.flatMap(({ models }) => models)];
+  return { models: named.flatMap((name) => all.find((model) => model.name === name) ?? []) };
 }
 
 /**

@@ -3,7 +3,6 @@
  * that it ever had, over the size of the vectors as raw float32. Anonymous, because what is mapped from the store's files
  * is the system's to take back. The vectors are drawn from a seed, normalised, and written once for all runs.
  */
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,17 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { parseEnvironment } from '../../common/environment.js';
 import { openStore } from '../../common/store/open-store.js';
-import type { ImageWrite, Store } from '../../common/store/store.js';
-import { normalise } from '../../common/vector.js';
 import { WireServer } from '../support/mongo-wire/wire-server.js';
 import { readMemoryMb } from '../support/process-memory.js';
 import { RoleProcess } from '../support/role-process.js';
-import { SeededRandom } from '../support/seeded-random.js';
+import { fillStore } from './draw-images.js';
 import { median, printReport } from './report.js';
 
 const MODEL = 'builtin';
 const VERSION = 'b'.repeat(64);
-const BATCH = 1_000;
 const SAMPLE_MS = 10;
 
 interface LoadBenchOptions {
@@ -59,7 +55,7 @@ async function benchLoad(options: LoadBenchOptions): Promise<void> {
     const mongo = options.store === 'mongo-wire' ? await WireServer.start() : undefined;
     const stored = mongo ? { MONGODB_URI: mongo.uri('eis') } : {};
     const store = await openStore(parseEnvironment({ ...place('full'), ...stored }));
-    await fillStore(store, options);
+    await fillStore(store, { model: MODEL, live: { version: VERSION, dim: options.dim }, images: options.vectors });
     await store.close();
     const runs: Run[] = [];
     for (let i = 0; i < options.runs; i++) {
@@ -85,23 +81,6 @@ function report({ json, ...options }: LoadBenchOptions, runs: readonly Run[]): v
     figures: { load_s: middle(({ readyS }) => readyS), raw_mb: rawMb, peak_anonymous_mb: middle(({ peakAnonymousMb }) => peakAnonymousMb), empty_anonymous_mb: middle(({ emptyAnonymousMb }) => emptyAnonymousMb) },
     ratios: { peak_over_raw: grownMb / rawMb, whole_peak_over_raw: middle(({ peakAnonymousMb }) => peakAnonymousMb) / rawMb },
   }, { json });
-}
-
-async function fillStore(store: Store, { vectors, dim }: LoadBenchOptions): Promise<void> {
-  const random = new SeededRandom(1);
-  const live = await store.setLiveVersion(MODEL, { version: VERSION, dim });
-  const collection = store.collection(MODEL, live);
-  for (let i = 0; i < vectors; i += BATCH) {
-    const count = Math.min(BATCH, vectors - i);
-    await collection.write(Array.from({ length: count }, (_, j) => drawImage(i + j, dim, random)));
-  }
-}
-
-function drawImage(i: number, dim: number, random: SeededRandom): ImageWrite {
-  const id = createHash('sha256').update(String(i)).digest('hex');
-  const url = `https://images.example.com/${i}.jpg`;
-  const vector = normalise(Array.from({ length: dim }, () => random.next() + random.next() + random.next() - 1.5));
-  return { id, vector, url, origin: url, phash: id.slice(0, 16), width: 640, height: 480, format: 'jpeg' };
 }
 
 /** From the start of the process, which includes Node's own. */

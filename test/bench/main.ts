@@ -5,6 +5,7 @@ import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
 import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
+import { addSearchBench } from './search.js';
 import { addServeBench } from './serve.js';
 import { addStartBench } from './start.js';
 
@@ -14,6 +15,7 @@ addGatewayBench(program);
 addIndexBench(program);
 addIngestBench(program);
 addLoadBench(program);
+addSearchBench(program);
 addServeBench(program);
 addStartBench(program);
 await program.parseAsync();

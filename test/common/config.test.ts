@@ -53,6 +53,11 @@ describe('loadConfig()', () => {
     expect(config.models.map(({ modelUrl }) => modelUrl)).toEqual([join('/etc/models/mine'), 'gs://bucket/model.json', '/abs']);
   });
 
+  it('draws a model for every search anew, unless nginx is told to be sticky', () => {
+    const stickiness = (more: object) => parseConfig(JSON.stringify({ models, services: [{ name: 'nginx', ...more }] }), '/config.json').nginx.sticky;
+    expect([stickiness({}), stickiness({ sticky: true })]).toEqual([false, true]);
+  });
+
   it('gives a served model that has no weight none of the unnamed searches', () => {
     const config = parseConfig(JSON.stringify({ models, services: [{ name: 'nginx', serving_weights: [{ name: 'resnet', weight: 2 }] }] }), '/config.json');
     expect([...config.serving].map(([name, { weight }]) => [name, weight])).toEqual([['resnet', 2], ['mobilenet', 0]]);

@@ -1,0 +1,71 @@
+/** RabbitMQ: a cluster whose nodes know each other by name, so that its quorum queues survive the loss of a minority. */
+import { imageOf } from './images.js';
+import { SECRETS, secretVariable, type Workload } from './names.js';
+import type { Manifest } from './objects.js';
+import { configMount, scratch, tcpProbes, type RenderContext } from './pod.js';
+import { contentName } from './role-config.js';
+import { DISKS } from './sizes.js';
+import { renderConfigMap, renderService, renderStatefulSet } from './workloads.js';
+
+const NODES = 'rabbitmq-nodes';
+const HOME = '/var/lib/rabbitmq';
+const FOLDER = '/etc/rabbitmq';
+export const RABBITMQ_METRICS_PORT = 15_692;
+const PORTS = { amqp: 5672, epmd: 4369, dist: 25_672, metrics: RABBITMQ_METRICS_PORT };
+/** A node that leaves waits until every quorum queue can do without it. */
+const LEAVE_S = 60;
+
+export function renderRabbitmq(context: RenderContext): Manifest[] {
+  const { config: { platform, rabbitmq: { pods } } } = context;
+  const workload: Workload = { component: 'rabbitmq', name: 'rabbitmq' };
+  const files = { 'rabbitmq.conf': renderConf(pods, platform.namespace), enabled_plugins: '[rabbitmq_prometheus].\n', 'start.sh': START };
+  const configMap = contentName(workload.name, ...Object.values(files));
+  const container = {
+    name: 'main',
+    image: imageOf('rabbitmq', platform),
+    command: ['sh', `${FOLDER}/start.sh`],
+    env: [
+      { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      { name: 'HOME', value: HOME },
+      { name: 'RABBITMQ_USE_LONGNAME', value: 'true' },
+      { name: 'RABBITMQ_NODENAME', value: `rabbit@$(POD_NAME).${NODES}.${platform.namespace}` },
+      { name: 'RABBITMQ_MNESIA_BASE', value: `${HOME}/mnesia` },
+      { name: 'RABBITMQ_LOGS', value: '-' },
+      { name: 'RABBITMQ_CONFIG_FILE', value: `${FOLDER}/rabbitmq` },
+      { name: 'RABBITMQ_ENABLED_PLUGINS_FILE', value: `${FOLDER}/enabled_plugins` },
+      { name: 'RABBITMQ_DEFAULT_USER', value: 'eis' },
+      secretVariable('RABBITMQ_DEFAULT_PASS', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.password),
+      secretVariable('CLUSTER_COOKIE', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.cookie),
+    ],
+    ports: PORTS,
+    probes: tcpProbes('amqp'),
+    preStop: ['sh', '-c', `rabbitmq-upgrade await_online_quorum_plus_one -t ${LEAVE_S} || true`],
+    mounts: [configMount(configMap, FOLDER), { path: HOME, volume: { name: 'data', claim: true as const } }, scratch('tmp', '/tmp')],
+  };
+  return [
+    renderConfigMap(workload, configMap, files),
+    renderService(workload, { ports: { amqp: PORTS.amqp } }),
+    renderService(workload, { name: NODES, ports: PORTS, headless: true, unready: true }),
+    ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: NODES, disk: { name: 'data', gibibytes: DISKS.rabbitmq, keep: true }, containers: [container], graceS: LEAVE_S + 30 }, context),
+  ];
+}
+
+/** Erlang takes the cookie from a file that nobody else may read. */
+const START = `#!/bin/sh
+set -eu
+umask 077
+printf %s "$CLUSTER_COOKIE" > "$HOME/.erlang.cookie"
+exec rabbitmq-server
+`;
+
+function renderConf(pods: number, namespace: string): string {
+  return [
+    'cluster_formation.peer_discovery_backend = classic_config',
+    ...Array.from({ length: pods }, (_, i) => `cluster_formation.classic_config.nodes.${i + 1} = rabbit@rabbitmq-${i}.${NODES}.${namespace}`),
+    '# A part of the cluster without a majority stops, instead of taking what is lost when the parts meet again.',
+    'cluster_partition_handling = pause_minority',
+    'listeners.tcp.default = 5672',
+    `prometheus.tcp.port = ${RABBITMQ_METRICS_PORT}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,115 @@
+/** What a change of config.json means to who runs the system: what is loaded, embedded and answered otherwise. Plain values in, sentences out. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Config, IndexingConfig, ModelConfig } from '../common/config.js';
+import { SIZES } from './manifests/sizes.js';
+
+/** How many vectors of which length the store holds, by model; a model that is missing is unknown. */
+export type VectorCounts = ReadonlyMap<string, { readonly vectors: number; readonly dim: number }>;
+
+/** Memory of an index pod: of one number of a vector, of what is known of one image (ARCHITECTURE.md, the exact index), and of an empty pod. */
+const BYTES_PER_NUMBER: Readonly<Record<IndexingConfig['algorithm'], number>> = { brute: 1.7, hnsw: 2.6, kd_tree: 6 };
+const BYTES_PER_IMAGE = 200;
+const EMPTY_BYTES = 120_000_000;
+const MEBIBYTE = 1024 * 1024;
+
+/** Memory that one index pod of a model needs, in bytes; undefined where the counts are unknown. */
+export function indexPodBytes(model: string, { shards, algorithm }: IndexingConfig, counts: VectorCounts): number | undefined {
+  const count = counts.get(model);
+  return count && EMPTY_BYTES + (count.vectors / shards) * (count.dim * BYTES_PER_NUMBER[algorithm] + BYTES_PER_IMAGE);
+}
+
+/** What changes, a sentence or two for each thing. */
+export function explainChanges(before: Config | undefined, after: Config, counts: VectorCounts): string[] {
+  if (!before) return [`Nothing runs yet: everything is made new, with ${after.models.map(({ name }) => name).join(', ')}.`, ...indexMemory(after, counts)];
+  const [old, fresh] = [new Map(before.models.map((model) => [model.name, model])), new Map(after.models.map((model) => [model.name, model]))];
+  return [
+    ...after.models.filter(({ name }) => !old.has(name)).map(({ name }) => explainNewModel(name, counts)),
+    ...before.models.filter(({ name }) => !fresh.has(name)).map(({ name }) => `${name}: removed. Its gateways, workers and index pods go; its embeddings stay in the store. Its queue eis.extract.${name} stays in RabbitMQ and goes on to take every new image: delete it afterwards.`),
+    ...after.models.flatMap((model) => explainModel(old.get(model.name), model, counts)),
+    ...after.models.flatMap(({ name }) => explainIndex(name, before.indexing.get(name), after.indexing.get(name), counts)),
+    ...explainTraffic(before, after),
+  ];
+}
+
+function explainNewModel(name: string, counts: VectorCounts): string {
+  const most = Math.max(0, ...[...counts.values()].map(({ vectors }) => vectors));
+  const images = most > 0 ? `all ${most.toLocaleString('en')} images that are known` : 'the images that are known';
+  return `${name}: new. It needs its function first (FUNCTION_URL), and finds nothing until ${images} are embedded for it: "eis backfill ${name}" after this.`;
+}
+
+/** What decides which numbers a model makes of an image. */
+function identityOf({ modelUrl, sha256, layer, inputSize, preprocess }: ModelConfig): object {
+  return { modelUrl, sha256, layer, inputSize, preprocess };
+}
+
+function explainModel(before: ModelConfig | undefined, after: ModelConfig, counts: VectorCounts): string[] {
+  if (!before || isDeepStrictEqual(identityOf(before), identityOf(after))) return [];
+  const count = counts.get(after.name);
+  return [`${after.name}: another model or preprocessing. Deploy its function anew; ${count ? `all ${count.vectors.toLocaleString('en')} images have` : 'every image has'} to be embedded again ("eis backfill ${after.name}"), into a collection of its own beside the old, and until the index holds them its searches answer 409.`];
+}
+
+function explainIndex(name: string, before: IndexingConfig | undefined, after: IndexingConfig | undefined, counts: VectorCounts): string[] {
+  if (!before || !after) return [];
+  const memory = describeMemory(name, after, counts);
+  if (before.shards !== after.shards) {
+    return [
+      `${name}: ${before.shards} → ${after.shards} index shards. ${after.shards} new ones of ${podsText(after)} load from the store beside the old, which answer until all are ready; then the gateways are replaced, and the old ones go. No vector moves in the store, and nothing is embedded again.${memory}`,
+    ];
+  }
+  const sentences: string[] = [];
+  const settings = ({ algorithm, connectivity, expansionAdd, expansionSearch }: IndexingConfig): object => ({ algorithm, ...(algorithm === 'hnsw' ? { connectivity, expansionAdd, expansionSearch } : {}) });
+  if (!isDeepStrictEqual(settings(before), settings(after))) {
+    const how = before.algorithm === after.algorithm ? `other settings of ${after.algorithm}` : `${before.algorithm} → ${after.algorithm}${after.algorithm === 'hnsw' ? ', which is approximate' : ''}`;
+    const meanwhile = after.pods.min > 1 ? 'the other replicas of its shard answer' : 'there is no other replica of its shard, and answers are partial';
+    sentences.push(`${name}: ${how}. Every index pod is replaced, one after the other, and loads again; meanwhile ${meanwhile}.${memory}`);
+  }
+  if (!isDeepStrictEqual(before.pods, after.pods)) sentences.push(`${name}: ${podsText(before)} → ${podsText(after)} for each of ${after.shards} index shard(s). New ones load their share from the store; the others stay as they are.${memory}`);
+  return sentences;
+}
+
+function podsText({ pods: { min, max } }: IndexingConfig): string {
+  return min === max ? `${min} pod(s)` : `${min} to ${max} pods`;
+}
+
+function indexMemory(config: Config, counts: VectorCounts): string[] {
+  return [...config.indexing].flatMap(([name, indexing]) => (counts.has(name) ? [`${name}:${describeMemory(name, indexing, counts)}`] : []));
+}
+
+function describeMemory(name: string, indexing: IndexingConfig, counts: VectorCounts): string {
+  const bytes = indexPodBytes(name, indexing, counts);
+  if (bytes === undefined) return '';
+  const limit = SIZES.index.memoryMax * MEBIBYTE;
+  const needed = ` A pod needs some ${Math.ceil(bytes / MEBIBYTE)} MiB for ${Math.ceil((counts.get(name)?.vectors ?? 0) / indexing.shards).toLocaleString('en')} vectors, of ${SIZES.index.memoryMax} MiB that it may have.`;
+  return bytes <= limit ? needed : `${needed} It would be killed: num_indexes has to be ${Math.ceil(((bytes - EMPTY_BYTES) * indexing.shards) / (limit - EMPTY_BYTES))} at least.`;
+}
+
+/** The share of the searches that name no model, by model. */
+function sharesOf({ serving }: Config): Map<string, number> {
+  const total = [...serving.values()].reduce((sum, { weight }) => sum + weight, 0);
+  return new Map([...serving].map(([name, { weight }]) => [name, total === 0 ? 0 : weight / total]));
+}
+
+function explainTraffic(before: Config, after: Config): string[] {
+  const [old, fresh] = [sharesOf(before), sharesOf(after)];
+  const names = [...new Set([...old.keys(), ...fresh.keys()])];
+  const moved = names.map((name) => ({ name, from: old.get(name) ?? 0, to: fresh.get(name) ?? 0 })).filter(({ from, to }) => from !== to);
+  if (moved.length === 0) return [];
+  const share = moved.reduce((sum, { from, to }) => sum + Math.abs(to - from), 0) / 2;
+  return [`Of the searches that name no model ${percent(share)} go elsewhere: ${moved.map(({ name, from, to }) => `${name} ${percent(from)} → ${percent(to)}`).join(', ')}. nginx is replaced for it; no index and no gateway is.`];
+}
+
+function percent(share: number): string {
+  return `${+(share * 100).toFixed(1)} %`;
+}
+
+/** What may go wrong with the configuration as it is, whatever it was. */
+export function explainRisks(before: Config | undefined, { rabbitmq, mongo, extractWorkers, models, serving }: Config): string[] {
+  const idle = models.filter(({ name }) => !extractWorkers.has(name) && serving.has(name)).map(({ name }) => name);
+  return [
+    ...(rabbitmq.pods < 3 ? [`RabbitMQ with ${rabbitmq.pods} pod(s) survives no loss: ${rabbitmq.pods === 2 ? 'two nodes have no majority without each other, so when one is away the queues stand still' : 'when it is away the queues are'}. Three survive one.`] : []),
+    ...(mongo.podsPerShard < 3 || mongo.configPods < 3 ? [`MongoDB with ${mongo.podsPerShard} pod(s) a shard and ${mongo.configPods} config server(s) survives no loss of one where there are fewer than three.`] : []),
+    ...(idle.length > 0 ? [`${idle.join(', ')}: served, but no worker extracts for it ("extract_worker" does not list it): new images will not be found by it.`] : []),
+    ...(before && before.mongo.podsPerShard > mongo.podsPerShard ? [`Pods of MongoDB's replica sets are not taken out of them when there are fewer: run rs.remove() for each first, or the sets lose their majority.`] : []),
+    ...(before && before.rabbitmq.pods > rabbitmq.pods ? ['Nodes of RabbitMQ are not taken out of the cluster when there are fewer: run "rabbitmqctl forget_cluster_node" for each afterwards.'] : []),
+  ];
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import type { Change } from '../../k8s/changes.js';
+import type { Plan } from '../../k8s/plan.js';
+import { modelIn, planOf, seedText, serviceIn } from './support/deployments.js';
+
+const SEED = seedText();
+
+const named = (plan: Plan, change: Change['change'], kind: string): string[] => plan.changes.filter((entry) => entry.change === change && entry.kind === kind).map(({ name }) => name.replace(/-[0-9a-f]{8}$/, '-#'));
+const podsOf = ({ costs }: Plan, name: string) => {
+  const { before, after } = costs.find(({ service }) => service === name)!;
+  return [before.pods.max, after.pods.max];
+};
+
+describe('the plan', () => {
+  it('of nothing changed has no change and no meaning, and still says what is weak', () => {
+    const plan = planOf(SEED, SEED);
+    expect(plan).toMatchObject({ changes: [], meaning: [] });
+    expect(plan.warnings.join(' ')).toContain('RabbitMQ with 2 pod(s) survives no loss');
+    expect(plan.total.before).toEqual(plan.total.after);
+  });
+
+  it('of a first deployment makes everything, 56 pods of a quota of 50, with a warning', () => {
+    const plan = planOf(undefined, seedText((config) => (config.platform = { quota: { pods: 50 } })));
+    expect(new Set(plan.changes.map(({ change }) => change))).toEqual(new Set(['added']));
+    expect(plan.total.after.pods).toEqual({ min: 56, max: 56 });
+    expect(plan.warnings[0]).toBe('The quota is 50 pods, and 56 are asked for: 6 will not start. Ask for more, or for fewer pods in config.json.');
+  });
+
+  it('of more pods scales, and restarts none', () => {
+    const plan = planOf(SEED, seedText((config) => (modelIn(config, 'indexing', 'resnet')['pods'] = 8)), new Map([['resnet', { vectors: 1_000_000, dim: 2048 }]]));
+    expect(plan.changes).toEqual(['index-resnet-2-0', 'index-resnet-2-1'].map((name) => expect.objectContaining({ change: 'changed', kind: 'StatefulSet', name, effect: '5 → 8 pods; none restarts' }) as unknown));
+    expect(plan.changes[0]!.diff).toMatchInlineSnapshot(`
+      "--- statefulset-index-resnet-2-0.yaml
+      +++ statefulset-index-resnet-2-0.yaml
+      @@ -11,5 +11,5 @@
+           app.kubernetes.io/managed-by: eis-deploy
+       spec:
+      -  replicas: 5
+      +  replicas: 8
+         serviceName: index-resnet-2-0
+         podManagementPolicy: Parallel"
+    `);
+    expect(podsOf(plan, 'index resnet')).toEqual([10, 16]);
+    expect(plan.meaning).toMatchInlineSnapshot(`
+      [
+        "resnet: 5 pod(s) → 8 pod(s) for each of 2 index shard(s). New ones load their share from the store; the others stay as they are. A pod needs some 1870 MiB for 500,000 vectors, of 2048 MiB that it may have.",
+      ]
+    `);
+  });
+
+  it('of more shards puts a new set beside the old, and replaces the gateways of that model alone', () => {
+    const plan = planOf(SEED, seedText((config) => (modelIn(config, 'indexing', 'resnet')['num_indexes'] = 3)), new Map([['resnet', { vectors: 3_000_000, dim: 2048 }]]));
+    expect(named(plan, 'added', 'StatefulSet')).toEqual(['index-resnet-3-0', 'index-resnet-3-1', 'index-resnet-3-2']);
+    expect(named(plan, 'removed', 'StatefulSet')).toEqual(['index-resnet-2-0', 'index-resnet-2-1']);
+    expect(named(plan, 'changed', 'Deployment')).toEqual(['gateway-resnet']);
+    expect(plan.peakPods).toBe(56 + 15 + 5);
+    expect(plan.meaning).toMatchInlineSnapshot(`
+      [
+        "resnet: 2 → 3 index shards. 3 new ones of 5 pod(s) load from the store beside the old, which answer until all are ready; then the gateways are replaced, and the old ones go. No vector moves in the store, and nothing is embedded again. A pod needs some 3626 MiB for 1,000,000 vectors, of 2048 MiB that it may have. It would be killed: num_indexes has to be 6 at least.",
+      ]
+    `);
+  });
+
+  it('of another algorithm says what is approximate, and what answers meanwhile', () => {
+    const plan = planOf(SEED, seedText((config) => {
+      modelIn(config, 'indexing', 'resnet')['index_algorithm'] = 'hnsw';
+      modelIn(config, 'indexing', 'custom')['index_algorithm'] = 'kd_tree';
+    }));
+    expect(named(plan, 'changed', 'StatefulSet')).toEqual(['index-custom-1-0', 'index-resnet-2-0', 'index-resnet-2-1']);
+    expect(plan.meaning).toEqual([expect.stringMatching(/^resnet: brute → hnsw, which is approximate\..*the other replicas of its shard answer/), expect.stringMatching(/^custom: brute → kd_tree\..*answers are partial/)]);
+  });
+
+  it('of a new model says what it needs before it finds anything, and from whom it takes searches', () => {
+    const plan = planOf(SEED, seedText((config) => {
+      config.models.push({ name: 'vgg16' });
+      for (const service of ['extract_worker', 'indexing', 'serving']) serviceIn(config, service).models.push({ name: 'vgg16', pods: 1 });
+      (serviceIn(config, 'nginx')['serving_weights'] as object[]).push({ name: 'vgg16', weight: 1 });
+    }), new Map([['resnet', { vectors: 40_000, dim: 2048 }]]));
+    expect(named(plan, 'added', 'Deployment')).toEqual(['gateway-vgg16', 'worker-vgg16']);
+    expect(named(plan, 'changed', 'Deployment')).toEqual(['nginx', 'wrapper']);
+    expect(plan.meaning).toEqual([
+      'vgg16: new. It needs its function first (FUNCTION_URL), and finds nothing until all 40,000 images that are known are embedded for it: "eis backfill vgg16" after this.',
+      expect.stringMatching(/^Of the searches that name no model 25 % go elsewhere: .*vgg16 0 % → 25 %/),
+    ]);
+  });
+
+  it('of a removed model removes what is its own', () => {
+    const plan = planOf(SEED, seedText((config) => {
+      config.models = config.models.filter(({ name }) => name !== 'mobilenet');
+      for (const service of ['extract_worker', 'indexing', 'serving']) serviceIn(config, service).models = serviceIn(config, service).models.filter(({ name }) => name !== 'mobilenet');
+      serviceIn(config, 'nginx')['serving_weights'] = [{ name: 'resnet', weight: 1 }, { name: 'custom', weight: 1 }];
+    }));
+    expect(named(plan, 'removed', 'Deployment')).toEqual(['gateway-mobilenet', 'worker-mobilenet']);
+    expect(named(plan, 'removed', 'StatefulSet')).toEqual(['index-mobilenet-1-0']);
+    expect(named(plan, 'changed', 'StatefulSet')).toEqual([]);
+    expect(plan.meaning[0]).toMatch(/^mobilenet: removed\..*its embeddings stay in the store/);
+  });
+
+  it('of other weights replaces nginx alone, and says which share of the searches moves', () => {
+    const weights = (resnet: number): string => seedText((config) => (serviceIn(config, 'nginx')['serving_weights'] = [{ name: 'resnet', weight: resnet }, { name: 'mobilenet', weight: 1 }]));
+    const plan = planOf(weights(1), weights(3));
+    expect(plan.changes.map(({ kind, name, before }) => [kind, name.replace(/-[0-9a-f]{8}$/, '-#'), before?.replace(/-[0-9a-f]{8}$/, '-#')])).toEqual([['ConfigMap', 'nginx-#', 'nginx-#'], ['Deployment', 'nginx', undefined]]);
+    expect(plan.changes[0]!.diff).toMatch(/-\s+50\.00% resnet;\n\+\s+75\.00% resnet;/);
+    expect(plan.meaning).toEqual(['Of the searches that name no model 25 % go elsewhere: resnet 50 % → 75 %, mobilenet 50 % → 25 %. nginx is replaced for it; no index and no gateway is.']);
+  });
+
+  it('of another model file says that every image has to be embedded again', () => {
+    const plan = planOf(SEED, seedText((config) => (config.models[2]!['model_url'] = 'https://example.com/other.h5')));
+    expect(plan.changes).toEqual([]);
+    expect(plan.meaning).toEqual([expect.stringMatching(/^custom: another model or preprocessing\..*embedded again/)]);
+  });
+
+  it('knows when vectors do not fit into the pods, and how many shards they need', () => {
+    const plan = planOf(undefined, SEED, new Map([['custom', { vectors: 2_000_000, dim: 2048 }]]));
+    expect(plan.meaning.at(-1)).toMatch(/It would be killed: num_indexes has to be 4 at least\.$/);
+  });
+
+  it('knows that a quota that holds the whole may not hold what runs meanwhile', () => {
+    const after = (pods: number): string => seedText((config) => {
+      modelIn(config, 'indexing', 'resnet')['num_indexes'] = 3;
+      config.platform = { quota: { pods } };
+    });
+    expect(planOf(SEED, after(70)).warnings[0]).toMatch(/^While this is applied up to 76 pods run at once, and the quota is 70/);
+    expect(planOf(SEED, after(76)).warnings[0]).toMatch(/^RabbitMQ/);
+  });
+
+  it('says what has to be done by hand when there are fewer members of a cluster', () => {
+    const fewer = seedText((config) => {
+      serviceIn(config, 'rabbitmq')['pods'] = 1;
+      (serviceIn(config, 'mongo')['services'] as { name: string; pods?: number }[]).find(({ name }) => name === 'shard')!.pods = 2;
+    });
+    const { warnings } = planOf(SEED, fewer);
+    expect(warnings.join('\n')).toMatch(/rs\.remove\(\)/);
+    expect(warnings.join('\n')).toMatch(/forget_cluster_node/);
+  });
+
+  it('names shards of MongoDB that would go, with what they hold', () => {
+    const fewer = seedText((config) => ((serviceIn(config, 'mongo')['services'] as { name: string; shards?: number }[]).find(({ name }) => name === 'shard')!.shards = 1));
+    expect(planOf(SEED, fewer)).toMatchObject({ lostShards: ['mongo-shard-1'], warnings: expect.arrayContaining([expect.stringContaining('mongo-shard-1 holds a part of every collection')]) as unknown });
+    expect(planOf(SEED, SEED).lostShards).toEqual([]);
+  });
+});
