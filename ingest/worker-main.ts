@@ -42,7 +42,7 @@ async function main(): Promise<void> {
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });
-  closeOnSignal([worker, app, queue, client, store, bucket, tracing], log);
+  closeOnSignal([worker, app, queue, client, store, bucket, tracing], { log, limits: { ...limits, drainMs: 0 } }); // nobody sends to a worker
 }
 
 runMain(main);
