@@ -5,7 +5,6 @@
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
-import type { ObserveFunctionCall } from './function-call-metrics.js';
 import { HEADERS } from './headers.js';
 import { callWithToken, identityTokensOf, type IdentityTokens } from './identity-token.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
@@ -43,22 +42,20 @@ export interface EmbedClientOptions {
   readonly connections: number;
   /** Default: those that the address asks for. */
   readonly tokens?: IdentityTokens | undefined;
-  readonly observe?: ObserveFunctionCall;
 }
 
 /** Bytes of an answer that is read: an embedding of 16,384 numbers, or an error. */
 const ANSWER_BYTES_MAX = 256 * 1024;
 
-export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections, tokens = identityTokensOf(url), observe }: EmbedClientOptions): EmbedClient {
+export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connections, tokens = identityTokensOf(url) }: EmbedClientOptions): EmbedClient {
   const target = new URL(url);
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
   const start: SpanStart = { name: 'embed', kind: 'client', attributes: { 'http.request.method': 'POST', 'eis.model': model }, peer: url };
 
   async function call(input: EmbedInput, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax }: EmbedCall, span: Span): Promise<Embedding> {
     const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
-    const over = observe?.();
     try {
-      const embedding = await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
+      return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
         const response = await callWithToken(tokens, deadline, (authorization) => pool.request({
           method: 'POST',
           path: target.pathname,
@@ -79,12 +76,8 @@ export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connect
         if (response.statusCode !== 200) throw toFunctionError(model, response, body);
         return decodeAnswer(model, response, body);
       });
-      over?.('ok');
-      return embedding;
     } catch (thrown) {
-      const error = signal?.aborted && !isEisError(thrown) ? (signal.reason as Error) : explain(thrown, { model, timeoutMs });
-      over?.(isEisError(error) ? error.code : 'given_up');
-      throw error;
+      throw signal?.aborted && !isEisError(thrown) ? signal.reason : explain(thrown, { model, timeoutMs });
     }
   }
 

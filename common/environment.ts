@@ -215,7 +215,7 @@ function readShard(text: string | undefined, invalid: (variable: string, detail:
   return { index: Number(index), of: Number(of) };
 }
 
-const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set(['fetchRedirectsMax', 'writeBatchWaitMs', 'embeddingCacheBytesMax']);
+const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set(['fetchRedirectsMax', 'writeBatchWaitMs', 'embeddingCacheBytesMax', 'drainMs']);
 
 function readLimits(integer: (name: string, min: number, max: number) => number | undefined): Limits {
   const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];

@@ -14,6 +14,13 @@ import { discardRest, isClientGone, keepOpen, refuseEncoded } from './request-bo
 import { acceptRequestId } from './request-id.js';
 import { traceRequests } from './trace-requests.js';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Unready from now on, with `Connection: close` in every answer, so that clients go elsewhere. */
+    drain(): void;
+  }
+}
+
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
 
 /** Whether a service can serve; `detail` says to a person why not. */
@@ -54,7 +61,7 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
     loggerInstance: log as FastifyBaseLogger, // eslint-disable-line @typescript-eslint/no-unnecessary-type-assertion -- it keeps the app's type free of pino
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
-    return503OnClosing: true,
+    return503OnClosing: false, // what still comes over a connection that is open is answered
     forceCloseConnections: 'idle',
     requestTimeout: requestTimeoutMs,
     http: { requireHostHeader: false, connectionsCheckingInterval: HEADERS_CHECK_MS }, // `refuseUnread` says in our words that there is no host
@@ -68,10 +75,14 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
       sendError(normaliseError(thrown, request, bodyBytesMax), request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  let closing = false;
+  let leaving = false;
   let closed: (() => void) | undefined;
+  const drain = (): void => {
+    leaving = true;
+  };
+  app.decorate('drain', drain);
   app.addHook('preClose', async () => {
-    closing = true;
+    drain();
     closed = closeIdleConnections(app.server);
   });
   app.addHook('onClose', async () => closed?.());
@@ -81,13 +92,14 @@ export function createService({ log, metrics, readiness, bodyBytesMax, requestTi
     refuseUnread(request);
   });
   app.addHook('onSend', async (request, reply) => {
+    if (leaving && request.raw.complete) void reply.header('connection', 'close');
     if (!reply.hasHeader('connection')) keepOpen(request.raw, reply.raw);
   });
   app.addHook('onResponse', async (request) => discardRest(request.raw));
   app.setErrorHandler((thrown: FastifyError, request, reply) => sendError(normaliseError(thrown, request, bodyBytesMax), request, reply));
   app.setNotFoundHandler((request, reply) => sendError(new EisError('EIS_ROUTE_UNKNOWN', { method: request.method, path: request.url.split('?')[0] as string }), request, reply));
   observe(app, metrics);
-  addHealth(app, metrics, () => (closing ? { ready: false, detail: 'This service is closing.' } : readiness()));
+  addHealth(app, metrics, () => (leaving ? { ready: false, detail: 'This service is closing.' } : readiness()));
   return app;
 }
 

@@ -1,14 +1,20 @@
 /** Starting and ending a process of the system: one way for every role. */
 import type { AddressInfo } from 'node:net';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { App } from './http.js';
+import type { Limits } from './limits.js';
 import type { Log } from './log.js';
 import { toEisError } from './errors.js';
 
-/** How long a process may take to close before it is ended anyway. */
-const CLOSE_TIMEOUT_MS = 4_000;
-
-interface Closable {
+export interface Closable {
+  /** Says from now on that it is not ready, and goes on answering. */
+  drain?(): void;
   close(): Promise<void>;
+}
+
+export interface ClosingOptions {
+  readonly log: Log;
+  readonly limits: Pick<Limits, 'drainMs' | 'closeTimeoutMs'>;
 }
 
 /**
@@ -32,24 +38,32 @@ export async function listen(app: App, options: { readonly host: string; readonl
 }
 
 /**
- * Closes everything, in order, when the process is told to end (SIGTERM, SIGINT) or its supervisor is gone (the IPC
- * channel of a forked process closes): so no process outlives the one that started it.
+ * Closes everything when the process is told to end (SIGTERM, SIGINT) or its supervisor is gone (the IPC channel of a
+ * forked process closes): so no process outlives the one that started it. First every part drains for `drainMs`, so that
+ * whoever sends to this process learns that it leaves; then the parts are closed in order, each finishing what it has in
+ * hand, and the process ends with 0. After `closeTimeoutMs`, or at a second signal, it ends at once, with 1.
  */
-export function closeOnSignal(parts: readonly Closable[], log: Log): void {
+export function closeOnSignal(parts: readonly Closable[], { log, limits: { drainMs, closeTimeoutMs } }: ClosingOptions): void {
   surviveAccidents(log);
   let closing = false;
   const close = (reason: string): void => {
     if (closing) return;
     closing = true;
-    log.info({ reason }, 'closing');
+    log.info({ reason, drainMs }, 'closing');
     setTimeout(() => {
-      log.error({ timeoutMs: CLOSE_TIMEOUT_MS }, 'did not close in time');
+      log.error({ closeTimeoutMs }, 'did not close in time');
       process.exit(1);
-    }, CLOSE_TIMEOUT_MS).unref();
-    void closeAll(parts, log).then(() => process.exit(0));
+    }, drainMs + closeTimeoutMs).unref();
+    for (const part of parts) part.drain?.();
+    // Sockets are read between a timer and an immediate: no server closes a connection, as idle, on which a request lies unread.
+    void sleep(drainMs).then(() => nextTurn()).then(() => closeAll(parts, log)).then(() => process.exit(0));
   };
-  process.once('SIGTERM', () => close('SIGTERM'));
-  process.once('SIGINT', () => close('SIGINT'));
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (closing) process.exit(1);
+    close(signal);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
   process.once('disconnect', () => close('the supervisor is gone'));
   if (process.connected === false) close('the supervisor is gone'); // before anyone listened
 }

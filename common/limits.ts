@@ -28,9 +28,11 @@ export interface Limits {
   readonly searchTimeoutMs: number;
   /** Time for the body of a search to arrive; time for which an upload to the wrapper may stand still. */
   readonly bodyTimeoutMs: number;
-  /** Requests that one gateway holds at once; one more is answered 429. */
+  /** Requests that one gateway answers at once; one more is answered 429. */
   readonly inFlightMax: number;
-  /** Bytes of images that one gateway holds at once; one more is answered 429. */
+  /** Requests whose bodies are on their way to one gateway at once; one more is answered 429. */
+  readonly receivingMax: number;
+  /** Bytes of images that one gateway holds at once; more are answered 429. */
   readonly inFlightBytesMax: number;
   /** How late the event loop of a gateway may turn; while it turns later, requests are answered 429. */
   readonly loopDelayMaxMs: number;
@@ -75,6 +77,10 @@ export interface Limits {
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
   readonly queriesPerRequestMax: number;
+  /** Time for which a process that is to end goes on as it is but says that it is not ready. */
+  readonly drainMs: number;
+  /** Time that it has after that to finish what it has in hand: as long as the longest request may take. */
+  readonly closeTimeoutMs: number;
   /** The least time between two snapshots that an index pod keeps of its shard for its next start. */
   readonly snapshotEveryMs: number;
 }
@@ -96,6 +102,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   searchTimeoutMs: 15_000,
   bodyTimeoutMs: 30_000,
   inFlightMax: 256,
+  receivingMax: 1_024,
   inFlightBytesMax: 256 * MEBIBYTE,
   loopDelayMaxMs: 500,
   requestsPerMinuteMax: 6_000,
@@ -117,6 +124,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   urlLengthMax: 2_048,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
+  drainMs: 0,
+  closeTimeoutMs: 20_000,
   snapshotEveryMs: 300_000,
 });
 

@@ -5,11 +5,14 @@ import { ByteCollector } from './byte-collector.js';
 /**
  * The whole of a stream, or undefined as soon as it is longer than `bytesMax`. The rest is then left unread and the
  * stream as it is: a request must not be destroyed before it is answered, a response may be.
+ *
+ * @param onBytes told of what arrives, before it is kept; what it throws ends reading in the same way
  */
-export async function readBounded(stream: Readable, bytesMax: number): Promise<Buffer | undefined> {
+export async function readBounded(stream: Readable, bytesMax: number, onBytes?: (bytes: number) => void): Promise<Buffer | undefined> {
   const collected = new ByteCollector();
   for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     if (collected.bytes + chunk.length > bytesMax) return undefined;
+    onBytes?.(chunk.length);
     collected.add(chunk);
   }
   return collected.whole();

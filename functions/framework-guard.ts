@@ -19,6 +19,7 @@ import { acceptRequestId } from '../common/request-id.js';
 import type { Admission } from './admission.js';
 import { sendError, sendErrorEarly } from './answer.js';
 import { ClientGone, readBody, type BodyOptions } from './body.js';
+import type { Leaving } from './leaving.js';
 import type { Lingering } from './lingering.js';
 import type { Slots } from './slots.js';
 
@@ -30,6 +31,7 @@ export interface GuardOptions {
   readonly admit: (request: IncomingMessage) => Admission;
   readonly slots: Slots;
   readonly lingering: Lingering;
+  readonly leaving: Leaving;
   readonly bodyTimeoutMs: number;
   readonly host: string;
   readonly onRefused: (request: IncomingMessage, error: EisError) => void;
@@ -75,8 +77,10 @@ async function receive({ request, response, app, expectsContinue = false }: Exch
   const requestId = acceptRequestId(request.headers[HEADERS.requestId]);
   request.headers[HEADERS.requestId] = requestId;
   response.setHeader(HEADERS.requestId, requestId);
+  options.leaving.follow(response);
   try {
     const { route, body: bound } = options.admit(request);
+    if (route === 'ready' && options.leaving.hasBegun) throw new EisError('EIS_NOT_READY', { detail: 'This instance is closing.' }, { retryAfterS: 1 });
     const slot = route === 'embed' ? takeSlot(request, response, options.slots) : undefined;
     if (expectsContinue) response.writeContinue();
     const onBytes: BodyOptions['onBytes'] = (bytes, total) => {

@@ -19,6 +19,7 @@ import type { Embedder } from './embed.js';
 import { startInferencePool } from './engines/inference-pool.js';
 import { guardFramework } from './framework-guard.js';
 import { Lingering } from './lingering.js';
+import { Leaving } from './leaving.js';
 import { loadModel } from './models/load-model.js';
 import type { DownloadRetry } from './models/download.js';
 import type { LoadedModel } from './models/model.js';
@@ -46,6 +47,7 @@ runMain(async () => {
   const starting = startInferencePool({ model: reading, choice: model.engine, log, cpus, cacheDir: environment.isCloudRun ? undefined : join(environment.dataDir, 'engines'), onCall: (call) => state.serving?.observeCall(call) });
   const loading = Promise.all([reading, starting]).then(([read, pool]) => ({ model: read, pool }));
   const slots = new Slots(slotBounds(limits));
+  const leaving = new Leaving();
   const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });
   const serving = settledOr(reading, MODEL_FIRST_MS).then(() => import('./serve.js')).then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
 
@@ -55,6 +57,7 @@ runMain(async () => {
     slots,
     lingering,
     bodyTimeoutMs: limits.functionTimeoutMs,
+    leaving,
     host: environment.host,
     onRefused: (request, error) => void serving.then((loaded) => loaded.noteRefusal(request, error)),
     onListening: (server) => {
@@ -62,7 +65,7 @@ runMain(async () => {
       log.info({ address: server.address(), sinceStartMs: sinceStartMs() }, 'listening');
     },
   });
-  closeOnSignal([{ close: async () => closing.abort() }, { close: () => closeServer(state.server, lingering) }, { close: async () => (await serving).close() }, { close: async () => (await loading.catch(() => undefined))?.pool.close() }, tracing], log);
+  closeOnSignal([{ drain: () => leaving.begin(), close: async () => closing.abort() }, { close: () => closeServer(state.server, lingering) }, { close: async () => (await serving).close() }, { close: async () => (await loading.catch(() => undefined))?.pool.close() }, tracing], { log, limits });
   try {
     [state.embedder] = await Promise.all([loading, serving]);
     log.info({ sinceStartMs: sinceStartMs() }, 'ready');

@@ -51,8 +51,8 @@ export async function createGateway({ models, wrapper, access, limits, log, metr
   await addPage(app);
   const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });
   await app.register(async (api: App) => {
-    await limitAdmission(api, { limits, metrics });
-    await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, random }));
+    const placeOf = await limitAdmission(api, { limits, metrics });
+    await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, placeOf, random }));
     await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
     await api.register(async (scope: App) => addQueuesRoutes(scope, { wrapper, limits }));
     addModelsRoutes(api, { models, statuses });

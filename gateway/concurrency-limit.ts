@@ -18,16 +18,23 @@ export interface ConcurrencyLimitOptions {
 
 /** One call's place. */
 export interface CallPlace {
-  /** An attempt was answered. */
-  took(ms: number): void;
-  /** An attempt was turned away by the function. */
-  refused(): void;
-  /** To be called once. */
+  /** An attempt begins; the one before has ended. */
+  begin(): CallAttempt;
+  /** To be called once, when no attempt is under way any more. */
   leave(): void;
 }
 
+/** Exactly one of its ends is told. */
+export interface CallAttempt {
+  answered(): void;
+  /** The function turned it away. */
+  refused(): void;
+  /** It came to nothing for another reason. */
+  failed(): void;
+}
+
 const CALLS_MIN = 2;
-/** A window ends after so long and so many answers, or after a second. */
+/** A window ends after so long and so many answers (or as many as are let through at once, if those are fewer), or after a second. */
 const WINDOW_MS = 100;
 const WINDOW_ANSWERS = 10;
 const WINDOW_MS_MAX = 1_000;
@@ -35,9 +42,15 @@ const WINDOW_MS_MAX = 1_000;
 const IDLE_CALLS = 2;
 /** Part of what was known of an idle function that stays when another answer of it comes. */
 const IDLE_MEMORY = 0.9;
-/** By which the limit grows in a window in which it was reached: at first by so much, by as much more in each further one without trouble. */
+/** By which the limit grows in a window in which it was reached: calls, and a part that grows with each window without trouble. */
+const GROWTH_CALLS = 0.25;
 const GROWTH_STEP = 0.01;
 const GROWTH_MAX = 0.2;
+/** Windows whose middle rate stands for a window that a pause of this process made poorer. */
+const RATES_KEPT = 5;
+const LATELY_MS = 1_000;
+/** Fewer that wait may all be slow by themselves, without queueing. */
+const STUCK_CALLS_MIN = 10;
 
 export class ConcurrencyLimit {
   readonly #options: Required<ConcurrencyLimitOptions>;
@@ -45,11 +58,16 @@ export class ConcurrencyLimit {
   #inFlight = 0;
   #idleMs: number | undefined;
   #windowStartedAt: number;
-  #latencies: number[] = [];
+  /** Of this window's answers; `full`: of those alone that took one of the last places, which wait longest. */
+  #latencies: { all: number[]; full: number[] } = { all: [], full: [] };
   #isRefused = false;
-  #peak = 0;
+  #turnedAwayAt = -Infinity;
+  /** Answers a millisecond in the latest windows. */
+  #rates: number[] = [];
   /** Windows since calls queued for too long or were refused. */
   #steady = GROWTH_MAX / GROWTH_STEP;
+  /** When each attempt began of those that began after the last one that was answered, oldest first. Older ones were overtaken: they are slow by themselves. */
+  readonly #waiting = new Map<CallAttempt, number>();
 
   constructor(options: ConcurrencyLimitOptions) {
     this.#options = { now: () => performance.now(), ...options };
@@ -66,26 +84,62 @@ export class ConcurrencyLimit {
     return this.#inFlight;
   }
 
+  /** Whether calls were turned away lately. */
+  get isTurningAway(): boolean {
+    return this.#options.now() - this.#turnedAwayAt < LATELY_MS;
+  }
+
   /** @throws EisError EIS_OVERLOADED when one more would wait for too long */
   enter(): CallPlace {
-    if (this.#inFlight >= this.limit) {
+    if (this.#inFlight >= this.limit || this.#isStuck()) {
       this.#endWindow(); // nothing may have come back for long
+      this.#turnedAwayAt = this.#options.now();
       throw new EisError('EIS_OVERLOADED', { detail: `The function that embeds images for model ${this.#options.model} has as much to do as it answers in time.` }, { retryAfterS: 1 });
     }
     this.#inFlight++;
-    this.#peak = Math.max(this.#peak, this.#inFlight);
-    const isIdle = this.#inFlight <= IDLE_CALLS;
+    const [isIdle, isFull] = [this.#inFlight <= IDLE_CALLS, this.#inFlight >= this.limit];
     return {
-      took: (ms) => {
-        if (isIdle) this.#idleMs = this.#idleMs === undefined || ms < this.#idleMs ? ms : this.#idleMs * IDLE_MEMORY + ms * (1 - IDLE_MEMORY);
-        this.#latencies.push(ms);
-        this.#endWindow();
-      },
-      refused: () => this.#backOff(),
+      begin: () => this.#begin({ isIdle, isFull }),
       leave: () => {
         this.#inFlight--;
       },
     };
+  }
+
+  #begin({ isIdle, isFull }: { readonly isIdle: boolean; readonly isFull: boolean }): CallAttempt {
+    const startedAt = this.#options.now();
+    const attempt: CallAttempt = {
+      answered: () => {
+        const ms = this.#options.now() - startedAt;
+        this.#overtake(attempt);
+        if (isIdle) this.#idleMs = this.#idleMs === undefined || ms < this.#idleMs ? ms : this.#idleMs * IDLE_MEMORY + ms * (1 - IDLE_MEMORY);
+        this.#latencies.all.push(ms);
+        if (isFull) this.#latencies.full.push(ms);
+        this.#endWindow();
+      },
+      refused: () => {
+        this.#waiting.delete(attempt);
+        this.#backOff();
+      },
+      failed: () => void this.#waiting.delete(attempt),
+    };
+    this.#waiting.set(attempt, startedAt);
+    return attempt;
+  }
+
+  #overtake(answered: CallAttempt): void {
+    if (!this.#waiting.has(answered)) return;
+    for (const older of this.#waiting.keys()) {
+      this.#waiting.delete(older);
+      if (older === answered) return;
+    }
+  }
+
+  /** Whether calls queue that no answer has told of yet: at the beginning of a rush, or when the function hangs. */
+  #isStuck(): boolean {
+    if (this.#idleMs === undefined || this.#waiting.size < STUCK_CALLS_MIN) return false;
+    const [oldest] = this.#waiting.values();
+    return this.#options.now() - (oldest as number) > this.#idleMs + this.#options.queueTimeMaxMs;
   }
 
   /** The function takes no more than was under way beside the call that it refused; it need not say so twice. */
@@ -100,32 +154,29 @@ export class ConcurrencyLimit {
   #endWindow(): void {
     const now = this.#options.now();
     const elapsedMs = now - this.#windowStartedAt;
-    const answers = this.#latencies.length;
-    if (elapsedMs < WINDOW_MS || (answers < WINDOW_ANSWERS && elapsedMs < WINDOW_MS_MAX)) return;
+    const answers = this.#latencies.all.length;
+    if (elapsedMs < WINDOW_MS || (answers < Math.min(WINDOW_ANSWERS, this.limit) && elapsedMs < WINDOW_MS_MAX)) return;
     this.#limit = Math.min(this.#options.callsMax, Math.max(CALLS_MIN, this.#judge(elapsedMs)));
     this.#windowStartedAt = now;
-    this.#latencies = [];
+    this.#latencies = { all: [], full: [] };
     this.#isRefused = false;
-    this.#peak = this.#inFlight;
   }
 
   #judge(elapsedMs: number): number {
-    const middleMs = middleOf(this.#latencies);
-    const idleMs = (this.#idleMs ??= middleMs); // it began under load: the first that is known
-    if (middleMs !== undefined && idleMs !== undefined && middleMs > idleMs + this.#options.queueTimeMaxMs) {
-      const perMs = this.#latencies.length / elapsedMs;
-      this.#steady = 0;
-      return Math.min(this.#limit, perMs * (idleMs + this.#options.queueTimeMaxMs));
-    }
-    if (this.#isRefused) {
-      this.#steady = 0;
-      return this.#limit;
-    }
-    this.#steady++;
-    return this.#peak >= this.limit ? this.#limit * (1 + Math.min(GROWTH_MAX, this.#steady * GROWTH_STEP)) : this.#limit;
+    const { all, full } = this.#latencies;
+    if (all.length === 0) return this.#limit;
+    const idleMs = (this.#idleMs ??= Math.min(...all)); // it began under load: the first came before any queue
+    const boundMs = idleMs + this.#options.queueTimeMaxMs;
+    const isLate = middleOf(all) > boundMs || (full.length > 0 && middleOf(full) > boundMs);
+    this.#steady = isLate || this.#isRefused ? 0 : this.#steady + 1;
+    const rate = all.length / elapsedMs;
+    this.#rates = [...this.#rates, rate].slice(-RATES_KEPT);
+    if (isLate) return Math.min(this.#limit, Math.max(rate, middleOf(this.#rates)) * boundMs);
+    return full.length > 0 && !this.#isRefused ? this.#limit * (1 + Math.min(GROWTH_MAX, this.#steady * GROWTH_STEP)) + GROWTH_CALLS : this.#limit;
   }
 }
 
-function middleOf(values: readonly number[]): number | undefined {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
+/** Of some values, at least one. */
+function middleOf(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }

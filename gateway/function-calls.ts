@@ -61,13 +61,14 @@ export class FunctionCalls {
   }
 
   async #attempt(input: EmbedInput, place: CallPlace, call: EmbedCall): Promise<Embedding> {
-    const startedAt = performance.now();
+    const attempt = place.begin();
     try {
       const embedding = await this.#options.client.embed(input, call);
-      place.took(performance.now() - startedAt);
+      attempt.answered();
       return embedding;
     } catch (thrown) {
-      if (toEisError(thrown).code === 'EIS_OVERLOADED') place.refused();
+      if (toEisError(thrown).code === 'EIS_OVERLOADED') attempt.refused();
+      else attempt.failed();
       throw thrown;
     }
   }
@@ -80,7 +81,8 @@ export class FunctionCalls {
         const error = toEisError(thrown);
         const waitMs = backoffMs(this.#options.backoff, attempts, error.retryAfterS);
         const isHopeless = signal.aborted || !REPEATED.has(error.code) || attempts === ATTEMPTS_MAX || performance.now() + waitMs >= deadlineAt;
-        if (isHopeless || !this.#repeats.spend()) throw thrown;
+        const isCrowded = error.code === 'EIS_OVERLOADED' && this.#options.limit.isTurningAway; // others would be turned away for it
+        if (isHopeless || isCrowded || !this.#repeats.spend()) throw thrown;
         this.#options.onRepeated?.(error.code);
         await wait(waitMs, signal);
       }

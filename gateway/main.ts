@@ -21,6 +21,6 @@ runMain(async () => {
   const metrics = new Metrics('gateway').collectProcess();
   const models = await connectModels(config, environment, { metrics, log });
   const app = await createGateway({ models, wrapper, access: accessOf(environment), limits, log, metrics, version: packageVersion() });
-  closeOnSignal([app, { close: () => closeModels(models) }, wrapper, tracing], log);
+  closeOnSignal([app, { close: () => closeModels(models) }, wrapper, tracing], { log, limits });
   await listen(app, { host: environment.host, port: environment.port ?? environment.basePort, log });
 });

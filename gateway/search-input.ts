@@ -16,6 +16,8 @@ const ACCEPTED = 'the bytes of an image as image/* or application/octet-stream, 
 /** Bytes of a JSON body: one URL or one id. Images have a limit of their own. */
 export const JSON_BYTES_MAX = 64 * 1024;
 
+type OnBytes = (bytes: number) => void;
+
 /** Lets the routes of `scope` take images: every body stays a stream until `readSearchInput` reads it. */
 export async function acceptImages(scope: App): Promise<void> {
   const asStream = (_request: FastifyRequest, payload: Readable, done: (error: Error | null, body?: unknown) => void): void => done(null, payload);
@@ -32,21 +34,22 @@ export async function acceptImages(scope: App): Promise<void> {
 /**
  * What a request searches for.
  *
+ * @param onBytes told of what arrives of an image, before it is kept; may throw
  * @throws EisError EIS_IMAGE_MISSING, EIS_IMAGE_TOO_LARGE, EIS_BODY_TOO_LARGE, EIS_IMAGE_ID_INVALID, EIS_URL_INVALID,
  *   EIS_BAD_REQUEST with what would be right; EIS_BODY_TIMEOUT, EIS_CLIENT_CLOSED
  */
-export async function readSearchInput(request: FastifyRequest, limits: Limits): Promise<SearchInput> {
+export async function readSearchInput(request: FastifyRequest, limits: Limits, onBytes?: OnBytes): Promise<SearchInput> {
   if (request.body === undefined && !request.isMultipart()) throw new EisError('EIS_IMAGE_MISSING', {});
   return readWithin(request.raw, { timeoutMs: limits.bodyTimeoutMs, mode: 'whole' }, async () => {
-    if (request.isMultipart()) return { bytes: await readMultipart(request, limits) };
+    if (request.isMultipart()) return { bytes: await readMultipart(request, limits, onBytes) };
     if (mediaType(request.headers) === 'application/json') return readJson(await readText(request), limits);
-    return { bytes: requireImage(await readBytes(request, limits.imageBytesMax), limits.imageBytesMax) };
+    return { bytes: requireImage(await readBytes(request, limits.imageBytesMax, onBytes), limits.imageBytesMax) };
   });
 }
 
 /** The body, or undefined when it is longer than `bytesMax`; where it says so, without reading it. */
-async function readBytes(request: FastifyRequest, bytesMax: number): Promise<Buffer | undefined> {
-  return Number(request.headers['content-length'] ?? 0) > bytesMax ? undefined : readBounded(request.raw, bytesMax);
+async function readBytes(request: FastifyRequest, bytesMax: number, onBytes?: OnBytes): Promise<Buffer | undefined> {
+  return Number(request.headers['content-length'] ?? 0) > bytesMax ? undefined : readBounded(request.raw, bytesMax, onBytes);
 }
 
 async function readText(request: FastifyRequest): Promise<string> {
@@ -62,11 +65,11 @@ function requireImage(bytes: Buffer | undefined, imageBytesMax: number): Buffer 
 }
 
 /** The file of the field `image`; other fields are read over. */
-async function readMultipart(request: FastifyRequest, { imageBytesMax }: Limits): Promise<Buffer> {
+async function readMultipart(request: FastifyRequest, { imageBytesMax }: Limits, onBytes?: OnBytes): Promise<Buffer> {
   let image: Buffer | undefined;
   try {
     for await (const part of request.parts({ limits: { fileSize: imageBytesMax, files: 4, fields: 16, parts: 20, fieldSize: 64 * 1024, headerPairs: 100 }, fileHwm: PART_BUFFER_BYTES })) {
-      if (part.type === 'file' && part.fieldname === 'image' && !image) image = await readPart(part, imageBytesMax);
+      if (part.type === 'file' && part.fieldname === 'image' && !image) image = await readPart(part, imageBytesMax, onBytes);
       else if (part.fieldname === 'image') throw badRequest(part.type === 'file' ? 'There are several files in the field "image". Send one.' : 'The field "image" is text. Send it as a file, with a filename: curl -F image=@photo.jpg');
       else if (part.type === 'file') part.file.resume();
     }
@@ -77,8 +80,8 @@ async function readMultipart(request: FastifyRequest, { imageBytesMax }: Limits)
   return image;
 }
 
-async function readPart(part: MultipartFile, imageBytesMax: number): Promise<Buffer> {
-  const bytes = await readBounded(part.file, imageBytesMax).catch((thrown: unknown) => {
+async function readPart(part: MultipartFile, imageBytesMax: number, onBytes?: OnBytes): Promise<Buffer> {
+  const bytes = await readBounded(part.file, imageBytesMax, onBytes).catch((thrown: unknown) => {
     if ((thrown as { code?: unknown }).code === 'FST_REQ_FILE_TOO_LARGE') return undefined;
     throw thrown;
   });

@@ -6,6 +6,7 @@ import { HEADERS } from '../common/headers.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import { ImageId, SearchAnswer } from '../common/wire.js';
+import type { PlaceOf } from './admission.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { Search } from './search.js';
 import { acceptImages, readSearchInput } from './search-input.js';
@@ -16,11 +17,12 @@ export interface SearchRouteParts {
   readonly models: ServedModels;
   readonly search: Search;
   readonly limits: Limits;
+  readonly placeOf: PlaceOf;
   /** Uniform in [0, 1): chooses a model for a search that names none. */
   readonly random: () => number;
 }
 
-export async function addSearchRoute(scope: App, { models, search, limits, random }: SearchRouteParts): Promise<void> {
+export async function addSearchRoute(scope: App, { models, search, limits, placeOf, random }: SearchRouteParts): Promise<void> {
   await acceptImages(scope);
   scope.post(
     '/search',
@@ -42,7 +44,9 @@ export async function addSearchRoute(scope: App, { models, search, limits, rando
       const signal = callerSignal(request.raw, reply.raw);
       const model = chooseModel(models, request.query.model, random);
       void reply.header(HEADERS.model, model.name);
-      const input = await readSearchInput(request, limits);
+      const place = placeOf(request);
+      const input = await readSearchInput(request, limits, (bytes) => place.receive(bytes));
+      place.enter();
       const answer = await search({ model, input, top: request.query.top, requestId: request.id, signal });
       void reply.header('server-timing', toServerTiming(answer.timings_ms));
       return answer;

@@ -3,8 +3,8 @@ import type { Config } from '../common/config.js';
 import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
-import { createFunctionCallMetrics, type CreateFunctionObserver } from '../common/function-call-metrics.js';
 import type { Log } from '../common/log.js';
+import { createMeasureEmbeds, type MeasureEmbeds } from '../common/measured-embeds.js';
 import type { Metrics } from '../common/metrics.js';
 import { ConcurrencyLimit } from './concurrency-limit.js';
 import { createEmbedMetrics, type CreateEmbedMetrics } from './embed-metrics.js';
@@ -46,7 +46,7 @@ interface Wiring {
   readonly environment: Environment;
   readonly resolve: ResolveHost | undefined;
   readonly embedMetrics: CreateEmbedMetrics;
-  readonly functionObserver: CreateFunctionObserver;
+  readonly measureEmbeds: MeasureEmbeds;
   readonly replicaMetrics: ReplicaMetrics;
 }
 
@@ -61,7 +61,7 @@ export async function connectModels(config: Config, environment: Environment, { 
   if (served.length === 0) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `${JSON.stringify(environment.model)} is not served according to ${config.file}. Choose one of: ${[...config.serving.keys()].join(', ')}; or unset it to serve them all.` });
   }
-  const wiring: Wiring = { config, environment, resolve, embedMetrics: createEmbedMetrics(metrics), functionObserver: createFunctionCallMetrics(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
+  const wiring: Wiring = { config, environment, resolve, embedMetrics: createEmbedMetrics(metrics), measureEmbeds: createMeasureEmbeds(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
   const models = served.map(async ([name, { weight }]) => connectModel(name, environment.model === undefined ? weight : 1, wiring));
   return new Map((await Promise.all(models)).map((model) => [model.name, model]));
 }
@@ -85,11 +85,11 @@ async function connectModel(name: string, weight: number, wiring: Wiring): Promi
   };
 }
 
-function connectFunction(model: string, { environment, embedMetrics, functionObserver }: Wiring): { readonly embedder: Embedder; readonly closeClient: () => Promise<void> } {
+function connectFunction(model: string, { environment, embedMetrics, measureEmbeds }: Wiring): { readonly embedder: Embedder; readonly closeClient: () => Promise<void> } {
   const url = environment.functionUrl(model);
   if (url === undefined) throw missing(`FUNCTION_URL_${variableSuffix(model)}`, `the address of the function that embeds images for model ${model}, for example http://127.0.0.1:8090`);
   const { functionTimeoutMs: timeoutMs, inFlightMax, functionQueueTimeMaxMs: queueTimeMaxMs, embeddingCacheBytesMax } = environment.limits;
-  const client = createEmbedClient({ model, url, timeoutMs, connections: inFlightMax, observe: functionObserver(model) });
+  const client = measureEmbeds(model, createEmbedClient({ model, url, timeoutMs, connections: inFlightMax }));
   const limit = new ConcurrencyLimit({ model, callsMax: inFlightMax, queueTimeMaxMs });
   const cache = new EmbeddingCache(embeddingCacheBytesMax);
   const metrics = embedMetrics(model, { cache, limit });

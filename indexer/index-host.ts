@@ -55,6 +55,8 @@ export interface HostStats {
   readonly loadedAt: number | undefined;
   /** Seconds since the pod last knew everything that the store knew; since it started, while it never did. */
   readonly freshnessS: number;
+  /** Age of the oldest change that no snapshot holds; 0: every change is held, or no snapshots are kept. */
+  readonly unsavedS: number;
 }
 
 export class IndexHost {
@@ -149,6 +151,7 @@ export class IndexHost {
       memoryBytes: this.#held?.memoryBytes ?? 0,
       loadedAt: this.#loadedAt,
       freshnessS: Math.max(0, this.#options.now() - this.#freshAt) / 1000,
+      unsavedS: this.#held?.unsavedS ?? 0,
     };
   }
 

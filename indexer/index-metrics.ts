@@ -9,7 +9,7 @@ const LOAD_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900];
 export type IndexMetrics = ReturnType<typeof createIndexMetrics>;
 
 /** @param read what the gauges show when they are asked */
-export function createIndexMetrics(metrics: Metrics, read: () => { readonly vectors: number; readonly memoryBytes: number; readonly freshnessS: number }) {
+export function createIndexMetrics(metrics: Metrics, read: () => { readonly vectors: number; readonly memoryBytes: number; readonly freshnessS: number; readonly unsavedS: number }) {
   metrics.gauge('index_vectors', 'Vectors held', [], function () {
     this.set(read().vectors);
   });
@@ -18,6 +18,9 @@ export function createIndexMetrics(metrics: Metrics, read: () => { readonly vect
   });
   metrics.gauge('index_freshness_seconds', 'Age of what the pod knows of the store', [], function () {
     this.set(read().freshnessS);
+  });
+  metrics.gauge('index_unsaved_seconds', 'Age of the oldest change that no snapshot holds; 0: every change is held, or no snapshots are kept', [], function () {
+    this.set(read().unsavedS);
   });
   const searches = metrics.counter('index_searches_total', 'Query vectors answered');
   const scans = metrics.histogram('index_scan_duration_seconds', 'Time of one pass over the vectors, shared by the searches of that moment', [], SCAN_BUCKETS_S);

@@ -71,7 +71,7 @@ runMain(async () => {
       log.error({ err: error, waitMs }, 'following the store failed');
     },
   });
-  closeOnSignal([app, { close: () => loop.stop() }, host, store, tracing], log);
+  closeOnSignal([app, { close: () => loop.stop() }, host, store, tracing], { log, limits: environment.limits });
 });
 
 function readModel({ model }: Environment, config: Config): string {

@@ -38,6 +38,8 @@ export class Shard {
   #changes: number;
   /** ms since the epoch. */
   #savedAt: number;
+  /** When the first change came that no snapshot holds, at the earliest; ms since the epoch. */
+  #unsavedSince: number;
   #saving: Promise<void> | undefined;
 
   /** Empty, or as it was saved. */
@@ -50,6 +52,7 @@ export class Shard {
     this.#isSaved = restored !== undefined;
     this.#changes = restored ? 0 : 1;
     this.#savedAt = restored ? now() : 0;
+    this.#unsavedSince = now();
     this.#follower = new Follower({ collection: store.collection(model, live), slots, index: this.#index, catalog: this.#catalog, now, onChange: (kind, id) => this.#noteChange(kind, id) });
     if (restored) this.#follower.resume(restored.follower);
   }
@@ -75,6 +78,11 @@ export class Shard {
   /** Whether something was saved that the pod's next start may use. */
   get isSaved(): boolean {
     return this.#isSaved;
+  }
+
+  /** Age in seconds of the oldest change that no snapshot holds; 0: there is none, or no snapshots are kept. */
+  get unsavedS(): number {
+    return this.#options.snapshots && this.#changes > 0 ? Math.max(0, this.#options.now() - this.#unsavedSince) / 1000 : 0;
   }
 
   /**
@@ -164,11 +172,12 @@ export class Shard {
   }
 
   async #write(frozen: FrozenShard): Promise<void> {
-    const changes = this.#changes;
+    const [changes, frozenAt] = [this.#changes, this.#savedAt];
     try {
       await frozen.save();
       this.#isSaved = true;
       this.#changes -= changes;
+      this.#unsavedSince = frozenAt;
     } catch (error) {
       this.#options.log.warn({ err: error }, 'the snapshot could not be written; the next start loads from the store');
     }
@@ -176,6 +185,7 @@ export class Shard {
 
   #noteChange(kind: ChangeKind, id: string): void {
     this.#options.observer.changed(kind);
+    if (this.#changes === 0) this.#unsavedSince = this.#options.now();
     this.#changes++;
     if (kind === 'refused') this.#options.log.warn({ id, version: this.live.version }, 'the store holds a vector that does not fit its collection');
   }

@@ -5,9 +5,9 @@ import type { Environment } from '../common/environment.js';
 import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
-import { createFunctionCallMetrics } from '../common/function-call-metrics.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
+import { createMeasureEmbeds } from '../common/measured-embeds.js';
 import { Metrics } from '../common/metrics.js';
 import { openStore } from '../common/store/open-store.js';
 import { startTracing } from '../common/tracing.js';
@@ -37,12 +37,12 @@ async function main(): Promise<void> {
   const metrics = new Metrics('worker', { model }).collectProcess();
   const queue = await openQueue({ environment, models: [model], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
-  const client = createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax, observe: createFunctionCallMetrics(metrics)(model) });
+  const client = createMeasureEmbeds(metrics)(model, createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax }));
   const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });
-  closeOnSignal([worker, app, queue, client, store, bucket, tracing], log);
+  closeOnSignal([worker, app, queue, client, store, bucket, tracing], { log, limits: { ...limits, drainMs: 0 } }); // nobody sends to a worker
 }
 
 runMain(main);

@@ -124,7 +124,8 @@ export class Worker {
   }
 
   #onChange(part: Awaited, isOpen: boolean, error: EisError | undefined): void {
-    const { log } = this.#options;
+    const { log, metrics } = this.#options;
+    metrics.setWaiting(part, !isOpen);
     if (isOpen) {
       log.info(`the ${part} is back`);
       this.#awaited.delete(part);

@@ -34,7 +34,7 @@ async function main(): Promise<void> {
   };
   const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, functionVersion, limits: environment.limits, metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });
-  closeOnSignal([app, queue, store, bucket, tracing], log);
+  closeOnSignal([app, queue, store, bucket, tracing], { log, limits: environment.limits });
 }
 
 runMain(main);

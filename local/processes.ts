@@ -33,6 +33,9 @@ const PORTS = {
   index: { first: 20, count: 900, overflow: 2000 },
 } as const;
 
+/** A person at Ctrl-C waits no longer, and nothing is lost: what was accepted is in the queue. */
+const CLOSE_TIMEOUT_MS = 4_000;
+
 function portOf(block: { readonly first: number; readonly count: number; readonly overflow: number }, i: number): number {
   return i < block.count ? block.first + i : block.overflow + i;
 }
@@ -61,6 +64,7 @@ export function planProcesses(config: Config, environment: Environment): Process
     EIS_DATA_DIR: environment.dataDir,
     HOST: '127.0.0.1',
     NODE_ENV: 'production',
+    EIS_CLOSE_TIMEOUT_MS: String(CLOSE_TIMEOUT_MS),
     WRAPPER_URL: localUrl(wrapperPort),
     ...Object.fromEntries(functions.map(({ model, port }) => [`FUNCTION_URL_${variableSuffix(model)}`, localUrl(port)])),
     ...Object.fromEntries([...config.indexing.keys()].map((model) => [`INDEX_URLS_${variableSuffix(model)}`, pods.filter((pod) => pod.model === model).map(({ port }) => localUrl(port)).join(';')])),

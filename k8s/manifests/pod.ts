@@ -3,6 +3,7 @@
  * volumes, no capability, no token of the API), spread over nodes, and taken out of their services before they end.
  */
 import type { Config } from '../../common/config.js';
+import { DEFAULT_LIMITS } from '../../common/limits.js';
 import type { Container, EnvVar, PodTemplate, Probe, Volume } from './objects.js';
 import { HTTP_PORT, labelsOf, selectorOf, type Workload } from './names.js';
 import { resourcesOf } from './sizes.js';
@@ -48,8 +49,8 @@ export interface Probes {
 
 /** Endpoints that are taken out reach every node's proxy, and nginx's, within this time; until then the pod serves on. */
 export const DRAIN_S = 10;
-/** Drain, what closes a process of ours (`common/lifecycle.ts`), and some. */
-const GRACE_S = 30;
+/** Drain, what a process of ours may take to close (`closeTimeoutMs`), and some. */
+const GRACE_S = DRAIN_S + Math.ceil(DEFAULT_LIMITS.closeTimeoutMs / 1000) + 5;
 
 const START_TRIES = 40;
 

@@ -7,7 +7,8 @@ import { contentName } from './role-config.js';
 import { DISKS } from './sizes.js';
 import { renderConfigMap, renderService, renderStatefulSet } from './workloads.js';
 
-const NODES = 'rabbitmq-nodes';
+/** The headless service over its nodes. */
+export const RABBITMQ_NODES = 'rabbitmq-nodes';
 const HOME = '/var/lib/rabbitmq';
 const FOLDER = '/etc/rabbitmq';
 export const RABBITMQ_METRICS_PORT = 15_692;
@@ -28,7 +29,7 @@ export function renderRabbitmq(context: RenderContext): Manifest[] {
       { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'HOME', value: HOME },
       { name: 'RABBITMQ_USE_LONGNAME', value: 'true' },
-      { name: 'RABBITMQ_NODENAME', value: `rabbit@$(POD_NAME).${NODES}.${platform.namespace}` },
+      { name: 'RABBITMQ_NODENAME', value: `rabbit@$(POD_NAME).${RABBITMQ_NODES}.${platform.namespace}` },
       { name: 'RABBITMQ_MNESIA_BASE', value: `${HOME}/mnesia` },
       { name: 'RABBITMQ_LOGS', value: '-' },
       { name: 'RABBITMQ_CONFIG_FILE', value: `${FOLDER}/rabbitmq` },
@@ -45,8 +46,8 @@ export function renderRabbitmq(context: RenderContext): Manifest[] {
   return [
     renderConfigMap(workload, configMap, files),
     renderService(workload, { ports: { amqp: PORTS.amqp } }),
-    renderService(workload, { name: NODES, ports: PORTS, headless: true, unready: true }),
-    ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: NODES, disk: { name: 'data', gibibytes: DISKS.rabbitmq, keep: true }, containers: [container], graceS: LEAVE_S + 30 }, context),
+    renderService(workload, { name: RABBITMQ_NODES, ports: PORTS, headless: true, unready: true }),
+    ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: RABBITMQ_NODES, disk: { name: 'data', gibibytes: DISKS.rabbitmq, keep: true }, containers: [container], graceS: LEAVE_S + 30 }, context),
   ];
 }
 
@@ -61,7 +62,7 @@ exec rabbitmq-server
 function renderConf(pods: number, namespace: string): string {
   return [
     'cluster_formation.peer_discovery_backend = classic_config',
-    ...Array.from({ length: pods }, (_, i) => `cluster_formation.classic_config.nodes.${i + 1} = rabbit@rabbitmq-${i}.${NODES}.${namespace}`),
+    ...Array.from({ length: pods }, (_, i) => `cluster_formation.classic_config.nodes.${i + 1} = rabbit@rabbitmq-${i}.${RABBITMQ_NODES}.${namespace}`),
     '# A part of the cluster without a majority stops, instead of taking what is lost when the parts meet again.',
     'cluster_partition_handling = pause_minority',
     'listeners.tcp.default = 5672',

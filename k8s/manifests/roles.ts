@@ -1,6 +1,7 @@
 /** Our own roles as pods: gateways, index shards, workers, the wrapper. Each through the entry point that `npm start` uses. */
 import { modelConfig, type Pods } from '../../common/config.js';
 import { variableSuffix } from '../../common/environment.js';
+import { limitVariable } from '../../common/limits.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
 import { functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, resourceName, SECRETS, secretVariable, WRAPPER, type Component, type Workload } from './names.js';
@@ -44,10 +45,9 @@ function roleContainer({ module, nodeFlags = [], roleConfig, env, mounts = [] }:
     name: 'main',
     image: ownImage(platform, version),
     command: ['node', ...nodeFlags, module],
-    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, ...roleConfig.env, ...env],
+    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...roleConfig.env, ...env],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
-    preStop: ['sleep', String(DRAIN_S)],
     mounts: [...roleConfig.mounts, ...mounts, scratch('tmp', '/tmp')],
   };
 }

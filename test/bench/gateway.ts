@@ -14,9 +14,10 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { Pool } from 'undici';
 import { encodeVector } from '../../common/vector.js';
+import { percentile, runOpenLoop, type Sent } from '../support/open-loop.js';
 import { RoleProcess } from '../support/role-process.js';
 import { STUB_VERSION } from '../support/stub-function.js';
-import { percentile, postImage, sendAtRate, sendByClients, type Measured, type SendRequest } from './http-load.js';
+import { postImage, sendByClients, type SendRequest } from './http-load.js';
 import { median, printReport } from './report.js';
 
 const MODEL = 'builtin';
@@ -50,8 +51,8 @@ export function addGatewayBench(program: Command): void {
 }
 
 interface Round {
-  readonly gateway: Measured;
-  readonly direct: Measured;
+  readonly gateway: readonly Sent<void>[];
+  readonly direct: readonly Sent<void>[];
   readonly gatewayPerS: number;
   readonly forwarderPerS: number;
   readonly manyPerS: number;
@@ -76,7 +77,7 @@ async function benchGateway(options: GatewayBenchOptions): Promise<void> {
 }
 
 function addedMs({ gateway, direct }: Round, share: number): number {
-  return percentile(gateway.latenciesMs, share) - percentile(direct.latenciesMs, share);
+  return percentile(gateway, share) - percentile(direct, share);
 }
 
 function report({ json, ...options }: GatewayBenchOptions, rounds: readonly Round[], rssMb: number): void {
@@ -88,8 +89,8 @@ function report({ json, ...options }: GatewayBenchOptions, rounds: readonly Roun
       figures: {
         added_p50_ms: middle((round) => addedMs(round, 0.5)),
         added_p99_ms: middle((round) => addedMs(round, 0.99)),
-        p50_ms: middle(({ gateway }) => percentile(gateway.latenciesMs, 0.5)),
-        p99_ms: middle(({ gateway }) => percentile(gateway.latenciesMs, 0.99)),
+        p50_ms: middle(({ gateway }) => percentile(gateway, 0.5)),
+        p99_ms: middle(({ gateway }) => percentile(gateway, 0.99)),
         [`rps_${options.clients}`]: middle(({ gatewayPerS }) => gatewayPerS),
         [`rps_${MANY_CLIENTS}`]: middle(({ manyPerS }) => manyPerS),
         forwarder_rps: middle(({ forwarderPerS }) => forwarderPerS),
@@ -156,11 +157,10 @@ function createImages(): () => Buffer {
 
 async function measure({ rate, clients, seconds }: GatewayBenchOptions, { search, direct, forward }: System): Promise<Round> {
   const forMs = seconds * 1000;
-  const perS = ({ latenciesMs, tookMs }: Measured): number => (latenciesMs.length * 1000) / tookMs;
-  const directly = await sendAtRate(direct, { perS: rate, forMs });
-  const gateway = await sendAtRate(search, { perS: rate, forMs });
-  const forwarderPerS = perS(await sendByClients(forward, { clients, forMs }));
-  const gatewayPerS = perS(await sendByClients(search, { clients, forMs }));
-  const manyPerS = perS(await sendByClients(search, { clients: MANY_CLIENTS, forMs }));
-  return { gateway, direct: directly, gatewayPerS, forwarderPerS, manyPerS };
+  const directly = await runOpenLoop({ perS: rate, forMs, send: direct });
+  const gateway = await runOpenLoop({ perS: rate, forMs, send: search });
+  const forwarder = await sendByClients(forward, { clients, forMs });
+  const busy = await sendByClients(search, { clients, forMs });
+  const crowded = await sendByClients(search, { clients: MANY_CLIENTS, forMs });
+  return { gateway, direct: directly, gatewayPerS: busy.perS, forwarderPerS: forwarder.perS, manyPerS: crowded.perS };
 }

@@ -14,10 +14,11 @@ import { openStore } from '../../common/store/open-store.js';
 import type { LiveVersion } from '../../common/store/store.js';
 import type { SearchAnswer } from '../../common/wire.js';
 import { startFunction } from '../functions/support/function-process.js';
+import { percentile } from '../support/open-loop.js';
 import { RoleProcess } from '../support/role-process.js';
 import { testDataPath } from '../support/test-data.js';
 import { fillStore } from './draw-images.js';
-import { percentile, postImage, sendByClients } from './http-load.js';
+import { postImage, sendByClients, type Answered } from './http-load.js';
 import { median, printReport } from './report.js';
 
 const MODEL = 'searched';
@@ -49,7 +50,7 @@ export function addSearchBench(program: Command): void {
 }
 
 interface Round {
-  readonly latenciesMs: readonly number[];
+  readonly answered: readonly Answered[];
   readonly perS: number;
 }
 
@@ -69,14 +70,13 @@ async function benchSearch(all: SearchBenchOptions): Promise<void> {
     await sendByClients(search, { clients: 2, forMs: 2_000 });
     const rounds: Round[] = [];
     for (let i = 0; i < options.rounds; i++) {
-      const { latenciesMs } = await sendByClients(search, { clients: 1, forMs: options.seconds * 1000 });
-      const busy = await sendByClients(search, { clients: options.clients, forMs: options.seconds * 1000 });
-      const perS = (busy.latenciesMs.length * 1000) / busy.tookMs;
-      rounds.push({ latenciesMs, perS });
-      console.log(`round ${i + 1}: ${percentile(latenciesMs, 0.5).toFixed(1)} ms p50, ${percentile(latenciesMs, 0.99).toFixed(1)} p99; ${options.clients} clients ${perS.toFixed(0)}/s`);
+      const { answered } = await sendByClients(search, { clients: 1, forMs: options.seconds * 1000 });
+      const { perS } = await sendByClients(search, { clients: options.clients, forMs: options.seconds * 1000 });
+      rounds.push({ answered, perS });
+      console.log(`round ${i + 1}: ${percentile(answered, 0.5).toFixed(1)} ms p50, ${percentile(answered, 0.99).toFixed(1)} p99; ${options.clients} clients ${perS.toFixed(0)}/s`);
     }
     const middle = (of: (round: Round) => number): number => median(rounds.map(of));
-    printReport({ name: 'search', options, figures: { p50_ms: middle(({ latenciesMs }) => percentile(latenciesMs, 0.5)), p99_ms: middle(({ latenciesMs }) => percentile(latenciesMs, 0.99)), rps: middle(({ perS }) => perS) }, ratios: {} }, { json });
+    printReport({ name: 'search', options, figures: { p50_ms: middle(({ answered }) => percentile(answered, 0.5)), p99_ms: middle(({ answered }) => percentile(answered, 0.99)), rps: middle(({ perS }) => perS) }, ratios: {} }, { json });
   } finally {
     for (const close of closing.reverse()) await close();
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ErrorBody } from '../../common/errors.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
@@ -7,7 +9,7 @@ type System = Awaited<ReturnType<typeof startSystem>>;
 
 let system: System;
 beforeEach(async () => {
-  system = await startSystem({ variables: { EIS_IN_FLIGHT_BYTES_MAX: '1000', EIS_LOOP_DELAY_MAX_MS: '150' } });
+  system = await startSystem({ variables: { EIS_IN_FLIGHT_BYTES_MAX: '1000', EIS_LOOP_DELAY_MAX_MS: '150', EIS_RECEIVING_MAX: '4', EIS_IN_FLIGHT_MAX: '2' } });
 });
 afterEach(() => system.close());
 
@@ -18,6 +20,13 @@ async function search(init: RequestInit & { duplex?: string } = {}): Promise<{ s
 
 async function metric(name: string, labels: Record<string, string> = {}): Promise<number> {
   return sumOf(parsePrometheus(await (await fetch(`${system.gateway.url}/metrics`)).text()), name, labels);
+}
+
+/** A search of which these bytes are sent, of so many. */
+function beginRequest(length: number, bytes: Buffer): ClientRequest {
+  const request = httpRequest(`${system.gateway.url}/search`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'content-length': length } });
+  request.on('error', () => undefined).write(bytes);
+  return request;
 }
 
 /** The function holds every image until the returned call. */
@@ -48,17 +57,45 @@ describe('bytes of images that a gateway holds', () => {
     expect(await metric('eis_request_bytes_in_flight')).toBe(0);
   });
 
-  it('count an image of unknown length as the largest one', async () => {
-    const release = holdImages();
-    const chunked = search({ body: new Blob([QUERY]).stream(), duplex: 'half' });
-    while ((await metric('eis_embed_calls_in_flight')) < 1) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect((await search()).status).toBe(429);
-    release();
-    expect((await chunked).status).toBe(422);
+  it('are counted as they arrive, and not as they are announced', async () => {
+    const slow = beginRequest(20_000_000, Buffer.alloc(500, 5));
+    while ((await metric('eis_request_bytes_in_flight')) < 500) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect((await search({ body: Buffer.alloc(400, 6) })).status).toBe(200);
+    expect((await search({ body: Buffer.alloc(600, 7) })).status).toBe(429);
+    slow.destroy();
   });
 
   it('let one image in that is larger than the bound, when it is alone', async () => {
     expect((await search({ body: Buffer.alloc(5_000, 4) })).status).toBe(200);
+  });
+});
+
+describe('requests whose bodies are on their way', () => {
+  it('take no place of those that are answered, and are bounded by themselves', async () => {
+    const slow = Array.from({ length: 3 }, () => beginRequest(100, Buffer.alloc(10, 8)));
+    while ((await metric('eis_requests_receiving')) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await metric('eis_requests_in_flight')).toBe(0);
+    expect((await search()).status).toBe(200);
+    const [first, ...others] = [...slow, beginRequest(100, Buffer.alloc(10, 8))];
+    while ((await metric('eis_requests_receiving')) < 4) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect([(await search()).status, await metric('eis_requests_refused_total', { bound: 'receiving' })]).toEqual([429, 1]);
+    first!.destroy();
+    while ((await metric('eis_requests_receiving')) > 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect((await search()).status).toBe(200);
+    for (const request of others) request.destroy();
+  });
+
+  it('are turned away when they have come and as many are answered as may be', async () => {
+    const slow = beginRequest(100, Buffer.alloc(99, 9));
+    while ((await metric('eis_requests_receiving')) < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    const release = holdImages();
+    const held = [search({ body: Buffer.alloc(50, 1) }), search({ body: Buffer.alloc(50, 2) })];
+    while ((await metric('eis_requests_in_flight')) < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    const answered = once(slow, 'response') as Promise<[IncomingMessage]>;
+    slow.end(Buffer.alloc(1));
+    expect((await answered)[0].statusCode).toBe(429);
+    release();
+    await Promise.all(held);
   });
 });
 

@@ -11,6 +11,7 @@ import type { IndexHit } from '../../common/wire.js';
 import { accessOf } from '../../gateway/access.js';
 import { createGateway } from '../../gateway/app.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
+import type { ResolveHost } from '../../gateway/shard-addresses.js';
 import { createWrapperClient } from '../../gateway/wrapper-client.js';
 
 export const VERSION = 'v1-0123456789';
@@ -171,6 +172,7 @@ export interface GatewayOptions {
   /** Environment variables. No embedding is remembered unless they say so: a stub may answer otherwise the next time. */
   readonly variables?: Record<string, string>;
   readonly random?: () => number;
+  readonly resolve?: ResolveHost;
 }
 
 export interface RunningGateway {
@@ -179,7 +181,7 @@ export interface RunningGateway {
 }
 
 /** A gateway as its entry point makes it, on a free port. */
-export async function startGateway({ models, wrapper, variables, random }: GatewayOptions): Promise<RunningGateway> {
+export async function startGateway({ models, wrapper, variables, random, resolve }: GatewayOptions): Promise<RunningGateway> {
   const named = (entry: (model: StubbedModel) => object): object[] => models.map((model) => ({ name: model.name, ...entry(model) }));
   const services = [
     { name: 'indexing', models: named(({ pods }) => ({ num_indexes: pods.length })) },
@@ -192,7 +194,7 @@ export async function startGateway({ models, wrapper, variables, random }: Gatew
   ]);
   const environment = parseEnvironment({ EIS_EMBEDDING_CACHE_BYTES_MAX: '0', ...Object.fromEntries(urls), ...variables } as Record<string, string>);
   const metrics = new Metrics('gateway');
-  const connected = await connectModels(config, environment, { metrics, log: SILENT_LOG });
+  const connected = await connectModels(config, environment, { metrics, log: SILENT_LOG, resolve });
   const client = createWrapperClient({ url: wrapper.url, connections: 16 });
   const app = await createGateway({ models: connected, wrapper: client, access: accessOf(environment), limits: environment.limits, log: SILENT_LOG, metrics, version: '0.0.0', ...(random ? { random } : {}) });
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -243,6 +243,25 @@ describe('An index pod that starts again', () => {
     expect(existsSync(snapshotOf(parts.dataDir))).toBe(true);
   });
 
+  it('says how old the oldest change is that no snapshot holds', async () => {
+    const parts = setUp();
+    await parts.fill();
+    const { clock, collection } = parts;
+    const host = await parts.startPod();
+    clock.now += 60_000;
+    expect(host.stats().unsavedS).toBe(0);
+    await parts.follow(host);
+    await collection().write([image('one more')]);
+    await host.poll(); // saved, too, because the last time was long ago; what came since is not
+    await collection().write([image('another')]);
+    await host.poll();
+    await host.whenSaved();
+    clock.now += 700;
+    expect(host.stats().unsavedS).toBe(0.7);
+    await parts.follow(host);
+    expect(host.stats().unsavedS).toBe(0);
+  });
+
   it('goes on without a snapshot while the disk has no room for one', async () => {
     const parts = setUp();
     await parts.fill();
@@ -253,6 +272,8 @@ describe('An index pod that starts again', () => {
     await parts.follow(first);
     expect(first.stats().vectors).toBe(COUNT + 1);
     expect(parts.warnings).toHaveLength(1);
+    parts.clock.now += 60_000;
+    expect(first.stats().unsavedS).toBeGreaterThanOrEqual(60);
     await first.close();
     expect(await answersOf(await parts.startPod())).toEqual(await freshAnswers(parts));
   });

@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { EisError } from '../../common/errors.js';
+import type { Metrics } from '../../common/metrics.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import { LIMITS, LIVE, MODEL, MemoryBucket, StubFunction, embeddingOf, entriesOf, message, openQueue, settled, sha256, startWorker, until, url } from './support.js';
+
+/** What its metrics say that the worker waits for. */
+async function waiting(metrics: Metrics): Promise<Record<string, number>> {
+  const samples = parsePrometheus(await metrics.text());
+  return Object.fromEntries(['function', 'store'].map((part) => [part, sumOf(samples, 'eis_ingest_waiting', { part })]));
+}
 
 describe('Worker, when something fails', () => {
   it('rejects an image that is not in the bucket', async () => {
@@ -94,6 +101,7 @@ describe('Worker, when something fails', () => {
     await queue.publish(Array.from({ length: 120 }, (_, i) => message(url(i))));
     const { worker, metrics } = await startWorker({ queue, store, client });
     await until(() => client.calls.length > 0 && worker.awaited.includes('function'));
+    expect(await waiting(metrics)).toEqual({ function: 1, store: 0 });
     const before = client.calls.length;
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(client.calls.length).toBeLessThanOrEqual(before + LIMITS.workerEmbedsMax);
@@ -103,6 +111,7 @@ describe('Worker, when something fails', () => {
     expect((await entriesOf(store)).every(({ state }) => state === 'stored')).toBe(true);
     expect(await queue.depth(MODEL)).toMatchObject({ dead: 0 });
     expect(worker.awaited).toEqual([]);
+    expect(await waiting(metrics)).toEqual({ function: 0, store: 0 });
     expect(sumOf(parsePrometheus(await metrics.text()), 'eis_ingest_retries_total', { kind: 'message' })).toBe(0);
   });
 
@@ -171,8 +180,9 @@ describe('Worker, when something fails', () => {
       if (isAway) throw new EisError('EIS_STORE_UNAVAILABLE', { detail: 'away.' });
     };
     await queue.publish([message(url(0))]);
-    const { worker } = await startWorker({ queue, store, client });
+    const { worker, metrics } = await startWorker({ queue, store, client });
     await until(() => worker.awaited.includes('store'));
+    expect(await waiting(metrics)).toEqual({ function: 0, store: 1 });
     await queue.publish(Array.from({ length: 20 }, (_, i) => message(url(i + 1))));
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(await queue.depth(MODEL)).toMatchObject({ ready: 20, unacked: 1 });

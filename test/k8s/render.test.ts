@@ -142,10 +142,11 @@ describe('the pods of the seed configuration', () => {
   });
 
   it('are ended only after they were taken out of their services, and are asked about themselves alone', () => {
+    for (const name of ['gateway-resnet', 'wrapper', 'worker-resnet']) expect(environmentOf(find(objects, 'Deployment', name))['EIS_DRAIN_MS']).toBe('10000');
+    expect(podOf(find(objects, 'Deployment', 'nginx'))!.spec!.containers[0]!.lifecycle?.preStop?.exec?.command).toEqual(['sleep', '10']);
     for (const name of ['gateway-resnet', 'wrapper', 'worker-resnet', 'nginx']) {
       const { terminationGracePeriodSeconds: graceS, containers: [container] } = podOf(find(objects, 'Deployment', name))!.spec!;
-      expect(container!.lifecycle?.preStop?.exec?.command).toEqual(['sleep', '10']);
-      expect(graceS).toBeGreaterThan(10 + 4);
+      expect(graceS).toBeGreaterThan(10 + 20);
       expect(container!.livenessProbe?.httpGet?.path).toBe('/healthz');
       expect(container!.readinessProbe?.httpGet?.path).toBe('/readyz');
     }

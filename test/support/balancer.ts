@@ -1,58 +1,94 @@
-/** A Service as a cluster has it: requests go to one of the addresses that are ready now, each in its turn, and to no second. */
+/**
+ * What a Kubernetes Service does, on one machine: each new connection goes to the next of its targets that says that it is
+ * ready. Connections that stand stay where they are.
+ */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { Agent, request } from 'undici';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+export interface BalancerOptions {
+  /** URLs of the targets. */
+  readonly targets: readonly string[];
+  readonly readyPath: string;
+}
+
+const POLL_MS = 100;
 
 export class Balancer {
+  readonly #targets: URL[];
+  readonly #ready = new Set<URL>();
+  readonly #sockets = new Set<Socket>();
   readonly #server: Server;
-  readonly #agent = new Agent();
-  readonly #underWay = new Map<string, number>();
-  #addresses: readonly string[];
-  #turn = 0;
+  readonly #readyPath: string;
+  #timer: NodeJS.Timeout | undefined;
+  #next = 0;
 
-  private constructor(server: Server, addresses: readonly string[]) {
-    this.#server = server;
-    this.#addresses = addresses;
-    server.on('request', (incoming: IncomingMessage, answer: ServerResponse) => void this.#pass(incoming, answer));
+  private constructor({ targets, readyPath }: BalancerOptions) {
+    this.#targets = targets.map((target) => new URL(target));
+    this.#server = createServer((client) => this.#join(client));
+    this.#readyPath = readyPath;
   }
 
-  static async start(addresses: readonly string[]): Promise<Balancer> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new Balancer(server, addresses);
+  /** Resolves when it knows its targets and takes connections. */
+  static async start(options: BalancerOptions): Promise<Balancer> {
+    const balancer = new Balancer(options);
+    await balancer.#checkAll();
+    balancer.#timer = setInterval(() => void balancer.#checkAll(), POLL_MS);
+    balancer.#server.listen(0, '127.0.0.1');
+    await once(balancer.#server, 'listening');
+    return balancer;
   }
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** From now on. What is under way elsewhere is answered from there. */
-  use(addresses: readonly string[]): void {
-    this.#addresses = addresses;
+  /** How many targets are sent to. */
+  get ready(): number {
+    return this.#ready.size;
   }
 
-  /** How many requests an address has in hand. */
-  inHand(address: string): number {
-    return this.#underWay.get(address) ?? 0;
+  /** Another target, which is sent to as soon as it says that it is ready. */
+  add(target: string): void {
+    this.#targets.push(new URL(target));
   }
 
   async close(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await this.#agent.destroy();
+    clearInterval(this.#timer);
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  async #pass(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
-    const address = this.#addresses[this.#turn++ % this.#addresses.length] as string;
-    this.#underWay.set(address, this.inHand(address) + 1);
+  async #checkAll(): Promise<void> {
+    await Promise.all(this.#targets.map((target) => this.#check(target)));
+  }
+
+  /** One that answers late stays what it was. */
+  async #check(target: URL): Promise<void> {
     try {
-      const { statusCode, headers, body } = await request(`${address}${incoming.url ?? '/'}`, { method: 'POST', headers: { 'content-type': incoming.headers['content-type'] ?? '' }, body: incoming, dispatcher: this.#agent });
-      answer.writeHead(statusCode, { 'content-type': String(headers['content-type']) }).end(await body.text());
+      const response = await fetch(new URL(this.#readyPath, target), { signal: AbortSignal.timeout(3_000), headers: { connection: 'close' } });
+      await response.arrayBuffer();
+      if (response.ok) this.#ready.add(target);
+      else this.#ready.delete(target);
     } catch (error) {
-      answer.writeHead(502).end(String(error));
-    } finally {
-      this.#underWay.set(address, this.inHand(address) - 1);
+      if ((error as Error).name !== 'TimeoutError') this.#ready.delete(target);
     }
+  }
+
+  #join(client: Socket): void {
+    const ready = this.#targets.filter((target) => this.#ready.has(target));
+    const target = ready[this.#next++ % ready.length];
+    if (!target) return void client.destroy();
+    const server = connect(Number(target.port), target.hostname);
+    const end = (): void => {
+      client.destroy();
+      server.destroy();
+    };
+    for (const socket of [client, server]) {
+      this.#sockets.add(socket);
+      socket.on('error', end).once('close', () => this.#sockets.delete(socket));
+    }
+    client.once('close', () => server.destroySoon());
+    server.once('close', () => client.destroySoon());
+    client.pipe(server).pipe(client);
   }
 }

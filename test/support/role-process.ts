@@ -56,6 +56,22 @@ export class RoleProcess {
     return readMemoryMb(this.#child?.pid, 'VmHWM');
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Sends it a signal and does not wait for what comes of it. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** Resolves when it is gone: with its exit code, or the signal that ended it. */
+  async ended(): Promise<number | NodeJS.Signals> {
+    const child = this.#child as ChildProcess;
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child.exitCode ?? (child.signalCode as NodeJS.Signals);
+  }
+
   /** Starts it, on the port that it had before. */
   async restart(): Promise<void> {
     const { entry, args = [], env, logFile, readyPath = '/readyz' } = this.#options;
