@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from '../common/limits.js';
 import { packagePath } from '../common/package-root.js';
 
@@ -29,5 +30,24 @@ describe('the table of settings in README.md', () => {
     expect(said('EIS_QUEUE_MESSAGES_MAX').replaceAll(' ', '')).toBe(String(DEFAULT_LIMITS.queueMessagesMax));
     expect(said('EIS_SNAPSHOT_EVERY_MS').replaceAll(' ', '')).toBe(String(DEFAULT_LIMITS.snapshotEveryMs));
     expect(said('EIS_DELIVERY_MAX')).toBe(String(DEFAULT_LIMITS.deliveryMax));
+  });
+});
+
+describe('docs/operating.md', () => {
+  it('names every alert, and no other', () => {
+    const rules = parse(read(readdirSync(packagePath('compose')).filter((name) => name.startsWith('prometheus-')).map((name) => `compose/${name}/rules.yml`)[0]!)) as { groups: { rules: { alert?: string }[] }[] };
+    const alerts = rules.groups.flatMap((group) => group.rules.flatMap(({ alert }) => alert ?? []));
+    const named = [...read('docs/operating.md').matchAll(/`(Eis[A-Z]\w+)`/g)].map(([, name]) => name!);
+    expect([...new Set(named)].sort()).toEqual([...new Set(alerts)].sort());
+  });
+
+  it('leads to places that are there', () => {
+    const page = read('docs/operating.md');
+    const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading!.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'));
+    for (const [, target] of page.matchAll(/\]\(([^)]+)\)/g)) {
+      if (target!.startsWith('#')) expect(headings, target).toContain(target!.slice(1));
+      else expect(existsSync(packagePath('docs', target!.split('#')[0]!)), target).toBe(true);
+    }
+    for (const [, file] of page.matchAll(/`(test\/[\w/.-]+\.ts)`/g)) expect(existsSync(packagePath(file!)), file).toBe(true);
   });
 });
