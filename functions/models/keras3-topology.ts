@@ -110,7 +110,8 @@ function refOf(value: unknown, models: Models): Ref | undefined {
   const history = className === '__keras_tensor__' ? config?.keras_history : undefined;
   if (!Array.isArray(history)) return undefined;
   const [name, node, tensor] = history as [unknown, unknown, unknown];
-  return [String(name), Number(node) + (models.all.has(String(name)) ? 1 : 0), Number(tensor)];
+  if (typeof name !== 'string' || typeof node !== 'number' || typeof tensor !== 'number') return undefined;
+  return [name, node + (models.all.has(name) ? 1 : 0), tensor];
 }
 
 const NO_MODELS: Models = { all: new Set(), sequential: new Set() };

@@ -119,7 +119,7 @@ describe('a download that breaks off', () => {
     for (const [i, failure] of [answer(500), answer(503, { 'retry-after': '0' }), answer(429, { 'retry-after': new Date().toUTCString() }), answer(408), (() => undefined) as RequestListener].entries()) {
       server.files['/m/big.bin'] = inTurn(cut(1_000), failure, whole());
       server.asked.length = 0;
-      expect(await readModel(await downloads.download({ url: `${downloads.options.url}?${i}`, stallMs: 100 }))).toEqual(IN_PLACE);
+      expect(await readModel(await downloads.download({ url: `${downloads.options.url}?${i}`, stallMs: 500 }))).toEqual(IN_PLACE);
       expect(askedForBig()).toEqual([ANEW, from(1_000), from(1_000)]);
     }
     server.files['/m/big.bin'] = inTurn(answer(503, { 'retry-after': '1' }), whole());

@@ -103,6 +103,11 @@ describe('lowerLayers()', () => {
     }), RUNS);
   });
 
+  it('takes a tensor whose history is no history for a value', () => {
+    const odd = { class_name: 'Add', name: 'a', config: {}, inbound_nodes: [{ args: [[{ class_name: '__keras_tensor__', config: { keras_history: [{ toString: 0 }, [], null] } }]], kwargs: {} }] };
+    expect(() => parseTopology({ class_name: 'Functional', config: { name: 'm', layers: [odd], input_layers: [], output_layers: [['a', 0, 0]] } })).not.toThrow(TypeError);
+  });
+
   it('reads what pretends to be of Keras 3 without failing, whatever it is', () => {
     const tensor = fc.oneof(wrong, fc.tuple(wrong, wrong, wrong).map((history) => ({ class_name: '__keras_tensor__', config: { keras_history: history } })), fc.constantFrom('image', 'a').map((name) => ({ class_name: '__keras_tensor__', config: { keras_history: [name, 0, 0] } })));
     const args = fc.array(fc.oneof(tensor, fc.array(tensor, { maxLength: 2 })), { maxLength: 3 });
