@@ -49,7 +49,7 @@ export default tseslint.config(
   { files: ['cli.ts', 'start.ts', 'cli/**/*.ts', 'local/**/*.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
   { files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'max-params': 'off', 'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }], 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['vitest.config.ts'], rules: { 'import-x/no-default-export': 'off' } },
-  { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly' } } },
+  { files: ['**/*.{js,mjs}'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly', fetch: 'readonly', AbortSignal: 'readonly' } } },
   // The page's scripts are checked by tsconfig.page.json, which knows a browser's names.
   { files: ['gateway/public/**/*.js'], rules: { 'no-undef': 'off', 'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }] } },
 );
