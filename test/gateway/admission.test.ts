@@ -79,7 +79,7 @@ describe('requests whose bodies are on their way', () => {
     const [first, ...others] = [...slow, beginRequest(100, Buffer.alloc(10, 8))];
     while ((await metric('eis_requests_receiving')) < 4) await new Promise((resolve) => setTimeout(resolve, 5));
     expect([(await search()).status, await metric('eis_requests_refused_total', { bound: 'receiving' })]).toEqual([429, 1]);
-    first!.destroy();
+    first.destroy();
     while ((await metric('eis_requests_receiving')) > 3) await new Promise((resolve) => setTimeout(resolve, 5));
     expect((await search()).status).toBe(200);
     for (const request of others) request.destroy();
