@@ -17,7 +17,8 @@ const directions = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'functions/dist/', 'node_modules/', 'data/', 'coverage/'] },
+  // Besides what is built: compose/ is rendered, mongosh's scripts among it.
+  { ignores: ['dist/', 'functions/dist/', 'node_modules/', 'data/', 'coverage/', 'compose/'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
