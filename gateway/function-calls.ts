@@ -3,9 +3,8 @@
  * says which POST is sent again: a few attempts, each after a while, none that would begin after the deadline.
  */
 import { backoffMs, wait, type Backoff } from '../common/backoff.js';
-import { withDeadline } from '../common/deadline.js';
 import type { EmbedCall, EmbedClient, EmbedInput } from '../common/embed-client.js';
-import { EisError, toEisError, type ErrorCode } from '../common/errors.js';
+import { toEisError, type ErrorCode } from '../common/errors.js';
 import type { Embedding } from '../common/wire.js';
 import { CallBudget } from './call-budget.js';
 import type { CallPlace, ConcurrencyLimit } from './concurrency-limit.js';
@@ -16,7 +15,6 @@ export interface FunctionCall {
 }
 
 export interface FunctionCallsOptions {
-  readonly model: string;
   readonly client: Pick<EmbedClient, 'embed'>;
   readonly limit: ConcurrencyLimit;
   /** Time for a call with all its attempts. */
@@ -44,17 +42,15 @@ export class FunctionCalls {
    * @throws EisError what the function answered about the image; EIS_OVERLOADED, EIS_FUNCTION_UNAVAILABLE,
    *   EIS_FUNCTION_TIMEOUT, EIS_FUNCTION_RESPONSE; the signal's reason
    */
-  async embed(input: EmbedInput, { signal: parent, requestId }: FunctionCall): Promise<Embedding> {
-    const { model, timeoutMs, limit } = this.#options;
+  async embed(input: EmbedInput, { signal, requestId }: FunctionCall): Promise<Embedding> {
+    const { timeoutMs, limit } = this.#options;
     const place = limit.enter();
     this.#repeats.earn();
     const deadlineAt = performance.now() + timeoutMs;
-    const timeoutError = (): EisError => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs });
+    // Each attempt is given what is left, and no wait goes beyond it.
+    const attempt = (): Promise<Embedding> => this.#attempt(input, place, { signal, requestId, timeoutMs: Math.max(1, Math.ceil(deadlineAt - performance.now())) });
     try {
-      return await withDeadline({ timeoutMs, parent, timeoutError }, (signal) => {
-        const attempt = (): Promise<Embedding> => this.#attempt(input, place, { signal, requestId, timeoutMs: Math.ceil(deadlineAt - performance.now()) });
-        return this.#repeat(attempt, { signal, deadlineAt });
-      });
+      return await this.#repeat(attempt, { signal, deadlineAt });
     } finally {
       place.leave();
     }

@@ -94,7 +94,7 @@ export class ReplicaRace<Pod, Answer> {
     this.#running.delete(runner);
     runner.call.answered();
     this.#options.onAnswered(runner.replica, runner.isHedge);
-    this.#end((other) => other.call.dropped());
+    this.#end();
     this.#resolve(answer);
   }
 
@@ -109,7 +109,7 @@ export class ReplicaRace<Pod, Answer> {
       if (next) return this.#ask(next, runner);
       if (this.#running.size > 0) return;
     }
-    this.#end((other) => other.call.dropped());
+    this.#end();
     this.#reject(thrown);
   }
 
@@ -130,8 +130,8 @@ export class ReplicaRace<Pod, Answer> {
     this.#options.onFailed(replica);
   }
 
-  /** @param settle says what came of those that still run */
-  #end(settle: (runner: Runner<Pod>) => void): void {
+  /** @param settle says what came of those that still run; by default nothing that says anything of them */
+  #end(settle: (runner: Runner<Pod>) => void = ({ call }) => call.dropped()): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#options.signal.removeEventListener('abort', this.#stop);

@@ -93,7 +93,7 @@ function connectFunction(model: string, { environment, embedMetrics, measureEmbe
   const limit = new ConcurrencyLimit({ model, callsMax: inFlightMax, queueTimeMaxMs });
   const cache = new EmbeddingCache(embeddingCacheBytesMax);
   const metrics = embedMetrics(model, { cache, limit });
-  const calls = new FunctionCalls({ model, client, limit, timeoutMs, onRepeated: (code) => metrics.repeated(code) });
+  const calls = new FunctionCalls({ client, limit, timeoutMs, onRepeated: (code) => metrics.repeated(code) });
   return { embedder: new Embedder({ calls, cache, metrics }), closeClient: () => client.close() };
 }
 
