@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { fetchModels } from './cli/fetch-models.js';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
+import { settledWithin } from './common/deadline.js';
 import { EisError, toEisError } from './common/errors.js';
 import { runMain } from './common/lifecycle.js';
 import { SILENT_LOG } from './common/log.js';
@@ -57,7 +58,7 @@ export async function start({ images }: StartOptions): Promise<void> {
   const { signal } = interrupted;
   const parts: { fetching?: Promise<void>; supervisor?: Supervisor } = {};
   const stop = async (): Promise<void> => {
-    await Promise.race([parts.fetching?.catch(() => undefined), sleep(KILL_AFTER_MS, undefined, { ref: false })]);
+    if (parts.fetching) await settledWithin(parts.fetching, KILL_AFTER_MS);
     await parts.supervisor?.stop();
     lock.release();
   };

@@ -1,5 +1,6 @@
-/** One deadline for a piece of work, whatever it consists of. */
+/** Waiting for no longer than one wants to: one deadline for a piece of work, whatever it consists of, and the parts of it. */
 import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Deadline {
   readonly timeoutMs: number;
@@ -22,15 +23,32 @@ export async function withDeadline<T>({ timeoutMs, parent, timeoutError }: Deadl
   const timer = setTimeout(() => controller.abort(timeoutError()), timeoutMs);
   parent?.addEventListener('abort', passOn, { once: true });
   try {
-    return await Promise.race([work(controller.signal), rejectOnAbort(controller.signal)]);
+    return await unlessAborted(work(controller.signal), controller.signal);
   } finally {
     clearTimeout(timer);
     parent?.removeEventListener('abort', passOn);
   }
 }
 
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
+/**
+ * What a promise comes to; rejects with the signal's reason as soon as that is aborted, and the promise may then still come
+ * to pass. No listener is left behind.
+ */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal.reason as Error)));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Resolves when a promise has settled, one way or the other, or after a time; no timer is left behind. */
+export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([promise.catch(() => undefined), sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)]);
+  timer.abort();
 }

@@ -3,8 +3,8 @@
  * before it ends, so that calls seldom wait for one. Where tokens come from is `google-identity.ts`, which is loaded
  * only by who calls such a function. No token is ever part of an error or of the log.
  */
-import { isIP } from 'node:net';
-import { withDeadline } from './deadline.js';
+import { unlessAborted, withDeadline } from './deadline.js';
+import { isThisMachine } from './public-address.js';
 
 /** Tells a new token for an audience. */
 export type FetchIdentityToken = (audience: string) => Promise<string>;
@@ -68,13 +68,7 @@ export class IdentityTokens {
   /** Who gives up waiting leaves the fetch to the others. */
   #wait(signal: AbortSignal | undefined): Promise<string> {
     const fetched = this.#fetch().then(({ text }) => text);
-    if (!signal) return fetched;
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void => reject(signal.reason as Error);
-      if (signal.aborted) giveUp();
-      signal.addEventListener('abort', giveUp, { once: true });
-      fetched.finally(() => signal.removeEventListener('abort', giveUp)).then(resolve, reject);
-    });
+    return signal ? unlessAborted(fetched, signal) : fetched;
   }
 
   #fetch(): Promise<Token> {
@@ -183,9 +177,5 @@ export function identityTokensOf(url: string): IdentityTokens | undefined {
 
 /** Whether a function at this address is called with a token. */
 export function takesToken({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || (isIP(hostname) === 4 ? hostname.startsWith('127.') : hostname === '::1');
+  return protocol === 'https:' && !isThisMachine(hostname);
 }

@@ -7,11 +7,11 @@
  * which they are dropped.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DiagLogLevel, ROOT_CONTEXT, SpanKind, SpanStatusCode, createTraceState, diag, trace as traceApi, type DiagLogger, type Span as SdkSpan, type SpanContext } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes, type Resource } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import { settledWithin } from './deadline.js';
 import { isEisError } from './errors.js';
 import type { Log } from './log.js';
 import { packageVersion } from './package-root.js';
@@ -39,10 +39,7 @@ export function createTracer(options: TracingOptions): Tracer {
       return openSpan(span, kind);
     },
     async close() {
-      const timer = new AbortController();
-      const flushed = provider.shutdown().catch(() => undefined);
-      await Promise.race([flushed, sleep(FLUSH_TIMEOUT_MS, undefined, { signal: timer.signal }).catch(() => undefined)]);
-      timer.abort();
+      await settledWithin(provider.shutdown(), FLUSH_TIMEOUT_MS);
     },
   };
 }

@@ -67,6 +67,21 @@ function isIsatap(address: ipaddr.IPv6): boolean {
   return ISATAP.has(high * 0x1_0000 + low);
 }
 
+/** The host of a URL without the brackets that an IPv6 address stands in there. */
+export function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/** Whether a name means this machine, whatever a name server says of it: `localhost`, and every name under it (RFC 6761, 6.3). */
+export function isLocalName(hostname: string): boolean {
+  return /(^|\.)localhost\.?$/i.test(hostname);
+}
+
+/** Whether the host of a URL is this machine, by name or by address. */
+export function isThisMachine(hostname: string): boolean {
+  return isLocalName(hostname) || isLoopback(withoutBrackets(hostname));
+}
+
 /** Whether an IP address is this machine's own, also as IPv6 writes an IPv4 one. False for what is no IP address. */
 export function isLoopback(text: string): boolean {
   return ipaddr.isValid(text) && ipaddr.process(text).range() === 'loopback';

@@ -7,7 +7,7 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
-import { isDialable, type parseRanges } from './public-address.js';
+import { isDialable, isLocalName, withoutBrackets, type parseRanges } from './public-address.js';
 
 /** For who loads this when it is needed: in a bundle, `import('undici')` has no names, because the package is CommonJS. */
 export { Agent, request } from 'undici';
@@ -47,7 +47,7 @@ export function createPublicConnector(options: PublicDialerOptions): buildConnec
 
 /** Whether a URL's host is an IP address, in brackets or not, that may not be dialled. False for every name. */
 export function isPrivateLiteral(hostname: string, allowed: readonly AddressRange[], denied: readonly AddressRange[] = []): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(hostname);
   return isIP(host) !== 0 && !isDialable(host, allowed, denied);
 }
 
@@ -64,11 +64,6 @@ function createLookup({ allowed, denied, resolve = resolveBySystem, refuse }: Pu
       (error: NodeJS.ErrnoException) => callback(error, '', 0),
     );
   };
-}
-
-/** `localhost` and every name under it mean this machine, whatever a name server says of them (RFC 6761, 6.3). */
-function isLocalName(hostname: string): boolean {
-  return /(^|\.)localhost\.?$/i.test(hostname);
 }
 
 function resolveBySystem(hostname: string): Promise<readonly LookupAddress[]> {

@@ -4,9 +4,9 @@
  */
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { http } from '@google-cloud/functions-framework';
 import { loadConfig, modelConfig, readEnvironment, type Config, type ModelConfig } from '../common/config.js';
+import { settledWithin } from '../common/deadline.js';
 import { EisError } from '../common/errors.js';
 import type { Environment } from '../common/environment.js';
 import { grantedCpus } from '../common/granted-cpus.js';
@@ -49,7 +49,7 @@ runMain(async () => {
   const slots = new Slots(slotBounds(limits));
   const leaving = new Leaving();
   const lingering = new Lingering({ timeoutMs: limits.functionTimeoutMs, bytesMax: 2 * limits.imageBytesMax, clientsMax: LINGERING_MAX });
-  const serving = settledOr(reading, MODEL_FIRST_MS).then(() => import('./serve.js')).then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
+  const serving = settledWithin(reading, MODEL_FIRST_MS).then(() => import('./serve.js')).then(({ createServing }) => (state.serving = createServing({ environment, model: model.name, cpus, embedder: loading, ready: () => state.embedder, slots, log })));
 
   http('embed', async (request, response) => (await serving).handle(request, response));
   guardFramework({
@@ -73,13 +73,6 @@ runMain(async () => {
     if (!closing.signal.aborted) throw error;
   }
 });
-
-/** Resolves when a promise has settled, one way or the other, or after a time. */
-async function settledOr(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
-  const timer = new AbortController();
-  await Promise.race([promise.catch(() => undefined), sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)]);
-  timer.abort();
-}
 
 /** Since Node began to start. */
 function sinceStartMs(): number {

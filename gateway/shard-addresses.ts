@@ -4,6 +4,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { withoutBrackets } from '../common/public-address.js';
 
 /** Every IP address of a host. */
 export type ResolveHost = (hostname: string) => Promise<readonly string[]>;
@@ -66,7 +67,7 @@ export class ShardAddresses {
  */
 function isNamed(url: string): boolean {
   const { protocol, hostname } = new URL(url);
-  return protocol === 'http:' && hostname !== 'localhost' && isIP(hostname.replace(/^\[|\]$/g, '')) === 0;
+  return protocol === 'http:' && hostname !== 'localhost' && isIP(withoutBrackets(hostname)) === 0;
 }
 
 function withHost(url: string, address: string): string {

@@ -1,4 +1,5 @@
 /** Calls of the same thing that are under way at once are one call. */
+import { unlessAborted } from '../common/deadline.js';
 
 interface SharedCall<T> {
   readonly result: Promise<T>;
@@ -23,15 +24,9 @@ export class SharedCalls<T> {
     signal.throwIfAborted();
     const call = this.#calls.get(key) ?? this.#start(key, work);
     call.waiting++;
-    let leave = (): void => undefined;
-    const left = new Promise<never>((_resolve, reject) => {
-      leave = () => reject(signal.reason as Error);
-      signal.addEventListener('abort', leave, { once: true });
-    });
     try {
-      return await Promise.race([call.result, left]);
+      return await unlessAborted(call.result, signal);
     } finally {
-      signal.removeEventListener('abort', leave);
       if (--call.waiting === 0 && this.#calls.get(key) === call) this.#giveUp(key, call, signal.reason);
     }
   }

@@ -7,6 +7,7 @@
  */
 import { EnvHttpProxyAgent, buildConnector, request, type Dispatcher } from 'undici';
 import type { ProxySettings } from '../../common/environment.js';
+import { unlessAborted } from '../../common/deadline.js';
 import { parseRanges } from '../../common/public-address.js';
 import { createPublicConnector, isPrivateLiteral, type AddressRange } from '../../common/public-dialer.js';
 import { abandonResponse } from '../../common/read-bounded.js';
@@ -52,7 +53,7 @@ export function createModelHttp({ first, proxy, redirectAllow }: ModelHttpOption
         headersTimeout: 0,
         bodyTimeout: 0,
       });
-      return await unlessAborted(asking, signal);
+      return await answerUnlessAborted(asking, signal);
     } catch (thrown) {
       throw thrown instanceof NotPublic ? notPublic(url) : thrown;
     }
@@ -75,15 +76,10 @@ export function createModelHttp({ first, proxy, redirectAllow }: ModelHttpOption
 }
 
 /** undici looks at the signal once there is a connection, which may be never. */
-async function unlessAborted(asking: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal.reason as Error)));
-  signal.addEventListener('abort', abort);
+async function answerUnlessAborted(asking: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
   try {
-    if (signal.aborted) abort();
-    return await Promise.race([asking, aborted]);
+    return await unlessAborted(asking, signal);
   } finally {
-    signal.removeEventListener('abort', abort);
     if (signal.aborted) asking.then(({ body }) => abandonResponse(body), () => undefined);
   }
 }
