@@ -8,14 +8,30 @@ import { ByteCollector } from './byte-collector.js';
  *
  * @param onBytes told of what arrives, before it is kept; what it throws ends reading in the same way
  */
-export async function readBounded(stream: Readable, bytesMax: number, onBytes?: (bytes: number) => void): Promise<Buffer | undefined> {
-  const collected = new ByteCollector();
-  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    if (collected.bytes + chunk.length > bytesMax) return undefined;
-    onBytes?.(chunk.length);
-    collected.add(chunk);
-  }
-  return collected.whole();
+export function readBounded(stream: Readable, bytesMax: number, onBytes?: (bytes: number) => void): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    if (stream.destroyed || stream.readableEnded) return reject(stream.errored ?? new Error('The stream was closed before it was read.'));
+    const collected = new ByteCollector();
+    const settle = (outcome: () => void): void => {
+      stream.off('data', take).off('end', end).off('error', fail).off('close', close);
+      stream.pause();
+      outcome();
+    };
+    const take = (chunk: Buffer): void => {
+      if (collected.bytes + chunk.length > bytesMax) return settle(() => resolve(undefined));
+      try {
+        onBytes?.(chunk.length);
+      } catch (thrown) {
+        return settle(() => reject(thrown as Error));
+      }
+      collected.add(chunk);
+    };
+    const end = (): void => settle(() => resolve(collected.whole()));
+    const fail = (error: Error): void => settle(() => reject(error));
+    const close = (): void => fail(new Error('The stream was closed before its end.'));
+    // By its events: an iterator takes several promises for every chunk, on the way of every search.
+    stream.on('error', fail).on('close', close).on('end', end).on('data', take);
+  });
 }
 
 /** The whole body of a response, or undefined when it is longer than `bytesMax`: its connection is then given up. */

@@ -4,7 +4,8 @@
  * node:http, which makes one call where a gateway makes three.
  *
  * `added_…` is the latency of searches through the gateway less that of the same calls made by the client itself (the
- * function, then both shards at once), at a fixed rate, of the same percentile; medians of the rounds.
+ * function, then both shards at once), at a fixed rate, of the same percentile; medians of the rounds. `forwarder_added_…`
+ * is the same of the forwarder: what one hop more costs on this machine.
  */
 import { randomFillSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,6 +54,9 @@ export function addGatewayBench(program: Command): void {
 interface Round {
   readonly gateway: readonly Sent<void>[];
   readonly direct: readonly Sent<void>[];
+  readonly forwarded: readonly Sent<void>[];
+  /** The function's call alone, which is what a forwarded one is beside. */
+  readonly embedded: readonly Sent<void>[];
   readonly gatewayPerS: number;
   readonly forwarderPerS: number;
   readonly manyPerS: number;
@@ -94,6 +98,7 @@ function report({ json, ...options }: GatewayBenchOptions, rounds: readonly Roun
         [`rps_${options.clients}`]: middle(({ gatewayPerS }) => gatewayPerS),
         [`rps_${MANY_CLIENTS}`]: middle(({ manyPerS }) => manyPerS),
         forwarder_rps: middle(({ forwarderPerS }) => forwarderPerS),
+        forwarder_added_p50_ms: middle(({ forwarded, embedded }) => percentile(forwarded, 0.5) - percentile(embedded, 0.5)),
         rss_mb: rssMb,
       },
       ratios: { rps_over_forwarder: middle(({ gatewayPerS, forwarderPerS }) => gatewayPerS / forwarderPerS) },
@@ -104,9 +109,10 @@ function report({ json, ...options }: GatewayBenchOptions, rounds: readonly Roun
 
 interface System {
   readonly gateway: RoleProcess;
-  /** One search, made by the gateway, by the client itself, and one call by the forwarder. */
+  /** One search, made by the gateway, by the client itself, and the function's call alone, and that by the forwarder. */
   readonly search: SendRequest;
   readonly direct: SendRequest;
+  readonly embed: SendRequest;
   readonly forward: SendRequest;
 }
 
@@ -130,6 +136,7 @@ async function startSystem({ functionMs, shardMs }: GatewayBenchOptions, { folde
   return {
     gateway,
     search: async () => void (await postImage(toGateway, '/search?top=10', image())),
+    embed: async () => void (await postImage(toFunction, '/', image())),
     forward: async () => void (await postImage(toForwarder, '/', image())),
     async direct() {
       const vector = await postImage(toFunction, '/', image());
@@ -155,12 +162,14 @@ function createImages(): () => Buffer {
   };
 }
 
-async function measure({ rate, clients, seconds }: GatewayBenchOptions, { search, direct, forward }: System): Promise<Round> {
+async function measure({ rate, clients, seconds }: GatewayBenchOptions, { search, direct, embed, forward }: System): Promise<Round> {
   const forMs = seconds * 1000;
   const directly = await runOpenLoop({ perS: rate, forMs, send: direct });
   const gateway = await runOpenLoop({ perS: rate, forMs, send: search });
+  const embedded = await runOpenLoop({ perS: rate, forMs, send: embed });
+  const forwarded = await runOpenLoop({ perS: rate, forMs, send: forward });
   const forwarder = await sendByClients(forward, { clients, forMs });
   const busy = await sendByClients(search, { clients, forMs });
   const crowded = await sendByClients(search, { clients: MANY_CLIENTS, forMs });
-  return { gateway, direct: directly, gatewayPerS: busy.perS, forwarderPerS: forwarder.perS, manyPerS: crowded.perS };
+  return { gateway, direct: directly, forwarded, embedded, gatewayPerS: busy.perS, forwarderPerS: forwarder.perS, manyPerS: crowded.perS };
 }
