@@ -108,8 +108,11 @@ describe('four times what the function can do', () => {
     expect(answered(unloaded, 200)).toHaveLength(unloaded.length);
     expect(accepted.length + refused.length).toBe(loaded.length);
     expect(accepted.length).toBeGreaterThan(0.75 * capacity * (forMs / 1_000));
-    // In a short run the first moments, in which the rush is found out, are more than one in a hundred.
-    const settled = FULL ? accepted : accepted.filter(({ dueMs }) => dueMs >= 1_000);
+    // One that queues says nothing of the rush until its answers are late: what was let through by then waits, for a second at most.
+    // In a short run that is more than one in a hundred even of one that refuses.
+    const isFoundOutLate = !FULL || holdsMax > 10;
+    const settled = isFoundOutLate ? accepted.filter(({ dueMs }) => dueMs >= 1_000) : accepted;
+    console.log(describeLatencies('of those, judged', settled));
     expect(percentile(settled, 0.99)).toBeLessThan(2.5 * percentile(unloaded, 0.99));
     expect(percentile(refused, 0.99)).toBeLessThan(percentile(unloaded, 0.5) + 50);
     expect(answered(recovered, 200)).toHaveLength(recovered.length);
