@@ -7,6 +7,7 @@ import type { ComposeCommandOptions } from './cli/compose-command.js';
 import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
+import { addEvaluateCommand } from './cli/evaluate-options.js';
 import { createGatewayOption } from './cli/gateway-option.js';
 import { addOperatingCommands } from './cli/operating-commands.js';
 import { parseSeconds, parseSubmission } from './cli/parse-options.js';
@@ -41,7 +42,7 @@ function buildProgram(): Command {
     .description('start the whole system on this machine')
     .option('--images <dir>', 'ingest the images of a folder once it runs')
     .action(async (options: { images?: string }) => {
-      const { start, explainFailure } = await import('./start.js');
+      const [{ start }, { explainFailure }] = await Promise.all([import('./start.js'), import('./local/supervisor.js')]);
       await start(options).catch((error: unknown) => Promise.reject(explainFailure(error)));
     });
 
@@ -75,6 +76,7 @@ function buildProgram(): Command {
   addStoreCommand(program, environment);
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);
+  addEvaluateCommand(program, environment);
   addDeployCommand(program, environment);
   addComposeCommand(program, environment);
   return program;

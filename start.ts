@@ -9,7 +9,7 @@ import { fetchModels } from './cli/fetch-models.js';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { settledWithin } from './common/deadline.js';
-import { EisError, toEisError } from './common/errors.js';
+import { EisError } from './common/errors.js';
 import { runMain } from './common/lifecycle.js';
 import { SILENT_LOG } from './common/log.js';
 import { openStore } from './common/store/open-store.js';
@@ -23,7 +23,7 @@ import { lockDataFolder } from './local/data-lock.js';
 import { forgetGallery, ingestGalleryIfEmpty } from './local/first-images.js';
 import { findTakenPorts } from './local/ports.js';
 import { localUrl, planProcesses, type ProcessSpec } from './local/processes.js';
-import { ProcessFailure, Supervisor } from './local/supervisor.js';
+import { explainFailure, Supervisor } from './local/supervisor.js';
 import { describeCoverage, HELP, welcome } from './local/words.js';
 
 export interface StartOptions {
@@ -159,12 +159,6 @@ function onParentGone(end: () => void): void {
     clearInterval(watch);
     end();
   }, PARENT_CHECK_MS);
-}
-
-/** What a person is told of an error of starting. */
-export function explainFailure(error: unknown): EisError {
-  if (!(error instanceof ProcessFailure)) return toEisError(error);
-  return new EisError('EIS_NOT_READY', { detail: `${error.message}\n${error.lines.map((line) => `  ${line}`).join('\n')}` }, { cause: error });
 }
 
 function readOptions(): { images?: string | undefined; help?: boolean | undefined } {

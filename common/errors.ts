@@ -91,6 +91,7 @@ export const ERRORS = {
   EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),
   EIS_SOURCE_UNREADABLE: template<{ source: string; detail: string }>(400, ({ source, detail }) => `${source} cannot be read: ${detail}`),
   EIS_GATEWAY_UNREACHABLE: template<{ url: string }>(503, ({ url }) => `No gateway answers at ${url}. Start one with "npm start", or name another with --gateway.`),
+  EIS_EVALUATION: template<Detail>(400, ({ detail }) => `This cannot be evaluated: ${detail}`),
   EIS_BUNDLE: template<Detail>(500, ({ detail }) => `The function cannot be bundled: ${detail}`),
   EIS_FUNCTION_DEPLOY: template<{ model: string; detail: string }>(502, ({ model, detail }) => `The function of model ${model} was not deployed: ${detail}`),
   EIS_DEPLOY_TOOL: template(500, () => 'Neither oc nor kubectl is on the PATH, or neither runs. Install one, and log in to the cluster with it.'),

@@ -83,6 +83,8 @@ export interface Limits {
   readonly closeTimeoutMs: number;
   /** The least time between two snapshots that an index pod keeps of its shard for its next start. */
   readonly snapshotEveryMs: number;
+  /** Time that logging an evaluation to MLflow may take, repeats included. */
+  readonly mlflowTimeoutMs: number;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -127,6 +129,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   drainMs: 0,
   closeTimeoutMs: 20_000,
   snapshotEveryMs: 300_000,
+  mlflowTimeoutMs: 60_000,
 });
 
 /** The environment variable that sets a limit: `imageBytesMax` → `EIS_IMAGE_BYTES_MAX`. */

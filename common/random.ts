@@ -1,4 +1,4 @@
-/** Seeded random numbers, so that the gallery is the same on every machine. */
+/** Seeded random numbers, so that what is drawn by them is the same on every machine. */
 export interface Random {
   /** A number of [from, to). */
   between(from: number, to: number): number;
@@ -7,7 +7,7 @@ export interface Random {
   pick<T>(values: readonly [T, ...T[]]): T;
 }
 
-/** Mulberry32 by Tommy Ettinger (public domain): 32 bits of state, good enough to place trees. */
+/** Mulberry32 by Tommy Ettinger (public domain): 32 bits of state, good enough to place trees and to draw samples. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {
