@@ -22,7 +22,7 @@ export function describeEvaluation(evaluation: Evaluation, width: number | undef
 
 function describeMaterial({ mode, source, images, queries, duplicates, unlabelled, unreadable, seed }: Evaluation): string[] {
   const what = mode === 'altered' ? `${queries.length} altered copies searched for among the ${images.length} images of ${source}` : `${queries.length} of the ${images.length} images of ${source} searched for among the others`;
-  const left = [...(duplicates > 0 ? [`${duplicates} files have the bytes of another`] : []), ...(unlabelled > 0 ? [`${unlabelled} images are in no folder of a class and were left out`] : [])];
+  const left = [...(duplicates > 0 ? [`${duplicates} file${duplicates === 1 ? ' has' : 's have'} the bytes of another`] : []), ...(unlabelled > 0 ? [`${unlabelled} image${unlabelled === 1 ? ' is in no folder of a class and was' : 's are in no folder of a class and were'} left out`] : [])];
   return [
     `${what} (seed ${seed}).${left.length > 0 ? ` ${left.join('; ')}.` : ''}`,
     ...(unreadable.length > 0 ? [`${unreadable.length} could not be read:`, ...unreadable.slice(0, UNREADABLE_SHOWN).map(({ name, code, message }) => `  ${name}: ${code}: ${message}`)] : []),

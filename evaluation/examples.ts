@@ -13,13 +13,13 @@ export interface Example {
  * Ordered by average precision, then by how far the first right answer scores above the first wrong one, then by id. Of one
  * image there is one example at most, so that they show different things; none is among the best and the worst.
  */
-export function findExamples(queries: readonly Query[], run: Run, { places, count }: { readonly places: Places; readonly count: number }): { readonly best: Example[]; readonly worst: Example[] } {
+export function findExamples(queries: readonly Query[], run: Run, { places, best: bestCount, worst: worstCount }: { readonly places: Places; readonly best: number; readonly worst: number }): { readonly best: Example[]; readonly worst: Example[] } {
   const ordered = queries
     .map((query) => ({ query, hits: run.answers.get(query.id) ?? [], averagePrecision: averagePrecisionAt(depthOf(places), { ranked: rankedIds(run.answers, query.id), relevant: query.relevant }) }))
     .map((example) => ({ ...example, margin: marginOf(example) }))
     .sort((a, b) => b.averagePrecision - a.averagePrecision || b.margin - a.margin || compare(a.query.id, b.query.id));
-  const worst = takeImages([...ordered].reverse(), count, new Set());
-  const best = takeImages(ordered, count, new Set(worst.map(({ query }) => query.id)));
+  const worst = takeImages([...ordered].reverse(), worstCount, new Set());
+  const best = takeImages(ordered, bestCount, new Set(worst.map(({ query }) => query.id)));
   return { best, worst };
 }
 

@@ -4,7 +4,7 @@ import { alterationTitle } from './alterations.js';
 import type { EvaluatedImage, Query } from './collection.js';
 import { findExamples, type Example } from './examples.js';
 import { html, type Html } from './html.js';
-import { runName, type Comparison, type Difference, type Hit, type Run } from './runs.js';
+import { firstOfModels, runName, type Comparison, type Difference, type Hit, type Run } from './runs.js';
 
 /** Small pictures as data: URLs, by the id of an image or query. */
 export type Thumbnails = ReadonlyMap<string, string>;
@@ -33,14 +33,10 @@ export interface ReportExamples {
   readonly comparisons: readonly ComparisonExamples[];
 }
 
-/** What the report shows. */
+/** What the report shows: examples of each model with its first index, and where runs differ. */
 export function chooseExamples({ queries, runs, comparisons, places }: Evaluation): ReportExamples {
   return {
-    runs: runs.map(({ run }) => {
-      const { worst } = findExamples(queries, run, { places, count: WORST });
-      const { best } = findExamples(queries, run, { places, count: BEST });
-      return { run, worst, best: best.filter(({ query }) => !worst.some((other) => other.query === query)) };
-    }),
+    runs: firstOfModels(runs.map(({ run }) => run)).map((run) => ({ run, ...findExamples(queries, run, { places, worst: WORST, best: BEST }) })),
     comparisons: comparisons.map((comparison) => ({ comparison, shown: [...largest(comparison, 1), ...largest(comparison, -1)] })),
   };
 }

@@ -56,9 +56,9 @@ function heading({ mode, source, images, queries, seed, unreadable, duplicates, 
     [images.length, limit === undefined ? 'images' : 'images, drawn by the seed'],
     [queries.length, 'queries'],
     [seed, 'seed'],
-    ...(duplicates > 0 ? [[duplicates, 'files with the bytes of another'] as const] : []),
-    ...(unlabelled > 0 ? [[unlabelled, 'images without a class, left out'] as const] : []),
-    ...(unreadable.length > 0 ? [[unreadable.length, 'images that could not be read'] as const] : []),
+    ...(duplicates > 0 ? [[duplicates, duplicates === 1 ? 'file with the bytes of another' : 'files with the bytes of another'] as const] : []),
+    ...(unlabelled > 0 ? [[unlabelled, unlabelled === 1 ? 'image without a class, left out' : 'images without a class, left out'] as const] : []),
+    ...(unreadable.length > 0 ? [[unreadable.length, unreadable.length === 1 ? 'image that could not be read' : 'images that could not be read'] as const] : []),
   ];
   const list = unreadable.length === 0 ? '' : html`<details><summary>Which could not be read</summary><ul>${unreadable.map(({ name, code, message }) => html`<li>${name}: ${code}. ${message}</li>`)}</ul></details>`;
   return html`<header><h1>${WORDS[mode].title}</h1><p class="quiet">${source}</p><p>${WORDS[mode].what}</p><ul class="facts">${facts.map(([value, what]) => html`<li><b>${value}</b> ${what}</li>`)}</ul>${list}</header>`;
@@ -74,7 +74,7 @@ function figuresTable({ runs, mode }: Evaluation): Html {
   const names = [...(named[0] as ReadonlyMap<string, number>).keys()].filter((name) => mode !== 'altered' || !name.startsWith('hit')); // with one right answer both are the same
   const highest = new Map(names.map((name) => [name, Math.max(...named.map((figures) => figures.get(name) as number))]));
   const cell = (name: string, value: number): Html => html`<td${new Html(runs.length > 1 && value === highest.get(name) ? ' class="best"' : '')}>${value.toFixed(4)}</td>`;
-  return html`<h2>How good</h2><div class="scroll" role="region" aria-label="How good" tabindex="0"><table><caption>Means over the queries, from 0 to 1; higher is better${runs.length > 1 ? ', and the highest are set off' : ''}.</caption><thead><tr><th scope="col">Model</th><th scope="col">Index</th>${names.map((name) => html`<th scope="col">${figureTitle(name)}</th>`)}</tr></thead><tbody>${runs.map(({ run }, i) => html`<tr><th scope="row">${run.model}</th><td class="text">${run.algorithm}</td>${names.map((name) => cell(name, (named[i] as ReadonlyMap<string, number>).get(name) as number))}</tr>`)}</tbody></table></div>`;
+  return html`<h2>How good</h2><div class="scroll" role="region" aria-label="How good" tabindex="0"><table><caption>Means over the queries, from 0 to 1; higher is better${runs.length > 1 ? ', and the highest are set off' : ''}.</caption><thead><tr><th scope="col">Model</th><th scope="col" class="text">Index</th>${names.map((name) => html`<th scope="col">${figureTitle(name)}</th>`)}</tr></thead><tbody>${runs.map(({ run }, i) => html`<tr><th scope="row">${run.model}</th><td class="text">${run.algorithm}</td>${names.map((name) => cell(name, (named[i] as ReadonlyMap<string, number>).get(name) as number))}</tr>`)}</tbody></table></div>`;
 }
 
 function partsTable({ mode, runs, places }: Evaluation): Html {
@@ -89,7 +89,7 @@ function partsTable({ mode, runs, places }: Evaluation): Html {
 
 function costsTable({ runs }: Evaluation): Html {
   const milliseconds = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(0));
-  return html`<h2>What it costs</h2><div class="scroll" role="region" aria-label="What it costs" tabindex="0"><table><caption>Milliseconds of one call at a time on this machine: half of the calls, and 95 of 100, took no longer. Memory is the index's own.</caption><thead><tr><th scope="col">Model</th><th scope="col">Index</th><th scope="col">Numbers</th><th scope="col">Embed p50</th><th scope="col">p95</th><th scope="col">Search p50</th><th scope="col">p95</th><th scope="col">Memory, kB</th><th scope="col">Bytes an image</th></tr></thead><tbody>${runs.map(({ run: { model, algorithm, dim, embed, search, memoryBytes, vectors } }) => html`<tr><th scope="row">${model}</th><td class="text">${algorithm}</td><td>${dim}</td><td>${milliseconds(embed.p50Ms)}</td><td>${milliseconds(embed.p95Ms)}</td><td>${milliseconds(search.p50Ms)}</td><td>${milliseconds(search.p95Ms)}</td><td>${(memoryBytes / 1000).toFixed(0)}</td><td>${Math.round(memoryBytes / vectors)}</td></tr>`)}</tbody></table></div>`;
+  return html`<h2>What it costs</h2><div class="scroll" role="region" aria-label="What it costs" tabindex="0"><table><caption>Milliseconds of one call at a time on this machine: half of the calls, and 95 of 100, took no longer. Memory is the index's own.</caption><thead><tr><th scope="col">Model</th><th scope="col" class="text">Index</th><th scope="col">Numbers</th><th scope="col">Embed p50</th><th scope="col">p95</th><th scope="col">Search p50</th><th scope="col">p95</th><th scope="col">Memory, kB</th><th scope="col">Bytes an image</th></tr></thead><tbody>${runs.map(({ run: { model, algorithm, dim, embed, search, memoryBytes, vectors } }) => html`<tr><th scope="row">${model}</th><td class="text">${algorithm}</td><td>${dim}</td><td>${milliseconds(embed.p50Ms)}</td><td>${milliseconds(embed.p95Ms)}</td><td>${milliseconds(search.p50Ms)}</td><td>${milliseconds(search.p95Ms)}</td><td>${(memoryBytes / 1000).toFixed(0)}</td><td>${Math.round(memoryBytes / vectors)}</td></tr>`)}</tbody></table></div>`;
 }
 
 function comparisonSection({ a, b, overlap, wins, ties }: Comparison, { evaluation: { queries, places }, list }: { readonly evaluation: Evaluation; readonly list: Html }): Html {

@@ -30,7 +30,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; padding: .6rem .9rem; color: var(--quiet); font-size: .9rem; }
 th, td { padding: .45rem .9rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { font-weight: 600; color: var(--quiet); font-size: .875rem; vertical-align: bottom; }
-tbody th, th:first-child, td.text { text-align: left; }
+tbody th, th:first-child, .text { text-align: left; }
 tbody th { font-weight: 500; }
 .best { font-weight: 700; color: var(--accent); }
 td.bar { min-width: 9rem; background: linear-gradient(to right, var(--fill) var(--share), transparent var(--share)) no-repeat .45rem center / calc(100% - .9rem) 60%; }
@@ -41,7 +41,7 @@ td.bar { min-width: 9rem; background: linear-gradient(to right, var(--fill) var(
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; padding: 0; margin: 0 0 1rem; list-style: none; }
 .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .4rem; border: 1px solid var(--line); }
 .examples { display: grid; gap: .75rem; margin: .5rem 0 1.5rem; padding: 0; list-style: none; }
-.example { display: grid; grid-template-columns: minmax(8rem, 11rem) 1fr; gap: 1rem; background: var(--raised); border: 1px solid var(--line); border-radius: 12px; padding: .75rem; align-items: start; }
+.example { display: grid; grid-template-columns: minmax(8rem, 13rem) 1fr; gap: 1rem; background: var(--raised); border: 1px solid var(--line); border-radius: 12px; padding: .75rem; align-items: start; }
 .hits { display: flex; flex-wrap: wrap; gap: .6rem; padding: 0; margin: 0; list-style: none; }
 figure { margin: 0; }
 figure img { display: block; width: 96px; height: 96px; object-fit: contain; background: var(--sunk); border-radius: 8px; }

@@ -119,10 +119,15 @@ export function compareRuns(queries: readonly Query[], [a, b]: readonly [Run, Ru
 
 /** Which runs are held against each other: models by the index that comes first, and each model's other indexes against its first. */
 export function pairRuns(runs: readonly Run[]): [Run, Run][] {
-  const firsts = runs.filter((run, i) => runs.findIndex(({ model }) => model === run.model) === i);
+  const firsts = firstOfModels(runs);
   const models = firsts.flatMap((a, i) => firsts.slice(i + 1).map((b): [Run, Run] => [a, b]));
   const indexes = runs.filter((run) => !firsts.includes(run)).map((b): [Run, Run] => [firsts.find(({ model }) => model === b.model) as Run, b]);
   return [...models, ...indexes];
+}
+
+/** Each model with its first index. */
+export function firstOfModels(runs: readonly Run[]): Run[] {
+  return runs.filter((run, i) => runs.findIndex(({ model }) => model === run.model) === i);
 }
 
 export function rankedIds(answers: Run['answers'], query: string): string[] {

@@ -1,8 +1,8 @@
 /** Small pictures for the report. */
 import sharp from 'sharp';
 
-/** Twice as many as are shown, for screens with more pixels. */
-const PIXELS = 224;
+/** More than are shown, for screens that have more. */
+const PIXELS = 176;
 const QUALITY = 62;
 
 /** A picture of an image file as a data: URL; of one that cannot be decoded there is none, and the text is empty. */

@@ -82,7 +82,7 @@ describe('toThumbnail()', () => {
     const url = await toThumbnail(await png(gradient(900, 300)), PIXELS_MAX);
     expect(url).toMatch(/^data:image\/webp;base64,/);
     const [width, height] = await sizeOf(Buffer.from(url.split(',')[1]!, 'base64'));
-    expect([width, Math.round(width / height)]).toEqual([224, 3]);
+    expect([width, Math.round(width / height)]).toEqual([176, 3]);
     expect(await toThumbnail(Buffer.from('no picture'), PIXELS_MAX)).toBe('');
   });
 });

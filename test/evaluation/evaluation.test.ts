@@ -37,7 +37,7 @@ describe('pairRuns()', () => {
 
 describe('findExamples()', () => {
   it('has the worst and the best, one for each image', () => {
-    const { worst, best } = findExamples(QUERIES, FIRST, { places: [1, 2], count: 2 });
+    const { worst, best } = findExamples(QUERIES, FIRST, { places: [1, 2], worst: 2, best: 2 });
     expect(worst.map(({ query, averagePrecision }) => [query.id, averagePrecision])).toEqual([['c/flip', 0], ['b/flip', 0.5]]);
     expect(best.map(({ averagePrecision }) => averagePrecision)).toEqual([1, 1]);
     expect(new Set(best.map(({ query }) => query.image.id)).size).toBe(2);
