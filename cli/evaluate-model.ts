@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { GRAPH_DEFAULTS, type Config, type IndexAlgorithm } from '../common/config.js';
 import { EisError, isEisError } from '../common/errors.js';
 import { alter, decodePixels } from '../evaluation/alterations.js';
-import type { EvaluatedImage, Query } from '../evaluation/collection.js';
+import { compare, type EvaluatedImage, type Query } from '../evaluation/collection.js';
 import type { Unreadable } from '../evaluation/evaluation.js';
 import type { Hit, Latency, Run } from '../evaluation/runs.js';
 import { percentile } from '../evaluation/statistics.js';
@@ -59,6 +59,7 @@ export async function embedImages(images: readonly EvaluatedImage[], { model, fn
     }
     onProgress('originals', ++done, images.length);
   });
+  rejected.sort((a, b) => compare(a.name, b.name));
   const [first] = vectors.values();
   if (!first) throw new EisError('EIS_EVALUATION', { detail: `the function of model ${model} takes none of the images; ${rejected[0]?.name}, for one: ${rejected[0]?.message}` });
   const taken = images.filter(({ id }) => vectors.has(id)).slice(0, TIMED_EMBEDS);
@@ -151,7 +152,7 @@ async function embedQueries({ vectors }: Embedded, { queries, fn, seed, imagePix
       onProgress('queries', ++done, queries.length);
     }
   });
-  return unaltered;
+  return unaltered.sort((a, b) => compare(a.name, b.name));
 }
 
 async function tryDecode({ path }: EvaluatedImage, imagePixelsMax: number): Promise<Awaited<ReturnType<typeof decodePixels>> | EisError> {

@@ -42,14 +42,14 @@ function nameOnce(subjects: readonly ModelSubject[]): ModelSubject[] {
 }
 
 function describeConfig(subjects: readonly ModelSubject[], { indexing }: Config): object {
-  const indexed = subjects.flatMap(({ name }) => describeIndexing(name, indexing.get(name)));
+  const indexed = subjects.map(({ name }) => describeIndexing(name, indexing.get(name)));
   return {
     models: subjects.map(({ name, modelUrl, sha256, layer, inputSize, preprocess, engine }) => ({ name, model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine })),
     services: [{ name: 'indexing', models: indexed }],
   };
 }
 
-function describeIndexing(name: string, indexing: IndexingConfig | undefined): object[] {
-  if (!indexing) return [];
-  return [{ name, index_algorithm: indexing.algorithm, connectivity: indexing.connectivity, expansion_add: indexing.expansionAdd, expansion_search: indexing.expansionSearch }];
+/** As config.json has it; undefined: the defaults. */
+function describeIndexing(name: string, indexing: IndexingConfig | undefined): object {
+  return { name, index_algorithm: indexing?.algorithm, connectivity: indexing?.connectivity, expansion_add: indexing?.expansionAdd, expansion_search: indexing?.expansionSearch };
 }
