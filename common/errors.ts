@@ -50,6 +50,8 @@ export const ERRORS = {
   EIS_IMAGE_ID_INVALID: template(400, () => 'An image id is 64 lowercase hexadecimal digits (the sha256 of its bytes).'),
   EIS_IMAGE_UNKNOWN: template<{ id: string }>(404, ({ id }) => `No image ${id} is known here.`),
 
+  EIS_METADATA_INVALID: template<Detail>(400, ({ detail }) => detail),
+
   // URLs of images
   EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),
   EIS_URL_FORBIDDEN: template<Detail>(403, ({ detail }) => `This URL may not be fetched: ${detail}`),
