@@ -8,7 +8,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { EisError } from '../common/errors.js';
+import { EisError, isEisError } from '../common/errors.js';
 import { isImageName } from './image-name.js';
 import { readLines } from './read-lines.js';
 import { unreadable, type Found } from './upload-walk.js';
@@ -55,7 +55,7 @@ export class MetadataTable {
       return table;
     } catch (thrown) {
       await table.close();
-      throw thrown instanceof EisError ? thrown : unreadable(path, thrown);
+      throw isEisError(thrown) ? thrown : unreadable(path, thrown);
     }
   }
 
@@ -97,7 +97,7 @@ export async function* withMetadata(found: AsyncIterable<Found>, { table, hasSid
       const listed = table?.find(one.kind === 'file' ? [one.name, one.path] : [one.url]);
       const own = hasSidecars && one.kind === 'file' ? await readSidecar(`${one.path}${SIDECAR}`) : undefined;
       const metadata = own ?? listed;
-      if (own instanceof EisError) yield { kind: 'unreadable', path: one.kind === 'file' ? one.path : one.url, error: own };
+      if (isEisError(own)) yield { kind: 'unreadable', path: one.kind === 'file' ? one.path : one.url, error: own };
       else yield metadata ? { ...one, metadata } : one;
     }
   }
