@@ -7,7 +7,7 @@ import { EisError } from '../common/errors.js';
 import { CommandFailure, isForeign, type Cluster } from './cluster.js';
 import { hasPods } from './changes.js';
 import type { Files } from './folder.js';
-import { SECRETS } from './manifests/names.js';
+import { FUNCTION_URLS, SECRETS } from './manifests/names.js';
 import { keyOf, objectId, type Manifest, type ObjectKey } from './manifests/objects.js';
 import { objectsOf, type FileObject } from './objects-of.js';
 import { AUTOSCALERS, isWaitedFor, phaseOf, PHASES, type ObjectHeader } from './phases.js';
@@ -25,13 +25,14 @@ export interface ApplyOptions {
   readonly onStep: (step: string) => void;
 }
 
-/** @throws EisError EIS_DEPLOY_SECRETS before anything is changed; EIS_DEPLOY_STOPPED at the first failure, saying where and how to go on */
+/** @throws EisError EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS before anything is changed; EIS_DEPLOY_STOPPED at the first failure, saying where and how to go on */
 export async function applyFolder(options: ApplyOptions): Promise<void> {
   const { cluster, staging, onStep } = options;
   let step = 'looking at the cluster';
   const begin = (next: string): void => onStep((step = next));
   try {
     await requireSecrets(cluster);
+    await requireFunctions(objectsOf(staging), cluster);
     const foreign = await cluster.foreignKinds();
     const objects = withoutRoutes(objectsOf(staging), foreign, onStep);
     const kept = objects.map(({ object }) => object);
@@ -57,10 +58,20 @@ async function requireSecrets(cluster: Cluster): Promise<void> {
   if (missing.length > 0) throw new EisError('EIS_DEPLOY_SECRETS', { missing: missing.map(({ name, keys }) => ({ name, keys: Object.values(keys) })) });
 }
 
+/** A pod whose variable stands nowhere does not start, and would be waited for in vain. */
+async function requireFunctions(objects: readonly FileObject[], cluster: Cluster): Promise<void> {
+  const containers = objects.flatMap(({ object }) => (hasPods(object) ? (object.spec?.template.spec?.containers ?? []) : []));
+  const asked = containers.flatMap(({ env = [] }) => env.flatMap(({ valueFrom }) => (valueFrom?.configMapKeyRef?.name === FUNCTION_URLS && !valueFrom.configMapKeyRef.optional ? [valueFrom.configMapKeyRef.key] : [])));
+  if (asked.length === 0) return;
+  const known = await cluster.configKeys(FUNCTION_URLS);
+  const missing = [...new Set(asked)].filter((key) => !known.includes(key));
+  if (missing.length > 0) throw new EisError('EIS_DEPLOY_FUNCTIONS', { missing });
+}
+
 /** Leaves Routes out where they are unknown: a Kubernetes that is no OpenShift has other ways in. */
 function withoutRoutes(objects: readonly FileObject[], foreign: readonly string[], onStep: ApplyOptions['onStep']): readonly FileObject[] {
   if (foreign.includes('Route')) return objects;
-  onStep('This cluster has no Routes (it is no OpenShift): the service "nginx" needs another way in, which is yours to make. Nor does it give pods a user: see docs/operating.md.');
+  onStep('This cluster has no Routes (it is no OpenShift): the service "nginx" needs another way in, which is yours to make. Nor does it give pods a user and a group: see README.md.');
   return objects.filter(({ object }) => object.kind !== 'Route');
 }
 
@@ -83,7 +94,7 @@ function isHandedOver(before: Manifest | undefined, after: Manifest): boolean {
 }
 
 /** Kinds of which something may be left whatever `current` says: of an apply that stopped, and was not gone on with. */
-const KINDS: readonly string[] = ['ConfigMap', 'CronJob', 'Deployment', 'HorizontalPodAutoscaler', 'Job', 'PodDisruptionBudget', 'Service', 'StatefulSet'];
+const KINDS: readonly string[] = ['ConfigMap', 'CronJob', 'Deployment', 'HorizontalPodAutoscaler', 'Job', 'NetworkPolicy', 'PodDisruptionBudget', 'Service', 'StatefulSet'];
 
 /** What is in the cluster, ours, and not part of it any more. What asks comes before what is asked: the reverse of the order in which they were applied. */
 async function findGone(kept: readonly Manifest[], foreign: readonly string[], { cluster, current }: ApplyOptions): Promise<ObjectHeader[]> {

@@ -27,6 +27,8 @@ export interface Cluster {
   /** Of the kinds that not every cluster has (`isForeign`), those that this one has: an OpenShift has Routes. */
   foreignKinds(): Promise<string[]>;
   existingSecrets(names: readonly string[]): Promise<string[]>;
+  /** What a ConfigMap holds something for; none: there is no such ConfigMap. */
+  configKeys(configMap: string): Promise<string[]>;
   /** Server-side: what is as the files say stays untouched. */
   apply(files: readonly string[]): Promise<void>;
   /** Lets a workload that is there keep its number of pods for an autoscaler: left out of what we apply, it would fall to one. */
@@ -80,6 +82,10 @@ export function createCluster(call: Call): Cluster {
     async existingSecrets(names) {
       const found = await call(['get', 'secret', ...names, '--ignore-not-found', '-o', 'name']);
       return names.filter((name) => found.split('\n').includes(`secret/${name}`));
+    },
+    async configKeys(configMap) {
+      const found = await call(['get', 'configmap', configMap, '--ignore-not-found', '-o', 'json']);
+      return found.trim() === '' ? [] : Object.keys((JSON.parse(found) as { readonly data?: object }).data ?? {});
     },
     async apply(files) {
       for (const some of chunksOf(files)) await call(['apply', '--server-side', '--force-conflicts', `--field-manager=${FIELD_MANAGER}`, ...some.flatMap((file) => ['-f', file])]);

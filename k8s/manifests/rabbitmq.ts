@@ -1,6 +1,6 @@
 /** RabbitMQ: a cluster whose nodes know each other by name, so that its quorum queues survive the loss of a minority. */
 import { imageOf } from './images.js';
-import { SECRETS, secretVariable, type Workload } from './names.js';
+import { RABBITMQ, SECRETS, secretVariable, type Workload } from './names.js';
 import type { Manifest } from './objects.js';
 import { configMount, scratch, tcpProbes, type Probes, type RenderContext } from './pod.js';
 import { contentName } from './role-config.js';
@@ -31,7 +31,7 @@ const LEAVE_S = 60;
 
 export function renderRabbitmq(context: RenderContext): Manifest[] {
   const { config: { platform, rabbitmq: { pods } } } = context;
-  const workload: Workload = { component: 'rabbitmq', name: 'rabbitmq' };
+  const workload: Workload = { component: 'rabbitmq', name: RABBITMQ };
   const files = { 'rabbitmq.conf': renderConf(pods, platform.namespace), enabled_plugins: '[rabbitmq_prometheus].\n', 'start.sh': START };
   const configMap = contentName(workload.name, ...Object.values(files));
   const container = {

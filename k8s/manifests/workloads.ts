@@ -1,6 +1,6 @@
 /** Deployments and StatefulSets around pods, and what belongs to each: its services, its disruption budget, its autoscaler. */
 import type { Pods } from '../../common/config.js';
-import { labelsOf, selectorOf, type Workload } from './names.js';
+import { labelsOf, selectorOf, type Component, type Workload } from './names.js';
 import type { ConfigMap, Deployment, Manifest, PodDisruptionBudget, Service, StatefulSet } from './objects.js';
 import { renderPod, type PodOptions, type RenderContext } from './pod.js';
 import { isAutoscaled, renderCpuScaler } from './scaling.js';
@@ -103,7 +103,11 @@ function renderCompanions(workload: Workload, { kind, pods, renderScaler }: Comp
   return [...((scaled ? pods.max : pods.min) > 1 ? [renderBudget(workload)] : []), ...(scaled ? [renderScaler(workload, kind, pods)] : [])];
 }
 
-/** Nodes are drained one pod of a workload at a time. A single pod has no budget: it would hold up a drain for ever. */
+/** They hold what no other has: one that is not well may be on its way back, and another should not be lost meanwhile. */
+const MEMBERS_OF_QUORUMS: readonly Component[] = ['mongo-config', 'mongo-shard', 'rabbitmq'];
+
+/** Nodes are drained one pod of a workload at a time, and pods that are not ready do not hold that up. A single pod has no budget: it would hold up a drain for ever. */
 function renderBudget(workload: Workload): PodDisruptionBudget {
-  return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: workload.name, labels: labelsOf(workload) }, spec: { maxUnavailable: 1, selector: { matchLabels: selectorOf(workload) } } };
+  const policy = MEMBERS_OF_QUORUMS.includes(workload.component) ? {} : ({ unhealthyPodEvictionPolicy: 'AlwaysAllow' } as const);
+  return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: workload.name, labels: labelsOf(workload) }, spec: { maxUnavailable: 1, ...policy, selector: { matchLabels: selectorOf(workload) } } };
 }

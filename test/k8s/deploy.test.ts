@@ -108,6 +108,31 @@ describe('apply', () => {
     expect(cluster.ids).toEqual([]);
   });
 
+  it('asks for the functions whose addresses are not known before it changes anything', async () => {
+    const [cluster, here] = [new ClusterInMemory(), place(config(1))];
+    cluster.functionUrls = {};
+    await expect(apply(here, cluster)).rejects.toMatchObject({ code: 'EIS_DEPLOY_FUNCTIONS', message: expect.stringContaining('oc create configmap function-urls --from-literal=FUNCTION_URL_BUILTIN=URL') as unknown });
+    expect(cluster.ids).toEqual([]);
+    writeFileSync(join(here.folder, 'function-urls.json'), '{"builtin":"https://embed.example.com"}');
+    await apply(here, cluster);
+    expect(cluster.ids).toContain('deployment/gateway-builtin');
+  });
+
+  it('into another namespace makes everything there, and says what stays where it was', async () => {
+    const [first, second] = [new ClusterInMemory(), new ClusterInMemory()];
+    const here = place(config(1));
+    await apply(here, first);
+    const there = place(config(1, { platform: { namespace: 'elsewhere', autoscaling: 'hpa' }, services: [{ name: 'serving', models: [{ name: 'builtin', pods: { min: 1, max: 2 } }] }] }), here.folder);
+    const plan = planDeployment(there, new Map());
+    expect(new Set(plan.changes.map(({ change }) => change))).toEqual(new Set(['added']));
+    expect(plan.total.before.pods.max).toBe(0);
+    expect(plan.warnings[0]).toMatch(/^What runs so far is in the namespace elastic-image-search: its \d+ pods stay/);
+    await apply(there, second);
+    expect(second.handedOver).toEqual([]);
+    expect(second.ids).toEqual(idsIn(foldersOf(here.folder).current));
+    expect(first.calls.at(-1)).not.toMatch(/^delete/);
+  });
+
   it('takes no shard of MongoDB away that is not said to be drained', async () => {
     const cluster = new ClusterInMemory();
     const mongo = (shards: number): object => ({ services: [{ name: 'mongo', services: [{ name: 'shard', shards }] }] });

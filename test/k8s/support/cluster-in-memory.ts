@@ -29,6 +29,8 @@ export class ClusterInMemory {
   failAt = 0;
   secrets: readonly string[] = Object.values(SECRETS).map(({ name }) => name);
   apis: readonly string[] = ['apps', 'route.openshift.io', 'keda.sh'];
+  /** Of the ConfigMap function-urls, which somebody made. */
+  functionUrls: Readonly<Record<string, string>> = { FUNCTION_URL_BUILTIN: 'https://embed.example.com' };
   pods: readonly object[] = [];
   /** How Jobs end that are applied now. */
   jobsEnd = 'Complete';
@@ -77,6 +79,7 @@ export class ClusterInMemory {
 
   #get(what: string, args: readonly string[]): string {
     if (what === 'secret') return this.secrets.map((name) => `secret/${name}\n`).join('');
+    if (what === 'configmap') return JSON.stringify({ data: this.functionUrls });
     if (what === 'pods') return JSON.stringify({ items: this.pods });
     if (what.includes('/')) {
       const object = this.#objects.get(what);

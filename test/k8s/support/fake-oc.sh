@@ -39,6 +39,7 @@ if [ "$fails" = yes ] && [ "$1" != apply ]; then fail; fi
 case "$1 ${2:-}" in
   'get secret') cat secrets ;;
   'get pods') if [ -e pods.json ]; then cat pods.json; else echo '{"items":[]}'; fi ;;
+  'get configmap') echo '{"data":{"FUNCTION_URL_BUILTIN":"https://embed.example.com"}}' ;;
   'get job/'*) echo '{"status":{"conditions":[{"type":"Complete","status":"True"}]}}' ;;
   'get '*) list "$2" ;;
   'api-versions '*) echo apps/v1; [ -e no-routes ] || echo route.openshift.io/v1 ;;
