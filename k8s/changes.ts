@@ -70,7 +70,7 @@ function describeEffect(previous: Manifest, current: Manifest): string | undefin
 }
 
 /** Of the fields that are rendered, those of a StatefulSet that may be changed; of a Deployment all but the selector may. */
-const CHANGEABLE: readonly string[] = ['replicas', 'template', 'updateStrategy', 'persistentVolumeClaimRetentionPolicy'];
+const CHANGEABLE: readonly string[] = ['replicas', 'template', 'updateStrategy', 'persistentVolumeClaimRetentionPolicy', 'minReadySeconds'];
 
 /** The fields that differ and may not. */
 function unchangeable(previous: Deployment | StatefulSet, current: Deployment | StatefulSet): string[] {

@@ -66,10 +66,12 @@ export interface StatefulSetOptions extends WorkloadOptions {
   readonly serviceName: string;
   /** The disk of each pod, mounted by its name. */
   readonly disk: { readonly name: string; readonly gibibytes: number; readonly keep: boolean };
+  /** How long a pod is ready before the next one is replaced. */
+  readonly settleS?: number;
 }
 
 /** A StatefulSet likewise. With `disk.keep`, disks outlive the pods and the set; else they go with them. */
-export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, serviceName, disk, ...pod }: StatefulSetOptions, context: RenderContext): Manifest[] {
+export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, serviceName, disk, settleS = 0, ...pod }: StatefulSetOptions, context: RenderContext): Manifest[] {
   const retention = disk.keep ? 'Retain' : 'Delete';
   const set: StatefulSet = {
     apiVersion: 'apps/v1',
@@ -80,6 +82,7 @@ export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, servic
       serviceName,
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'RollingUpdate' },
+      ...(settleS > 0 ? { minReadySeconds: settleS } : {}),
       persistentVolumeClaimRetentionPolicy: { whenDeleted: retention, whenScaled: retention },
       selector: { matchLabels: selectorOf(pod.workload) },
       template: renderPod(pod, context),

@@ -174,6 +174,11 @@ describe('what surrounds the pods', () => {
     for (const member of ['mongo-config', 'mongo-shard-0', 'rabbitmq']) expect(policies[member]).toBeUndefined();
   });
 
+  it('gives a member of MongoDB that was replaced time to catch up, before the next one is', () => {
+    for (const name of ['mongo-config', 'mongo-shard-0']) expect(find(objects, 'StatefulSet', name).spec!.minReadySeconds).toBeGreaterThan(0);
+    expect(find(objects, 'StatefulSet', 'index-resnet-2-0').spec).not.toHaveProperty('minReadySeconds');
+  });
+
   it('lets other namespaces reach nginx and Prometheus alone, and KEDA the broker that it asks', () => {
     const closed = (of: readonly Manifest[]) => find(of, 'NetworkPolicy', 'within-namespace').spec!;
     expect(closed(objects)).toMatchObject({ podSelector: { matchExpressions: [{ operator: 'NotIn', values: ['nginx', 'prometheus'] }] }, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }] });
