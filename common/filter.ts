@@ -85,9 +85,9 @@ export function parseFilter(value: unknown, { filterBytesMax, filterDepthMax }: 
   const bytes = Buffer.byteLength(JSON.stringify(value) ?? '');
   if (bytes > filterBytesMax) throw refuse(`The filter has ${bytes} bytes; at most ${filterBytesMax} are taken.`);
   if (!isFilter.Check(value)) throw refuse(`The filter is not right at ${whereWrong(value)}.`);
-  const unknown = namesOf(value as Filter).find((name) => !isMetadataKey(name));
+  const unknown = namesOf(value).find((name) => !isMetadataKey(name));
   if (unknown !== undefined) throw refuse(`The filter asks for ${JSON.stringify(unknown)}, which no metadata can have as a name.`);
-  return value as Filter;
+  return value;
 }
 
 /** Whether metadata matches; the filter's own work is done once, here. */
@@ -140,12 +140,16 @@ function compileOperator(operator: string, operand: Scalar | readonly Scalar[]):
 
 /** Whether more filters than that stand in each other; whatever else is nested as deeply is no filter. Without recursion. */
 function isDeeper(value: unknown, depthMax: number): boolean {
-  let level = [value].filter((inner) => typeof inner === 'object' && inner !== null);
+  let level = [value].filter(isNested);
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > NESTING_OF_FILTER * depthMax + NESTING_OF_CONDITION) return true;
-    level = level.flatMap((inner) => Object.values(inner as object)).filter((inner) => typeof inner === 'object' && inner !== null);
+    level = level.flatMap((inner) => Object.values(inner).filter(isNested));
   }
   return depthOf(value) > depthMax;
+}
+
+function isNested(value: unknown): value is Record<string, unknown> | readonly unknown[] {
+  return typeof value === 'object' && value !== null;
 }
 
 function depthOf(filter: unknown): number {

@@ -36,8 +36,10 @@ export interface FoundImage {
 export interface Query {
   readonly vector: Float32Array;
   readonly modelVersion: string;
-  /** Its images, in their order. */
-  readonly examples: readonly [SearchedExample, ...SearchedExample[]];
+  /** The first of its images. */
+  readonly image: SearchedImage;
+  /** All of them, in their order. */
+  readonly examples: readonly SearchedExample[];
   /** The ids that are no results. */
   readonly selves: ReadonlySet<string>;
 }
@@ -70,7 +72,8 @@ export function toQuery(images: readonly [FoundImage, ...FoundImage[]]): Query {
   return {
     vector: combineVectors(images.map(({ vector, weight }) => ({ vector, weight })) as [FoundImage, ...FoundImage[]]),
     modelVersion,
-    examples: [toExample(first), ...others.map(toExample)],
+    image: first.image,
+    examples: images.map(({ image, weight }) => ({ ...image, weight })),
     selves: new Set(images.flatMap(({ isStored, image: { id } }) => (isStored ? [id] : []))),
   };
 }
@@ -85,10 +88,6 @@ async function findImage({ input, weight }: QueryImage, { model, limits, request
   const timeoutError = (): EisError => new EisError('EIS_SHARD_TIMEOUT', { shard: shard.name, timeoutMs });
   const answer = await withDeadline({ timeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod, wanted) => pod.vector(input.id, { signal: wanted, requestId, timeoutMs }), deadline));
   return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, weight, image: toSearchedImage(answer), isCached: false, isStored: true };
-}
-
-function toExample({ image, weight }: Pick<FoundImage, 'image' | 'weight'>): SearchedExample {
-  return { ...image, weight };
 }
 
 function toSearchedImage({ id, urls, width, height, metadata }: VectorAnswer): SearchedImage {

@@ -130,11 +130,10 @@ interface Findings {
 }
 
 function toAnswer({ model, query, asked: { answers, failures }, results, timings }: Findings): SearchAnswer {
-  const [{ weight: _weight, ...image }] = query.examples;
   return {
     model,
     model_version: query.modelVersion,
-    query: image,
+    query: query.image,
     ...(query.examples.length > 1 ? { examples: [...query.examples] } : {}),
     results,
     shards: { total: answers.length + failures.length, ok: answers.length, failed: failures.map(({ shard, error }) => ({ shard: shard.name, code: error.code })) },

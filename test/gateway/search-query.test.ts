@@ -26,7 +26,7 @@ beforeEach(() => {
 
 async function post<T = SearchAnswer>(body: unknown, query = ''): Promise<{ readonly status: number; readonly body: T }> {
   const isForm = body instanceof FormData || Buffer.isBuffer(body);
-  const init = isForm ? { body: body as RequestInit['body'], ...(Buffer.isBuffer(body) && { headers: { 'content-type': 'image/jpeg' } }) } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const init = isForm ? { body: body as FormData | Uint8Array<ArrayBuffer>, ...(Buffer.isBuffer(body) && { headers: { 'content-type': 'image/jpeg' } }) } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const response = await fetch(`${system.gateway.url}/search${query}`, { method: 'POST', ...init });
   return { status: response.status, body: (await response.json()) as T };
 }

@@ -87,12 +87,12 @@ describe('POST /search', () => {
     const pod = await startLoaded();
     await pod.store.collection(MODEL, V1).write([3, 7].map((n) => ({ ...image(n), metadata: { values: { year: 2000 + n }, givenAt: 1 } })));
     await pod.follow();
-    const search = (filter: unknown): Promise<{ json(): unknown }> => pod.app.inject({ method: 'POST', url: '/search?top=5', payload: { vectors: bytes(image(7).vector).toString('base64'), filter } });
+    const search = (filter: unknown) => pod.app.inject({ method: 'POST', url: '/search?top=5', payload: { vectors: bytes(image(7).vector).toString('base64'), filter } });
     expect((await search({ year: { gte: 2004 } })).json()).toMatchObject({ hits: [{ id: image(7).id, metadata: { year: 2007 } }] });
-    expect(((await search({ year: { exists: true } })).json() as IndexAnswer).hits.map(({ id }) => id)).toEqual([image(7).id, image(3).id]);
+    expect((await search({ year: { exists: true } })).json<IndexAnswer>().hits.map(({ id }) => id)).toEqual([image(7).id, image(3).id]);
     expect((await pod.app.inject(`/vectors/${image(3).id}`)).json()).toMatchObject({ metadata: { year: 2003 } });
     const [filtered, plain] = [await search({}), await post(pod, bytes(image(7).vector), { query: '?top=5' })];
-    expect((filtered.json() as IndexAnswer).hits).toEqual((plain.json() as IndexAnswer).hits);
+    expect(filtered.json<IndexAnswer>().hits).toEqual(plain.json<IndexAnswer>().hits);
   });
 
   it.each<[string, unknown, string]>([

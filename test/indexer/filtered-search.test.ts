@@ -43,7 +43,7 @@ describe.each(Object.entries(INDEXES))('a filtered search of %s', (_name, create
         const matching = entries.filter((_, i) => matchesByWord(filter as Filter, metadata[i] ?? {}));
         if (matching.length > 0 && matching.length < COUNT) filtered++;
         for (const top of [1, 10, COUNT]) {
-          const [hits] = await shard.search([query], { top, filter: filter as Filter });
+          const [hits] = await shard.search([query], { top, filter: filter });
           expect(hits!.map(({ id, score }) => ({ id, score }))).toEqual(reference(matching, query, top));
         }
       }

@@ -19,7 +19,7 @@ const conditions: fc.Arbitrary<Condition> = fc.oneof(
 export const filterArbitrary: fc.Arbitrary<Filter> = fc.letrec<{ filter: Filter }>((tie) => {
   const leaf = fc.dictionary(names, conditions, { maxKeys: 2 });
   const others = fc.array(tie('filter'), { minLength: 1, maxLength: 3 });
-  const node = fc.tuple(leaf, fc.record({ and: others, or: others, not: tie('filter') }, { requiredKeys: [] })).map(([conditionsOf, joined]) => ({ ...conditionsOf, ...joined }) as Filter);
+  const node = fc.tuple(leaf, fc.record({ and: others, or: others, not: tie('filter') }, { requiredKeys: [] })).map(([conditionsOf, joined]) => ({ ...conditionsOf, ...joined }));
   return { filter: fc.oneof({ maxDepth: 3, withCrossShrink: true }, leaf as fc.Arbitrary<Filter>, node) };
 }).filter;
 
