@@ -19,6 +19,7 @@ import type { Environment } from './common/environment.js';
 import { runMain } from './common/lifecycle.js';
 import { packageVersion } from './common/package-root.js';
 import { suggest } from './common/suggest.js';
+import { IMAGE_ID } from './common/wire.js';
 import { isPath } from './ingest/upload-walk.js';
 
 function parseInputSize(text: string): number {
@@ -64,15 +65,18 @@ function buildProgram(): Command {
 
   program
     .command('search')
-    .description('find the images most like one')
-    .argument('<image>', 'a file, or an http(s):// or gs:// URL')
+    .description('find the images most like one or several')
+    .argument('<images...>', 'files, http(s):// or gs:// URLs, or ids of stored images; several are one search')
     .addOption(gateway)
     .option('--top <n>', 'how many', '10')
     .option('--model <name>', 'which model; default: chosen by the serving weights')
+    .option('--not <image>', 'less like this one, which weighs half as much; can be repeated', (image: string, others: string[]) => [...others, image], [])
+    .option('--filter <json>', 'only images whose metadata match, such as {"year":{"gte":2020}}')
     .option('--json', 'print the answer as JSON', false)
-    .action(async (image: string, options: SearchCommandOptions) => {
+    .action(async (images: string[], options: SearchCommandOptions) => {
       const { searchCommand } = await import('./cli/search-command.js');
-      process.exitCode = await searchCommand(locate(image, workingDir), options);
+      const [wanted, not] = [images, options.not].map((all) => all.map((image) => (IMAGE_ID.test(image) ? image : locate(image, workingDir)))) as [string[], string[]];
+      process.exitCode = await searchCommand(wanted, { ...options, not });
     });
   addOperatingCommands(program, gateway);
   addStoreCommand(program, environment);

@@ -53,6 +53,10 @@ export const ERRORS = {
 
   EIS_METADATA_INVALID: template<Detail>(400, ({ detail }) => detail),
 
+  // What is searched for
+  EIS_FILTER_INVALID: template<Detail & { form: string }>(400, ({ detail, form }) => `${detail} ${form}`),
+  EIS_QUERY_CANCELLED: template(400, () => 'The images of the query cancel each other out: added up with their weights, next to nothing is left, and nothing is like nothing. Take one out, or change a weight.'),
+
   // URLs of images
   EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),
   EIS_URL_FORBIDDEN: template<Detail>(403, ({ detail }) => `This URL may not be fetched: ${detail}`),

@@ -77,6 +77,12 @@ export interface Limits {
   readonly metadataBytesMax: number;
   /** Names in the metadata of one image. */
   readonly metadataKeysMax: number;
+  /** Bytes of a search's filter, as JSON. */
+  readonly filterBytesMax: number;
+  /** Filters within filters. */
+  readonly filterDepthMax: number;
+  /** Images that one search may be for. */
+  readonly queryImagesMax: number;
   /** Images or URLs in one request to the wrapper. */
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
@@ -130,6 +136,9 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   urlLengthMax: 2_048,
   metadataBytesMax: 4_096,
   metadataKeysMax: 64,
+  filterBytesMax: 8_192,
+  filterDepthMax: 8,
+  queryImagesMax: 8,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
   drainMs: 0,
