@@ -38,6 +38,12 @@ export const ModelSchema = closed({
 
 const ByModelPods = closed({ name: ModelName, pods: Type.Optional(Pods) });
 
+const ServingModel = closed({
+  name: ModelName,
+  pods: Type.Optional(Pods),
+  shadow: Type.Optional(closed({ model: ModelName, share: Type.Number({ minimum: 0, maximum: 1 }) }, 'a model that is tried out: it answers a share of the searches as well, for the metrics alone')),
+});
+
 const IndexingModel = closed({
   name: ModelName,
   num_indexes: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096, description: 'shards that the collection is split into' })),
@@ -70,7 +76,7 @@ const MongoPart = Type.Union([
 export const SERVICE_SCHEMAS = {
   extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
   indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel, { minItems: 1 }) }),
-  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
+  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ServingModel, { minItems: 1 }) }),
   functions: closed({
     name: Type.Literal('functions'),
     project: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{4,28}[a-z0-9]$', description: 'the id of a Google Cloud project: 6 to 30 lowercase letters, digits and -' })),

@@ -47,6 +47,8 @@ export interface ServingConfig {
   readonly pods: Pods;
   /** Share of the searches that name no model, relative to the other models'. */
   readonly weight: number;
+  /** The model that answers a share (0 to 1) of its searches as well, unseen. */
+  readonly shadow: { readonly model: string; readonly share: number } | undefined;
 }
 
 export interface FunctionConfig {
@@ -161,7 +163,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       expansionAdd: entry.expansion_add ?? GRAPH_DEFAULTS.expansionAdd,
       expansionSearch: entry.expansion_search ?? GRAPH_DEFAULTS.expansionSearch,
     })),
-    serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods }, name) => ({ pods: resolvePods(pods), weight: weightOf(name) })),
+    serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods, shadow }, name) => ({ pods: resolvePods(pods), weight: weightOf(name), shadow })),
     functions: byModel(file, withEveryModel(file, serviceOf(file, 'functions')?.models), (entry) => ({
       memory: entry.memory ?? '2Gi',
       cpu: entry.cpu ?? 2,

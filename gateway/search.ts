@@ -18,8 +18,11 @@ import type { ServedModel, Shard } from './served-models.js';
 /** What is searched for: an image, or the stored image with this id ("more like this one"). */
 export type SearchInput = { readonly bytes: Uint8Array } | { readonly url: string } | { readonly id: string };
 
+/** What a search needs of a model. */
+export type SearchedModel = Pick<ServedModel, 'name' | 'embedder' | 'shards'>;
+
 export interface SearchRequest {
-  readonly model: ServedModel;
+  readonly model: SearchedModel;
   readonly input: SearchInput;
   readonly top: number;
   readonly requestId: string;
