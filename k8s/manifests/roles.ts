@@ -52,17 +52,16 @@ function roleContainer({ module, nodeFlags = [], roleConfig, env, mounts = [] }:
   };
 }
 
-/** One gateway for each served model; nginx chooses among them. */
+/** One gateway for each served model; nginx chooses among them. It asks the model's shadow as well. */
 export function renderGateways(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
-  return [...config.serving].flatMap(([model, { pods }]) => {
-    const { kubernetesName } = modelConfig(config, model);
-    const workload: Workload = { component: 'gateway', name: gatewayName(kubernetesName), model };
-    const roleConfig = renderRoleConfig(workload, [model], [indexingService(config, [model])]);
+  return [...config.serving].flatMap(([model, { pods, shadow }]) => {
+    const workload: Workload = { component: 'gateway', name: gatewayName(modelConfig(config, model).kubernetesName), model };
+    const asked = [model, ...(shadow ? [shadow.model] : [])];
+    const roleConfig = renderRoleConfig(workload, asked, [indexingService(config, asked), ...(shadow ? [{ name: 'serving', models: [{ name: model, shadow }] }] : [])]);
     const env: EnvVar[] = [
       { name: 'MODEL', value: model },
-      { name: `INDEX_URLS_${variableSuffix(model)}`, value: indexUrls(kubernetesName, config.indexing.get(model)?.shards ?? 0) },
-      functionVariable(model, functionUrls),
+      ...asked.flatMap((name) => [{ name: `INDEX_URLS_${variableSuffix(name)}`, value: indexUrls(modelConfig(config, name).kubernetesName, config.indexing.get(name)?.shards ?? 0) }, functionVariable(name, functionUrls)]),
       { name: 'WRAPPER_URL', value: httpUrl(WRAPPER) },
       { name: 'EIS_TRUST_PROXY', value: CLUSTER_RANGES },
       secretVariable('EIS_API_KEYS', SECRETS.apiKeys.name, SECRETS.apiKeys.keys.keys, true),

@@ -7,6 +7,7 @@ import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
 import { addSearchBench } from './search.js';
 import { addServeBench } from './serve.js';
+import { addShadowBench } from './shadow.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
@@ -17,5 +18,6 @@ addIngestBench(program);
 addLoadBench(program);
 addSearchBench(program);
 addServeBench(program);
+addShadowBench(program);
 addStartBench(program);
 await program.parseAsync();

@@ -129,6 +129,16 @@ describe('the pods of the seed configuration', () => {
     });
   });
 
+  it('of a gateway whose model has a shadow are told what that needs too', async () => {
+    const shadowed = manifestsOf(seedText((config) => (modelIn(config, 'serving', 'resnet')['shadow'] = { model: 'mobilenet', share: 0.1 })));
+    const gateway = find(shadowed, 'Deployment', 'gateway-resnet');
+    const configMap = find(shadowed, 'ConfigMap', podOf(gateway)!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!);
+    const models = await connectModels(parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json'), parseEnvironment(environmentOf(gateway)), { metrics: new Metrics('gateway'), log: SILENT_LOG, resolve: async () => ['10.1.2.3'] });
+    expect([...models.values()].map(({ name, shadow }) => [name, shadow!.model.name, shadow!.share])).toEqual([['resnet', 'mobilenet', 0.1]]);
+    expect(find(shadowed, 'Deployment', 'gateway-mobilenet')).toEqual(find(objects, 'Deployment', 'gateway-mobilenet'));
+    await closeModels(models);
+  });
+
   it('of an index shard know their share, keep a disk and start Node as index pods do', () => {
     const set = find(objects, 'StatefulSet', 'index-resnet-2-1');
     expect(parseEnvironment(environmentOf(set))).toMatchObject({ model: 'resnet', shard: { index: 1, of: 2 }, dataDir: '/data', mongodbUri: expect.stringContaining('mongo-router') as string });
