@@ -15,7 +15,7 @@ const ModelName = Type.String({ pattern: MODEL_NAME_PATTERN, description: 'lower
 export const PREPROCESSING = ['[-1,1]', '[0,1]', 'caffe', 'torch', 'raw'] as const;
 export const ENGINES = ['auto', 'tfjs-wasm', 'tfjs-node', 'onnxruntime'] as const;
 export const INDEX_ALGORITHMS = ['brute', 'hnsw', 'kd_tree'] as const;
-export const AUTOSCALING = ['none', 'hpa', 'keda'] as const;
+export const AUTOSCALING = ['none', 'hpa', 'keda', 'eis'] as const;
 
 const oneOf = <T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], description });
@@ -102,7 +102,17 @@ export const PlatformSchema = closed({
   namespace: Type.Optional(Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' })),
   image_registry: Type.Optional(Type.String({ minLength: 1 })),
   quota: Type.Optional(closed({ pods: Type.Optional(Type.Integer({ minimum: 1 })), cpu_per_pod: Type.Optional(Type.Number({ exclusiveMinimum: 0 })) })),
-  autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed')),
+  autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed; eis is a process of our own, which scales gateways and workers alone and needs a service account that may')),
+  autoscale: Type.Optional(
+    closed(
+      {
+        in_flight_per_pod: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'requests that one gateway is to answer at once' })),
+        queue_age_s: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'seconds for which an image may wait in the queue' })),
+        cooldown_s: Type.Optional(Type.Integer({ minimum: 15, description: 'seconds between two changes of one Deployment' })),
+      },
+      'what autoscaling "eis" aims at',
+    ),
+  ),
 });
 
 /** The file with its services still to be looked at one by one. */

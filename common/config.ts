@@ -90,6 +90,8 @@ export interface Config {
     readonly imageRegistry: string | undefined;
     readonly quota: { readonly pods: number | undefined; readonly cpuPerPod: number | undefined };
     readonly autoscaling: (typeof AUTOSCALING)[number];
+    /** What `eis` autoscaling aims at. */
+    readonly autoscale: { readonly inFlightPerPod: number; readonly queueAgeS: number; readonly cooldownS: number };
   };
 }
 
@@ -183,6 +185,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       imageRegistry: file.platform?.image_registry,
       quota: { pods: file.platform?.quota?.pods, cpuPerPod: file.platform?.quota?.cpu_per_pod },
       autoscaling: file.platform?.autoscaling ?? 'none',
+      autoscale: { inFlightPerPod: file.platform?.autoscale?.in_flight_per_pod ?? 16, queueAgeS: file.platform?.autoscale?.queue_age_s ?? 60, cooldownS: file.platform?.autoscale?.cooldown_s ?? 120 },
     },
   };
 }

@@ -8,6 +8,7 @@ import type { ObjectHeader } from './phases.js';
 const TOOLS = ['oc', 'kubectl'] as const;
 const FIELD_MANAGER = 'eis-deploy';
 const ROUTE_API = 'route.openshift.io';
+const RBAC_API = 'rbac.authorization.k8s.io';
 /** The last of what a command says in failing. */
 const DETAIL_CHARACTERS_MAX = 2_000;
 
@@ -94,7 +95,7 @@ function createCluster(call: Call): Cluster {
 
 /** What a kind is called on the command line, with its group where others have a kind of that name. */
 function resourceOf(kind: string): string {
-  const groups: Readonly<Record<string, string>> = { Route: `.${ROUTE_API}`, ScaledObject: '.keda.sh' };
+  const groups: Readonly<Record<string, string>> = { Route: `.${ROUTE_API}`, ScaledObject: '.keda.sh', Role: `.${RBAC_API}`, RoleBinding: `.${RBAC_API}` };
   return `${kind.toLowerCase()}${groups[kind] ?? ''}`;
 }
 

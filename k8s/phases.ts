@@ -15,7 +15,7 @@ export interface Phase {
 }
 
 const AUTOSCALERS: readonly string[] = ['HorizontalPodAutoscaler', 'ScaledObject'];
-const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'PodDisruptionBudget'];
+const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'PodDisruptionBudget', 'ServiceAccount', 'Role', 'RoleBinding'];
 
 const ofComponents =
   (...components: readonly Component[]) =>

@@ -54,9 +54,9 @@ export function writeCompose(options: ComposeOptions): Files {
   return files;
 }
 
-/** One broker and one Prometheus: they name those that there are. Of the rest compose has one by itself. */
+/** One broker and one Prometheus: they name those that there are. Of the rest compose has one by itself, and nothing scales it. */
 function forOneMachine(config: Config): Config {
-  return { ...config, rabbitmq: { pods: 1 }, prometheus: { pods: 1 } };
+  return { ...config, rabbitmq: { pods: 1 }, prometheus: { pods: 1 }, platform: { ...config.platform, autoscaling: 'none' } };
 }
 
 function renderServices(objects: readonly Manifest[], context: RenderContext): Record<string, ComposeService> {

@@ -8,12 +8,15 @@ import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/
 import type { ICronJob } from 'kubernetes-models/batch/v1/CronJob';
 import type { IJob } from 'kubernetes-models/batch/v1/Job';
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import type { IRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role';
+import type { IRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/RoleBinding';
 import type { IConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
 import type { IProbe } from 'kubernetes-models/v1/Probe';
 import type { IService } from 'kubernetes-models/v1/Service';
+import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
 import type { Route } from './route.js';
 import type { ScaledObject } from './scaling.js';
@@ -34,7 +37,10 @@ export type CronJob = Named<ICronJob>;
 export type Job = Named<IJob>;
 export type PodDisruptionBudget = Named<IPodDisruptionBudget>;
 export type HorizontalPodAutoscaler = Named<IHorizontalPodAutoscaler>;
-export type Manifest = Deployment | StatefulSet | Service | ConfigMap | CronJob | Job | PodDisruptionBudget | HorizontalPodAutoscaler | Route | ScaledObject;
+export type ServiceAccount = Named<IServiceAccount>;
+export type Role = Named<IRole>;
+export type RoleBinding = Named<IRoleBinding>;
+export type Manifest = Deployment | StatefulSet | Service | ConfigMap | CronJob | Job | PodDisruptionBudget | HorizontalPodAutoscaler | ServiceAccount | Role | RoleBinding | Route | ScaledObject;
 
 export type Container = IContainer;
 export type EnvVar = IEnvVar;

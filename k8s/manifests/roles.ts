@@ -1,10 +1,10 @@
 /** Our own roles as pods: gateways, index shards, workers, the wrapper. Each through the entry point that `npm start` uses. */
-import { modelConfig, type Pods } from '../../common/config.js';
+import { modelConfig, type Config, type Pods } from '../../common/config.js';
 import { variableSuffix } from '../../common/environment.js';
 import { limitVariable } from '../../common/limits.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
-import { functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, resourceName, SECRETS, secretVariable, WRAPPER, type Component, type Workload } from './names.js';
+import { functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, resourceName, SECRETS, secretVariable, workerName, WRAPPER, type Component, type Workload } from './names.js';
 import type { EnvVar, Manifest } from './objects.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
 import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
@@ -31,8 +31,9 @@ const CLUSTER_RANGES = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd
 /** The name of a model's queue, as `ingest/queue/amqp-topology.ts` has it. */
 export const extractQueue = (model: string): string => `eis.extract.${model}`;
 
-interface RoleOptions {
+export interface RoleOptions {
   readonly module: string;
+  readonly args?: readonly string[];
   readonly nodeFlags?: readonly string[];
   readonly roleConfig: RoleConfig;
   readonly env: readonly EnvVar[];
@@ -40,11 +41,11 @@ interface RoleOptions {
 }
 
 /** A container of the project's image, whose working directory holds the package: node runs a compiled entry point of it. */
-function roleContainer({ module, nodeFlags = [], roleConfig, env, mounts = [] }: RoleOptions, { config: { platform }, version }: RenderContext): ContainerOptions {
+export function roleContainer({ module, args = [], nodeFlags = [], roleConfig, env, mounts = [] }: RoleOptions, { config: { platform }, version }: RenderContext): ContainerOptions {
   return {
     name: 'main',
     image: ownImage(platform, version),
-    command: ['node', ...nodeFlags, module],
+    command: ['node', ...nodeFlags, module, ...args],
     env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...roleConfig.env, ...env],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
@@ -105,7 +106,7 @@ function renderShard({ model, name, shard, pods, roleConfig }: ShardOptions, con
 export function renderWorkers(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
   return [...config.extractWorkers].flatMap(([model, { pods }]) => {
-    const workload: Workload = { component: 'worker', name: resourceName('worker', modelConfig(config, model).kubernetesName), model };
+    const workload: Workload = { component: 'worker', name: workerName(modelConfig(config, model).kubernetesName), model };
     const roleConfig = renderRoleConfig(workload, [model], []);
     const env = [{ name: 'MODEL', value: model }, functionVariable(model, functionUrls), ...STORE_ENV, ...QUEUE_ENV, ...BUCKET_ENV, ...GOOGLE_ENV];
     const container = roleContainer({ module: 'dist/ingest/worker-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
@@ -127,10 +128,14 @@ export function renderWrapper(context: RenderContext): Manifest[] {
 
 /** Headless services over all pods of a role, whatever their model: Prometheus finds its targets by their names. */
 export function renderScrapeServices({ config }: RenderContext): Manifest[] {
-  const components: Component[] = ['gateway', 'wrapper', 'index', ...(config.extractWorkers.size > 0 ? (['worker'] as const) : [])];
-  return components.map((component) =>
+  return scrapedComponents(config).map((component) =>
     renderService({ component, name: scrapeName(component) }, { ports: HTTP_PORTS, headless: true, unready: true, selector: { 'app.kubernetes.io/part-of': 'elastic-image-search', 'app.kubernetes.io/component': component } }),
   );
+}
+
+/** Whose pods answer `/metrics` under one name. */
+export function scrapedComponents({ extractWorkers, platform }: Config): Component[] {
+  return ['gateway', 'wrapper', 'index', ...(extractWorkers.size > 0 ? (['worker'] as const) : []), ...(platform.autoscaling === 'eis' ? (['autoscaler'] as const) : [])];
 }
 
 export function scrapeName(component: Component): string {

@@ -13,7 +13,7 @@ import { percentile, runOpenLoop, type Sent } from '../support/open-loop.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import { RoleProcess } from '../support/role-process.js';
 import { postImage, type SendRequest } from './http-load.js';
-import { median, printReport } from './report.js';
+import { printReport } from './report.js';
 import { createImages } from './stub-images.js';
 
 const MODELS = ['live', 'next'] as const;
@@ -36,8 +36,8 @@ export function addShadowBench(program: Command): void {
     .description('searches through a gateway with shadow traffic, and through one without, by turns')
     .option('--rate <n>', 'searches a second', Number, 100)
     .option('--share <share>', 'of them that the second model answers as well', Number, 0.1)
-    .option('--seconds <n>', 'of each turn', Number, 10)
-    .option('--rounds <n>', 'of three turns: without, with, without', Number, 5)
+    .option('--seconds <n>', 'of each turn; short ones share what else the machine does', Number, 2)
+    .option('--rounds <n>', 'of three turns: without, with, without', Number, 25)
     .option('--function-ms <ms>', 'time that a function takes', Number, 20)
     .option('--shard-ms <ms>', 'time that a shard takes', Number, 5)
     .option('--json', 'end with one line of JSON', false)
@@ -76,8 +76,9 @@ interface Counts {
 
 function report({ json, ...options }: ShadowBenchOptions, rounds: readonly Round[], { answered, dropped }: Counts): void {
   const [plain, shadowed] = [rounds.flatMap(({ before, after }) => [...before, ...after]), rounds.flatMap((round) => round.shadowed)];
-  const noise = (share: number): number => median(rounds.map(({ before, after }) => Math.abs(percentile(before, share) - percentile(after, share))));
-  const added = (share: number): number => median(rounds.map((round) => percentile(round.shadowed, share) - (percentile(round.before, share) + percentile(round.after, share)) / 2));
+  const of = (turn: keyof Round, share: number): number => percentile(rounds.flatMap((round) => round[turn]), share);
+  const noise = (share: number): number => Math.abs(of('before', share) - of('after', share));
+  const added = (share: number): number => percentile(shadowed, share) - percentile(plain, share);
   printReport(
     {
       name: 'shadow',
@@ -117,7 +118,7 @@ async function startSystem({ functionMs, shardMs, share }: ShadowBenchOptions, {
     const file = join(folder, `${name}.json`);
     const services = [{ name: 'indexing', models: MODELS.map((model) => ({ name: model, num_indexes: SHARDS.length })) }, { name: 'serving', models: [{ name: MODELS[0], ...shadow }] }];
     writeFileSync(file, JSON.stringify({ models: MODELS.map((model) => ({ name: model })), services }));
-    return start(name, 'gateway/main.ts', { ...urls, EIS_CONFIG: file, WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_LOOP_DELAY_MAX_MS: '10000' });
+    return start(name, 'gateway/main.ts', { ...urls, EIS_CONFIG: file, WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_LOOP_DELAY_MAX_MS: '10000', EIS_INDEX_TIMEOUT_MS: '10000', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000' });
   };
   const gateways = [await startGateway('plain', {}), await startGateway('shadowed', { shadow: { model: MODELS[1], share } })] as const;
   const image = createImages();

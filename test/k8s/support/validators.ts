@@ -18,8 +18,11 @@ const MODELS: Readonly<Record<string, Model>> = Object.fromEntries(
     ['batch/v1', 'CronJob'],
     ['batch/v1', 'Job'],
     ['policy/v1', 'PodDisruptionBudget'],
+    ['rbac.authorization.k8s.io/v1', 'Role'],
+    ['rbac.authorization.k8s.io/v1', 'RoleBinding'],
     ['v1', 'ConfigMap'],
     ['v1', 'Service'],
+    ['v1', 'ServiceAccount'],
   ].map(([path, kind]) => [kind!, load(path!, kind!)]),
 );
 
