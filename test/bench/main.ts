@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
+import { addAutoscaleBench } from './autoscale.js';
 import { addEmbedBench } from './embed.js';
 import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
@@ -11,6 +12,7 @@ import { addShadowBench } from './shadow.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
+addAutoscaleBench(program);
 addEmbedBench(program);
 addGatewayBench(program);
 addIndexBench(program);

@@ -1,7 +1,7 @@
 /**
- * What shadow traffic costs the searches that are waited for: two gateways over the same stubs, one of which has a second
- * model answer a share of its searches as well. They take turns at a fixed rate, the one without before and after the one with, so that
- * what differs between its own two turns says how much of a difference is this machine's noise. Every image is another one.
+ * What shadow traffic costs the searches that are waited for: three gateways over the same stubs, of which one has a second
+ * model answer a share of its searches as well. They take turns at a fixed rate, in an order that moves on with each round; what the two
+ * without it differ by says how much of a difference is noise. Every image is another one.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,9 @@ import { postImage, type SendRequest } from './http-load.js';
 import { printReport } from './report.js';
 import { createImages } from './stub-images.js';
 
+/** The gateways: two without shadow traffic, one with. */
+const TURNS = ['plain', 'shadowed', 'other'] as const;
+type Turn = (typeof TURNS)[number];
 const MODELS = ['live', 'next'] as const;
 const DIM = 1_280;
 const SHARDS = ['0', 'f'];
@@ -37,18 +40,14 @@ export function addShadowBench(program: Command): void {
     .option('--rate <n>', 'searches a second', Number, 100)
     .option('--share <share>', 'of them that the second model answers as well', Number, 0.1)
     .option('--seconds <n>', 'of each turn; short ones share what else the machine does', Number, 2)
-    .option('--rounds <n>', 'of three turns: without, with, without', Number, 25)
+    .option('--rounds <n>', 'of a turn of each', Number, 25)
     .option('--function-ms <ms>', 'time that a function takes', Number, 20)
     .option('--shard-ms <ms>', 'time that a shard takes', Number, 5)
     .option('--json', 'end with one line of JSON', false)
     .action(benchShadow);
 }
 
-interface Round {
-  readonly before: readonly Sent<void>[];
-  readonly shadowed: readonly Sent<void>[];
-  readonly after: readonly Sent<void>[];
-}
+type Sends = Readonly<Record<Turn, readonly Sent<void>[]>>;
 
 async function benchShadow(options: ShadowBenchOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
@@ -56,14 +55,13 @@ async function benchShadow(options: ShadowBenchOptions): Promise<void> {
   try {
     const system = await startSystem(options, { folder, closing });
     const turn = (send: SendRequest, seconds = options.seconds): Promise<Sent<void>[]> => runOpenLoop({ perS: options.rate, forMs: seconds * 1000, send });
-    for (const send of [system.plain, system.shadowed]) await turn(send, 2); // warms everything up
-    const rounds: Round[] = [];
+    for (const name of TURNS) await turn(system.searches[name], 2); // warms everything up
+    const sent: Record<Turn, Sent<void>[]> = { plain: [], shadowed: [], other: [] };
     for (let i = 0; i < options.rounds; i++) {
-      const round = { before: await turn(system.plain), shadowed: await turn(system.shadowed), after: await turn(system.plain) };
-      rounds.push(round);
-      console.log(`round ${i + 1}: p99 ${percentile(round.before, 0.99).toFixed(2)} ms without, ${percentile(round.shadowed, 0.99).toFixed(2)} with, ${percentile(round.after, 0.99).toFixed(2)} without`);
+      const order = TURNS.map((_, k) => TURNS[(i + k) % TURNS.length] as Turn);
+      for (const name of order) sent[name].push(...(await turn(system.searches[name])));
     }
-    report(options, rounds, await system.counts());
+    report(options, sent, await system.counts());
   } finally {
     for (const close of closing.reverse()) await close();
   }
@@ -74,30 +72,28 @@ interface Counts {
   readonly dropped: number;
 }
 
-function report({ json, ...options }: ShadowBenchOptions, rounds: readonly Round[], { answered, dropped }: Counts): void {
-  const [plain, shadowed] = [rounds.flatMap(({ before, after }) => [...before, ...after]), rounds.flatMap((round) => round.shadowed)];
-  const of = (turn: keyof Round, share: number): number => percentile(rounds.flatMap((round) => round[turn]), share);
-  const noise = (share: number): number => Math.abs(of('before', share) - of('after', share));
-  const added = (share: number): number => percentile(shadowed, share) - percentile(plain, share);
+function report({ json, ...options }: ShadowBenchOptions, sent: Sends, { answered, dropped }: Counts): void {
+  const plain = [...sent.plain, ...sent.other];
+  const noise = (share: number): number => Math.abs(percentile(sent.plain, share) - percentile(sent.other, share));
+  const added = (share: number): number => percentile(sent.shadowed, share) - percentile(plain, share);
   printReport(
     {
       name: 'shadow',
       options,
       figures: {
-        p50_without_ms: percentile(plain, 0.5), p50_with_ms: percentile(shadowed, 0.5), p50_added_ms: added(0.5), p50_noise_ms: noise(0.5),
-        p99_without_ms: percentile(plain, 0.99), p99_with_ms: percentile(shadowed, 0.99), p99_added_ms: added(0.99), p99_noise_ms: noise(0.99),
+        p50_without_ms: percentile(plain, 0.5), p50_with_ms: percentile(sent.shadowed, 0.5), p50_added_ms: added(0.5), p50_noise_ms: noise(0.5),
+        p99_without_ms: percentile(plain, 0.99), p99_with_ms: percentile(sent.shadowed, 0.99), p99_added_ms: added(0.99), p99_noise_ms: noise(0.99),
         shadow_searches: answered, shadow_dropped: dropped,
       },
-      ratios: { p99_with_over_without: percentile(shadowed, 0.99) / percentile(plain, 0.99) },
+      ratios: { p99_with_over_without: percentile(sent.shadowed, 0.99) / percentile(plain, 0.99) },
     },
     { json },
   );
 }
 
 interface System {
-  /** A search through the gateway without shadow traffic, and with it. */
-  readonly plain: SendRequest;
-  readonly shadowed: SendRequest;
+  /** A search through each gateway. */
+  readonly searches: Readonly<Record<Turn, SendRequest>>;
   readonly counts: () => Promise<Counts>;
 }
 
@@ -120,7 +116,7 @@ async function startSystem({ functionMs, shardMs, share }: ShadowBenchOptions, {
     writeFileSync(file, JSON.stringify({ models: MODELS.map((model) => ({ name: model })), services }));
     return start(name, 'gateway/main.ts', { ...urls, EIS_CONFIG: file, WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_LOOP_DELAY_MAX_MS: '10000', EIS_INDEX_TIMEOUT_MS: '10000', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000' });
   };
-  const gateways = [await startGateway('plain', {}), await startGateway('shadowed', { shadow: { model: MODELS[1], share } })] as const;
+  const [plain, shadowed, other] = [await startGateway('plain', {}), await startGateway('shadowed', { shadow: { model: MODELS[1], share } }), await startGateway('other', {})];
   const image = createImages();
   const searchBy = ({ url }: RoleProcess): SendRequest => {
     const pool = new Pool(url, { connections: 256 });
@@ -128,10 +124,9 @@ async function startSystem({ functionMs, shardMs, share }: ShadowBenchOptions, {
     return async () => void (await postImage(pool, '/search?top=10', image()));
   };
   return {
-    plain: searchBy(gateways[0]),
-    shadowed: searchBy(gateways[1]),
+    searches: { plain: searchBy(plain), shadowed: searchBy(shadowed), other: searchBy(other) },
     async counts() {
-      const samples = parsePrometheus(await (await fetch(`${gateways[1].url}/metrics`)).text());
+      const samples = parsePrometheus(await (await fetch(`${shadowed.url}/metrics`)).text());
       return { answered: sumOf(samples, 'eis_shadow_searches_total'), dropped: sumOf(samples, 'eis_shadow_dropped_total') };
     },
   };

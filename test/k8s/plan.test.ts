@@ -104,6 +104,19 @@ describe('the plan', () => {
     expect(planOf(shadowed, seedText()).meaning).toEqual(['resnet: no search is answered by mobilenet as well any more. Its gateways are replaced.']);
   });
 
+  it('of our own autoscaler says which rights it takes, which ranges it leaves, and what it may cost', () => {
+    const ranges = (autoscaling: string): string => seedText((config) => {
+      modelIn(config, 'serving', 'resnet')['pods'] = { min: 2, max: 20 };
+      serviceIn(config, 'nginx')['pods'] = { min: 1, max: 3 };
+      config.platform = { autoscaling };
+    });
+    const plan = planOf(ranges('none'), ranges('eis'));
+    expect(plan.warnings.join(' ')).toMatch(/renders a ServiceAccount, a Role and a RoleBinding.*needs the right to give that right.*nginx stay at the least/);
+    expect(plan.costs.find(({ service }) => service === 'gateway resnet')!.after.pods).toEqual({ min: 2, max: 20 });
+    expect(plan.changes.find(({ name, kind }) => kind === 'Deployment' && name === 'gateway-resnet')!.effect).toBe('2 → autoscaled pods; none restarts');
+    expect(planOf(ranges('none'), seedText((config) => (config.platform = { autoscaling: 'eis' }))).warnings.join(' ')).toContain('nothing is scaled, and no autoscaler runs');
+  });
+
   it('of other weights replaces nginx alone, and says which share of the searches moves', () => {
     const weights = (resnet: number): string => seedText((config) => (serviceIn(config, 'nginx')['serving_weights'] = [{ name: 'resnet', weight: resnet }, { name: 'mobilenet', weight: 1 }]));
     const plan = planOf(weights(1), weights(3));
