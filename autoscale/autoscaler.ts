@@ -16,6 +16,8 @@ export interface AutoscalerOptions {
   readonly scales: Scales;
   /** False: what would be done is only said. */
   readonly isApplied: boolean;
+  /** Whether a Deployment that is seen for the first time waits as after a change, which nobody knows of; not where it is looked at once. */
+  readonly waitsAtFirst?: boolean;
   readonly metrics: AutoscaleMetrics;
   readonly log: Log;
   /** Time for one Deployment's turn. */
@@ -45,7 +47,7 @@ export class Autoscaler {
   readonly #said = new Map<string, string>();
 
   constructor(options: AutoscalerOptions) {
-    this.#options = { timeoutMs: TIMEOUT_MS, now: () => performance.now(), ...options };
+    this.#options = { timeoutMs: TIMEOUT_MS, waitsAtFirst: true, now: () => performance.now(), ...options };
   }
 
   /** One turn of every Deployment. Rejects only with the signal's reason. */
@@ -72,12 +74,12 @@ export class Autoscaler {
   }
 
   async #look(target: ScaleTarget, signal: AbortSignal): Promise<Turn> {
-    const { prometheus, scales, rules, metrics, now } = this.#options;
+    const { prometheus, scales, rules, waitsAtFirst, metrics, now } = this.#options;
     const { deployment } = target;
     const [scale, busy] = await Promise.all([scales.get(deployment, signal), readSignal(target, prometheus, signal)]);
     const nowMs = now();
     const observed = { nowMs, replicas: scale.replicas, running: scale.running, signal: busy };
-    const decision = decide(target, rules, observed, this.#states.get(deployment) ?? initialState(observed));
+    const decision = decide(target, rules, observed, this.#states.get(deployment) ?? initialState({ replicas: scale.replicas, nowMs: waitsAtFirst ? nowMs : -Infinity }));
     this.#states.set(deployment, decision.state);
     metrics.observed(target, { current: scale.replicas, wanted: decision.replicas }, busy.value);
     const applied = decision.replicas !== scale.replicas && (await this.#change(target, { scale, decision }, signal));

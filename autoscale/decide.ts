@@ -54,7 +54,7 @@ const QUEUE_AGE_LOW = 0.25;
 /** At most so many come at once: as many as there are, or this number. */
 const PODS_ADDED_MIN = 4;
 
-/** Of a Deployment that was not seen before: nobody knows what was changed just now, so it waits as after a change. */
+/** Of a Deployment that was not seen before, as if it had been changed at `nowMs`. */
 export function initialState({ nowMs, replicas }: Pick<Observation, 'nowMs' | 'replicas'>): ScaleState {
   return { replicas, changedAtMs: nowMs, direction: undefined, holdMs: HOLD_MS, enough: [] };
 }
@@ -73,8 +73,8 @@ export function noteChange(state: ScaleState, replicas: number, nowMs: number): 
   return { replicas, changedAtMs: nowMs, direction, holdMs, enough: [] };
 }
 
-/** @param before undefined: it was not seen before */
-export function decide(target: ScaleTarget, rules: ScaleRules, now: Observation, before: ScaleState = initialState(now)): Decision {
+/** What to do, and what to remember of it until the next time: `before` then, or what `noteChange` makes of it. */
+export function decide(target: ScaleTarget, rules: ScaleRules, now: Observation, before: ScaleState): Decision {
   const { replicas, nowMs } = now;
   if (replicas === 0) return stay('somebody set it to none, which stays.', now, forgetEnough(seen(before, now)));
   const state = seen(before, now);

@@ -62,6 +62,7 @@ function createAutoscaler({ environment, options, metrics, log, access }: Autosc
     prometheus: createPrometheus(options.prometheus),
     scales: createScales(access, namespace),
     isApplied: options.apply,
+    waitsAtFirst: !options.once,
     metrics: createAutoscaleMetrics(metrics, targets),
     log,
   });
@@ -82,6 +83,6 @@ function print(turns: readonly Turn[], json: boolean): void {
 }
 
 function describe({ deployment, from, to, applied, reason }: Turn): string {
-  const pods = from === undefined ? '?' : from === to ? `${from} pods` : `${from} → ${to ?? ''} pods${applied ? '' : ' (not applied)'}`;
-  return `${deployment}: ${pods}. ${reason}`;
+  const pods = from === undefined ? '' : from === to ? `${from} pods. ` : `${from} → ${to ?? ''} pods${applied ? '' : ' (not applied)'}. `;
+  return `${deployment}: ${pods}${reason}`;
 }

@@ -51,7 +51,7 @@ describe('decide()', () => {
   });
 
   it('waits as after a change where it has just begun to look', () => {
-    expect(decide(GATEWAY, RULES, at(4, { value: 90 })).replicas).toBe(4);
+    expect(decide(GATEWAY, RULES, at(4, { value: 90 }), initialState({ nowMs: 0, replicas: 4 })).replicas).toBe(4);
   });
 
   it('takes pods away only when fewer were enough for five minutes, and no more than were needed meanwhile', () => {

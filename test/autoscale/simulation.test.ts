@@ -10,7 +10,7 @@ const TURNS_MAX = { gateway: 6, worker: 16 };
 const MOST = { gateway: DAY.rules.inFlightPerPod, worker: DAY.rules.queueAgeS };
 
 describe.each(['gateway', 'worker'] as const)('a day of %ss', (role) => {
-  it.each([1, 2, 3])('keeps its bounds, changes once in a cooldown and does not flap (seed %i)', async (seed) => {
+  it.each([1, 2])('keeps its bounds, changes once in a cooldown and does not flap (seed %i)', async (seed) => {
     const trace = await simulate(role, { ...DAY, seed });
     expect(Math.min(...trace.moments.map(({ replicas }) => replicas))).toBe(2);
     expect(Math.max(...trace.moments.map(({ replicas }) => replicas))).toBeLessThanOrEqual(16);
