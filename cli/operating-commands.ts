@@ -1,9 +1,11 @@
-/** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis delete`. */
+/** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis delete`, `eis autoscale`. */
 import { InvalidArgumentError, type Command, type Option } from 'commander';
+import type { Environment } from '../common/environment.js';
+import type { AutoscaleCommandOptions } from './autoscale-command.js';
 import type { BackfillCommandOptions } from './backfill-command.js';
 import type { DeadDropOptions, DeadListOptions, DeadReplayOptions } from './dead-command.js';
 import type { DeleteCommandOptions } from './delete-command.js';
-import { parseSubmission } from './parse-options.js';
+import { parseSubmission, parseUrl } from './parse-options.js';
 import type { StatusCommandOptions } from './status-command.js';
 
 const LISTED_MAX = 100_000;
@@ -63,4 +65,23 @@ export function addOperatingCommands(program: Command, gateway: Option): void {
   add('drop', 'throw them away')
     .option('--all', 'of every model', false)
     .action(async (options: DeadDropOptions) => (await import('./dead-command.js')).deadDropCommand(options));
+}
+
+/** Where a pod finds what speaks for it. */
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+export function addAutoscaleCommand(program: Command, environment: Environment): void {
+  program
+    .command('autoscale')
+    .description('scale gateways by requests in flight and workers by queue age, within "pods" of config.json; without --apply only say what would be done')
+    .option('--apply', 'and do it', false)
+    .option('--once', 'look once, and end', false)
+    .option('--prometheus <url>', 'which Prometheus is asked', parseUrl, 'http://prometheus:9090')
+    .option('--api <url>', 'of the cluster; that of "kubectl proxy" takes no token', parseUrl, 'https://kubernetes.default.svc')
+    .option('--token-file <file>', 'of the service account', `${SERVICE_ACCOUNT}/token`)
+    .option('--ca-file <file>', 'of the certificate authority of the API', `${SERVICE_ACCOUNT}/ca.crt`)
+    .option('--json', 'print each round as one JSON object on standard output', false)
+    .action(async (options: AutoscaleCommandOptions) => {
+      process.exitCode = await (await import('./autoscale-command.js')).autoscaleCommand(environment, options);
+    });
 }

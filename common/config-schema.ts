@@ -15,7 +15,7 @@ const ModelName = Type.String({ pattern: MODEL_NAME_PATTERN, description: 'lower
 export const PREPROCESSING = ['[-1,1]', '[0,1]', 'caffe', 'torch', 'raw'] as const;
 export const ENGINES = ['auto', 'tfjs-wasm', 'tfjs-node', 'onnxruntime'] as const;
 export const INDEX_ALGORITHMS = ['brute', 'hnsw', 'kd_tree'] as const;
-export const AUTOSCALING = ['none', 'hpa', 'keda'] as const;
+export const AUTOSCALING = ['none', 'hpa', 'keda', 'eis'] as const;
 
 const oneOf = <T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], description });
@@ -37,6 +37,12 @@ export const ModelSchema = closed({
 });
 
 const ByModelPods = closed({ name: ModelName, pods: Type.Optional(Pods) });
+
+const ServingModel = closed({
+  name: ModelName,
+  pods: Type.Optional(Pods),
+  shadow: Type.Optional(closed({ model: ModelName, share: Type.Number({ minimum: 0, maximum: 1 }) }, 'a model that is tried out: it answers a share of the searches as well, for the metrics alone')),
+});
 
 const IndexingModel = closed({
   name: ModelName,
@@ -73,7 +79,7 @@ const MongoPart = Type.Union([
 export const SERVICE_SCHEMAS = {
   extract_worker: closed({ name: Type.Literal('extract_worker'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
   indexing: closed({ name: Type.Literal('indexing'), models: Type.Array(IndexingModel, { minItems: 1 }) }),
-  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ByModelPods, { minItems: 1 }) }),
+  serving: closed({ name: Type.Literal('serving'), models: Type.Array(ServingModel, { minItems: 1 }) }),
   functions: closed({
     name: Type.Literal('functions'),
     project: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{4,28}[a-z0-9]$', description: 'the id of a Google Cloud project: 6 to 30 lowercase letters, digits and -' })),
@@ -105,7 +111,17 @@ export const PlatformSchema = closed({
       sample: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'share of the searches that are traced, where the caller does not decide' })),
     }),
   ),
-  autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed')),
+  autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed; eis is a process of our own, which scales gateways and workers alone and needs a service account that may')),
+  autoscale: Type.Optional(
+    closed(
+      {
+        in_flight_per_pod: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'requests that one gateway is to answer at once' })),
+        queue_age_s: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'seconds for which an image may wait in the queue' })),
+        cooldown_s: Type.Optional(Type.Integer({ minimum: 15, description: 'seconds between two changes of one Deployment' })),
+      },
+      'what autoscaling "eis" aims at',
+    ),
+  ),
 });
 
 /** The file with its services still to be looked at one by one. */

@@ -128,6 +128,7 @@ export function findRelationProblems(file: ConfigFile): string[] {
       ...findServiceProblems(service, `services[${i}]`, known),
     ]),
     ...findServingProblems(file),
+    ...findShadowProblems(file),
   ];
 }
 
@@ -194,6 +195,21 @@ function findServingProblems(file: ConfigFile): string[] {
     if (weights.every(({ weight }) => weight === 0)) problems.push(`${path}: no weight is more than 0, so no search could choose a model. Give one.`);
   }
   return problems;
+}
+
+/** A shadow needs no gateway of its own, but a function, which every model has, and an index. */
+function findShadowProblems(file: ConfigFile): string[] {
+  const serving = serviceOf(file, 'serving');
+  if (!serving) return [];
+  const path = `services[${(file.services ?? []).indexOf(serving)}].models`;
+  const known = file.models.map(({ name }) => name);
+  const indexed = serviceOf(file, 'indexing')?.models.map(({ name }) => name) ?? known;
+  return serving.models.flatMap(({ name, shadow }, i) => {
+    if (!shadow) return [];
+    if (!known.includes(shadow.model)) return [`${path}[${i}].shadow.model: there is no model ${JSON.stringify(shadow.model)}.${didYouMean(shadow.model, known)}`];
+    if (shadow.model === name) return [`${path}[${i}].shadow.model: ${JSON.stringify(name)} would be compared with itself. Name another model.`];
+    return indexed.includes(shadow.model) ? [] : [`${path}[${i}].shadow.model: ${JSON.stringify(shadow.model)} has no index. Add it to indexing.`];
+  });
 }
 
 /** A name as Kubernetes takes it. */

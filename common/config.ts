@@ -47,6 +47,8 @@ export interface ServingConfig {
   readonly pods: Pods;
   /** Share of the searches that name no model, relative to the other models'. */
   readonly weight: number;
+  /** The model that answers a share (0 to 1) of its searches as well, unseen. */
+  readonly shadow: { readonly model: string; readonly share: number } | undefined;
 }
 
 export interface FunctionConfig {
@@ -90,6 +92,8 @@ export interface Config {
     /** Undefined: nothing is traced. */
     readonly tracing: { readonly endpoint: string; readonly sample: number } | undefined;
     readonly autoscaling: (typeof AUTOSCALING)[number];
+    /** What `eis` autoscaling aims at. */
+    readonly autoscale: { readonly inFlightPerPod: number; readonly queueAgeS: number; readonly cooldownS: number };
   };
 }
 
@@ -163,7 +167,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       expansionAdd: entry.expansion_add ?? GRAPH_DEFAULTS.expansionAdd,
       expansionSearch: entry.expansion_search ?? GRAPH_DEFAULTS.expansionSearch,
     })),
-    serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods }, name) => ({ pods: resolvePods(pods), weight: weightOf(name) })),
+    serving: byModel(file, serviceOf(file, 'serving')?.models, ({ pods, shadow }, name) => ({ pods: resolvePods(pods), weight: weightOf(name), shadow })),
     functions: byModel(file, withEveryModel(file, serviceOf(file, 'functions')?.models), (entry) => ({
       memory: entry.memory ?? '2Gi',
       cpu: entry.cpu ?? 2,
@@ -184,6 +188,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       quota: { pods: file.platform?.quota?.pods, cpuPerPod: file.platform?.quota?.cpu_per_pod },
       tracing: file.platform?.tracing && { sample: 1, ...file.platform.tracing },
       autoscaling: file.platform?.autoscaling ?? 'none',
+      autoscale: { inFlightPerPod: file.platform?.autoscale?.in_flight_per_pod ?? 16, queueAgeS: file.platform?.autoscale?.queue_age_s ?? 60, cooldownS: file.platform?.autoscale?.cooldown_s ?? 120 },
     },
   };
 }

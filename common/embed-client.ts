@@ -5,7 +5,7 @@
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import { withDeadline } from './deadline.js';
 import { EisError, isEisError, relayError } from './errors.js';
-import { HEADERS } from './headers.js';
+import { BACKGROUND, HEADERS } from './headers.js';
 import { callWithToken, identityTokensOf, type IdentityTokens } from './identity-token.js';
 import { readResponse, tryParseJson } from './read-bounded.js';
 import { traceHeaders } from './trace-context.js';
@@ -21,6 +21,8 @@ export interface EmbedCall {
   readonly requestId?: string;
   /** Where less than the client's own is left. */
   readonly timeoutMs?: number;
+  /** Nobody waits for it: the function takes it only while it has room for many more. */
+  readonly isBackground?: boolean;
 }
 
 export interface EmbedClient {
@@ -52,7 +54,7 @@ export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connect
   const pool = new Pool(target.origin, { connections, headersTimeout: timeoutMsMax, bodyTimeout: timeoutMsMax, connect: { timeout: Math.min(timeoutMsMax, 2_000) } });
   const start: SpanStart = { name: 'embed', kind: 'client', attributes: { 'http.request.method': 'POST', 'eis.model': model }, peer: url };
 
-  async function call(input: EmbedInput, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax }: EmbedCall, span: Span): Promise<Embedding> {
+  async function call(input: EmbedInput, { signal, requestId, timeoutMs: timeoutMsLeft = timeoutMsMax, isBackground = false }: EmbedCall, span: Span): Promise<Embedding> {
     const timeoutMs = Math.min(timeoutMsMax, timeoutMsLeft);
     try {
       return await withDeadline({ timeoutMs, parent: signal, timeoutError: () => new EisError('EIS_FUNCTION_TIMEOUT', { model, timeoutMs }) }, async (deadline) => {
@@ -64,6 +66,7 @@ export function createEmbedClient({ model, url, timeoutMs: timeoutMsMax, connect
             'content-type': 'bytes' in input ? 'application/octet-stream' : 'application/json',
             [HEADERS.timeout]: String(timeoutMs),
             ...authorization,
+            ...(isBackground && { [HEADERS.priority]: BACKGROUND }),
             ...(requestId === undefined ? {} : { [HEADERS.requestId]: requestId }),
             ...traceHeaders(),
           },

@@ -101,6 +101,8 @@ export const ERRORS = {
   EIS_EVALUATION: template<Detail>(400, ({ detail }) => `This cannot be evaluated: ${detail}`),
   EIS_BUNDLE: template<Detail>(500, ({ detail }) => `The function cannot be bundled: ${detail}`),
   EIS_FUNCTION_DEPLOY: template<{ model: string; detail: string }>(502, ({ model, detail }) => `The function of model ${model} was not deployed: ${detail}`),
+  EIS_PROMETHEUS: template<{ url: string; detail: string }>(503, ({ url, detail }) => `Prometheus at ${url} does not say how much there is to do: ${detail}`),
+  EIS_CLUSTER_API: template<Detail>(503, ({ detail }) => `The API of the cluster: ${detail}`),
   EIS_DEPLOY_TOOL: template(500, () => 'Neither oc nor kubectl is on the PATH, or neither runs. Install one, and log in to the cluster with it.'),
   EIS_DEPLOY_SECRETS: template<{ missing: readonly { name: string; keys: readonly string[] }[] }>(500, ({ missing }) => `The namespace lacks Secrets that the pods read. Nothing was changed. Make them, then go on (random values of hex digits are right for passwords, cookie and keyfile):\n${missing.map(({ name, keys }) => `  oc create secret generic ${name} ${keys.map((key) => (key.endsWith('.json') ? `--from-file=${key}=FILE` : `--from-literal=${key}=VALUE`)).join(' ')}`).join('\n')}`),
   EIS_DEPLOY_FUNCTIONS: template<{ missing: readonly string[] }>(500, ({ missing }) => `Functions are asked for whose addresses are not known. Nothing was changed. Deploy them (eis functions --deploy), which notes their addresses in k8s/function-urls.json, or say where they are:\n  oc create configmap function-urls ${missing.map((name) => `--from-literal=${name}=URL`).join(' ')}`),

@@ -5,6 +5,8 @@ export const HEADERS = {
   requestId: 'x-request-id',
   /** On a call: the time that its caller waits for the answer, in ms. */
   timeout: 'x-eis-timeout-ms',
+  /** On a call of the function: how urgent it is, as RFC 9218 writes it. */
+  priority: 'priority',
   /** A caller's API key, where it is not sent as `Authorization: Bearer`. */
   apiKey: 'x-api-key',
   /** On an index query: the model version that its vector is of. On a search answer: see `model`. */
@@ -24,3 +26,6 @@ export const HEADERS = {
   /** On a call of the wrapper: the submission that its images belong to. */
   submission: 'x-eis-submission',
 } as const;
+
+/** The priority of what can be done without: RFC 9218's lowest, for work in the background. */
+export const BACKGROUND = 'u=7';

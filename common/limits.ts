@@ -28,6 +28,10 @@ export interface Limits {
   readonly searchTimeoutMs: number;
   /** Time for the body of a search to arrive; time for which an upload to the wrapper may stand still. */
   readonly bodyTimeoutMs: number;
+  /** Searches that one gateway lets a second model answer at once, unseen; one more is left out. */
+  readonly shadowInFlightMax: number;
+  /** Time for one of these. */
+  readonly shadowTimeoutMs: number;
   /** Requests that one gateway answers at once; one more is answered 429. */
   readonly inFlightMax: number;
   /** Requests whose bodies are on their way to one gateway at once; one more is answered 429. */
@@ -113,6 +117,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   dnsRefreshMs: 5_000,
   searchTimeoutMs: 15_000,
   bodyTimeoutMs: 30_000,
+  shadowInFlightMax: 4,
+  shadowTimeoutMs: 10_000,
   inFlightMax: 256,
   receivingMax: 1_024,
   inFlightBytesMax: 256 * MEBIBYTE,

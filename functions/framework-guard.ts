@@ -13,7 +13,7 @@
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EisError, toEisError } from '../common/errors.js';
-import { HEADERS } from '../common/headers.js';
+import { BACKGROUND, HEADERS } from '../common/headers.js';
 import { answerMalformed } from '../common/malformed.js';
 import { acceptRequestId } from '../common/request-id.js';
 import type { Admission } from './admission.js';
@@ -114,11 +114,12 @@ function takeSlot(request: IncomingMessage, response: ServerResponse, slots: Slo
   const demand = (isGranted: boolean, held: string): void => {
     if (!isGranted) throw new EisError('EIS_OVERLOADED', { detail: `This instance ${held} already, as many as it takes at once.` }, { retryAfterS: 1 });
   };
+  const isBackground = request.headers[HEADERS.priority] === BACKGROUND;
   demand(slots.receive(request), `receives ${receivingMax} images`);
   response.once('close', () => slots.disconnect(request));
   return {
     grow: (bytes) => demand(slots.grow(request, bytes), `holds images of ${bytesMax} bytes`),
-    enter: () => demand(slots.enter(request), `works on ${workingMax} images`),
+    enter: () => demand(slots.enter(request, { isBackground }), isBackground ? 'works on images that are waited for' : `works on ${workingMax} images`),
   };
 }
 

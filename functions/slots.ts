@@ -26,6 +26,8 @@ interface Holder {
 
 /** Bodies received for each image that is worked on. */
 const RECEIVING_FACTOR = 4;
+/** Of the working slots; the others stay free for what somebody waits for. */
+const BACKGROUND_SHARE = 0.5;
 
 /** The bounds of an instance that works on `functionConcurrency` images: the bytes of as many of the largest are held. */
 export function slotBounds({ functionConcurrency, imageBytesMax }: { readonly functionConcurrency: number; readonly imageBytesMax: number }): SlotBounds {
@@ -66,10 +68,11 @@ export class Slots {
     return true;
   }
 
-  /** The body is whole: takes a working slot for it. False when all are taken. */
-  enter(holder: object): boolean {
+  /** The body is whole: takes a working slot for it. False when all are taken; for work in the background, when half are. */
+  enter(holder: object, { isBackground = false }: { readonly isBackground?: boolean } = {}): boolean {
     const held = this.#holders.get(holder);
-    if (!held || this.#holders.size - this.#receiving >= this.bounds.workingMax) return false;
+    const { workingMax } = this.bounds;
+    if (!held || this.#holders.size - this.#receiving >= (isBackground ? Math.ceil(workingMax * BACKGROUND_SHARE) : workingMax)) return false;
     held.stage = 'whole';
     this.#receiving--;
     return true;

@@ -16,6 +16,7 @@ import { createSearchMetrics } from './search-metrics.js';
 import { JSON_BYTES_MAX } from './search-input.js';
 import { addQueuesRoutes } from './queues-route.js';
 import { addSearchRoute } from './search-route.js';
+import { ShadowTraffic } from './shadow.js';
 import { createSearch } from './search.js';
 import type { ServedModels } from './served-models.js';
 import type { WrapperClient } from './wrapper-client.js';
@@ -50,9 +51,11 @@ export async function createGateway({ models, wrapper, access, limits, log, metr
   await addOpenApi(app, { version });
   await addPage(app);
   const search = createSearch({ limits, metrics: createSearchMetrics(metrics), log });
+  const shadows = new ShadowTraffic({ limits, metrics, log, random });
+  app.addHook('preClose', () => shadows.close());
   await app.register(async (api: App) => {
     const placeOf = await limitAdmission(api, { limits, metrics });
-    await api.register(async (scope: App) => addSearchRoute(scope, { models, search, limits, placeOf, random }));
+    await api.register(async (scope: App) => addSearchRoute(scope, { models, search, shadows, limits, placeOf, random }));
     await api.register(async (scope: App) => addImagesRoutes(scope, { wrapper, limits }));
     await api.register(async (scope: App) => addQueuesRoutes(scope, { wrapper, limits }));
     addModelsRoutes(api, { models, statuses });

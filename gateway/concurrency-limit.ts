@@ -24,6 +24,15 @@ export interface CallPlace {
   leave(): void;
 }
 
+/** A place of a call that nobody waits for. */
+export interface SparePlace {
+  answered(): void;
+  /** The function turned it away. */
+  refused(): void;
+  /** To be called once, when the call is over. */
+  leave(): void;
+}
+
 /** Exactly one of its ends is told. */
 export interface CallAttempt {
   answered(): void;
@@ -52,6 +61,13 @@ const LATELY_MS = 1_000;
 /** Fewer that wait may all be slow by themselves, without queueing. */
 const STUCK_CALLS_MIN = 10;
 
+/** Of the calls at once, how many there may be when one is made that nobody waits for. */
+const SPARE_SHARE = 0.5;
+/** Of the time that calls may queue for: the function is busy when they queue for longer. */
+const SPARE_QUEUE_SHARE = 0.1;
+/** No call that nobody waits for is made for so long after the function was busy. */
+const SPARE_REST_MS = 5_000;
+
 export class ConcurrencyLimit {
   readonly #options: Required<ConcurrencyLimitOptions>;
   #limit: number;
@@ -68,6 +84,9 @@ export class ConcurrencyLimit {
   #steady = GROWTH_MAX / GROWTH_STEP;
   /** When each attempt began of those that began after the last one that was answered, oldest first. Older ones were overtaken: they are slow by themselves. */
   readonly #waiting = new Map<CallAttempt, number>();
+  /** Of each spare place that is taken, what ends its call; the oldest first. */
+  readonly #spare = new Set<() => void>();
+  #busyAt = -Infinity;
 
   constructor(options: ConcurrencyLimitOptions) {
     this.#options = { now: () => performance.now(), ...options };
@@ -94,9 +113,11 @@ export class ConcurrencyLimit {
     if (this.#inFlight >= this.limit || this.#isStuck()) {
       this.#endWindow(); // nothing may have come back for long
       this.#turnedAwayAt = this.#options.now();
+      this.#rest();
       throw new EisError('EIS_OVERLOADED', { detail: `The function that embeds images for model ${this.#options.model} has as much to do as it answers in time.` }, { retryAfterS: 1 });
     }
     this.#inFlight++;
+    this.#takeBack(this.limit - this.#inFlight);
     const [isIdle, isFull] = [this.#inFlight <= IDLE_CALLS, this.#inFlight >= this.limit];
     return {
       begin: () => this.#begin({ isIdle, isFull }),
@@ -106,13 +127,35 @@ export class ConcurrencyLimit {
     };
   }
 
+  /**
+   * A place for a call that nobody waits for; undefined unless the function has room for many more, and neither queued nor
+   * refused anything lately. Such calls take nothing from the others: they are not counted, and `end` is called as soon as
+   * a call that is waited for needs the place.
+   */
+  enterSpare(end: () => void): SparePlace | undefined {
+    const startedAt = this.#options.now();
+    const isBusy = startedAt - this.#busyAt < SPARE_REST_MS || this.#isStuck();
+    if (isBusy || this.#inFlight + this.#spare.size >= this.limit * SPARE_SHARE) return undefined;
+    this.#spare.add(end);
+    const isIdle = this.#inFlight + this.#spare.size <= IDLE_CALLS;
+    return {
+      answered: () => {
+        const ms = this.#options.now() - startedAt;
+        if (isIdle) this.#noteIdle(ms);
+        this.#noteQueue(ms);
+      },
+      refused: () => this.#rest(),
+      leave: () => void this.#spare.delete(end),
+    };
+  }
+
   #begin({ isIdle, isFull }: { readonly isIdle: boolean; readonly isFull: boolean }): CallAttempt {
     const startedAt = this.#options.now();
     const attempt: CallAttempt = {
       answered: () => {
         const ms = this.#options.now() - startedAt;
         this.#overtake(attempt);
-        if (isIdle) this.#idleMs = this.#idleMs === undefined || ms < this.#idleMs ? ms : this.#idleMs * IDLE_MEMORY + ms * (1 - IDLE_MEMORY);
+        if (isIdle) this.#noteIdle(ms);
         this.#latencies.all.push(ms);
         if (isFull) this.#latencies.full.push(ms);
         this.#endWindow();
@@ -125,6 +168,30 @@ export class ConcurrencyLimit {
     };
     this.#waiting.set(attempt, startedAt);
     return attempt;
+  }
+
+  #noteIdle(ms: number): void {
+    this.#idleMs = this.#idleMs === undefined || ms < this.#idleMs ? ms : this.#idleMs * IDLE_MEMORY + ms * (1 - IDLE_MEMORY);
+  }
+
+  /** What calls take says whether the function has time for what nobody waits for. */
+  #noteQueue(ms: number): void {
+    if (this.#idleMs !== undefined && ms > this.#idleMs + this.#options.queueTimeMaxMs * SPARE_QUEUE_SHARE) this.#rest();
+  }
+
+  /** The function is busy: what nobody waits for is left to another time. */
+  #rest(): void {
+    this.#busyAt = this.#options.now();
+    this.#takeBack(0);
+  }
+
+  /** Ends calls that nobody waits for until no more than so many are left. */
+  #takeBack(left: number): void {
+    for (const end of this.#spare) {
+      if (this.#spare.size <= left) return;
+      this.#spare.delete(end);
+      end();
+    }
   }
 
   #overtake(answered: CallAttempt): void {
@@ -145,6 +212,7 @@ export class ConcurrencyLimit {
   /** The function takes no more than was under way beside the call that it refused; it need not say so twice. */
   #backOff(): void {
     this.#endWindow();
+    this.#rest();
     if (this.#isRefused) return;
     this.#isRefused = true;
     this.#limit = Math.max(CALLS_MIN, Math.min(this.#limit, this.#inFlight - 1));
@@ -167,6 +235,7 @@ export class ConcurrencyLimit {
     if (all.length === 0) return this.#limit;
     const idleMs = (this.#idleMs ??= Math.min(...all)); // it began under load: the first came before any queue
     const boundMs = idleMs + this.#options.queueTimeMaxMs;
+    this.#noteQueue(middleOf(all));
     const isLate = middleOf(all) > boundMs || (full.length > 0 && middleOf(full) > boundMs);
     this.#steady = isLate || this.#isRefused ? 0 : this.#steady + 1;
     const rate = all.length / elapsedMs;

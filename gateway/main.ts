@@ -18,7 +18,7 @@ runMain(async () => {
   const wrapper = createWrapperClient({ url: wrapperUrl, connections: limits.inFlightMax });
   const log = createLog({ role: 'gateway', level: environment.logLevel });
   const tracing = startTracing({ role: 'gateway', environment, log });
-  const metrics = new Metrics('gateway').collectProcess();
+  const metrics = new Metrics('gateway', environment.model === undefined ? {} : { model: environment.model }).collectProcess();
   const models = await connectModels(config, environment, { metrics, log });
   const app = await createGateway({ models, wrapper, access: accessOf(environment), limits, log, metrics, version: packageVersion() });
   closeOnSignal([app, { close: () => closeModels(models) }, wrapper, tracing], { log, limits });

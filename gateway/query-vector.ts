@@ -6,7 +6,7 @@ import { slotOf, slotRange } from '../common/slots.js';
 import { combineVectors } from '../common/vector.js';
 import type { SearchedExample, SearchedImage, VectorAnswer } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
-import type { ServedModel, Shard } from './served-models.js';
+import type { SearchedModel, Shard } from './served-models.js';
 
 /** An image to search with, or the stored image with this id ("more like this one"). */
 export type SearchInput = { readonly bytes: Uint8Array } | { readonly url: string } | { readonly id: string };
@@ -45,7 +45,7 @@ export interface Query {
 }
 
 export interface FindOptions {
-  readonly model: ServedModel;
+  readonly model: SearchedModel;
   readonly limits: Pick<Limits, 'indexTimeoutMs'>;
   readonly requestId: string;
   readonly signal: AbortSignal;

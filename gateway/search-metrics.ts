@@ -14,6 +14,9 @@ export interface SearchMetrics {
   shardFailed(model: string, shard: string, code: string): void;
 }
 
+/** Of searches that are counted elsewhere. */
+export const UNCOUNTED: SearchMetrics = { searched: () => undefined, took: () => undefined, shardFailed: () => undefined };
+
 export function createSearchMetrics(metrics: Metrics): SearchMetrics {
   const searches = metrics.counter('search_total', 'Searches by outcome: ok, partial (a shard is missing) or the code of the error', ['model', 'outcome']);
   const seconds = metrics.histogram('search_duration_seconds', 'Time of the searches that were answered, by stage', ['model', 'stage']);

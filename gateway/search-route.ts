@@ -11,19 +11,21 @@ import type { PlaceOf } from './admission.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { Search } from './search.js';
 import { acceptImages, readSearchQuery, type SearchQuery } from './search-input.js';
+import type { ShadowTraffic } from './shadow.js';
 import type { ServedModel, ServedModels } from './served-models.js';
 import { chooseByWeight } from './traffic.js';
 
 export interface SearchRouteParts {
   readonly models: ServedModels;
   readonly search: Search;
+  readonly shadows: Pick<ShadowTraffic, 'follow'>;
   readonly limits: Limits;
   readonly placeOf: PlaceOf;
   /** Uniform in [0, 1): chooses a model for a search that names none. */
   readonly random: () => number;
 }
 
-export async function addSearchRoute(scope: App, { models, search, limits, placeOf, random }: SearchRouteParts): Promise<void> {
+export async function addSearchRoute(scope: App, { models, search, shadows, limits, placeOf, random }: SearchRouteParts): Promise<void> {
   await acceptImages(scope);
   scope.post(
     '/search',
@@ -49,7 +51,9 @@ export async function addSearchRoute(scope: App, { models, search, limits, place
       const place = placeOf(request);
       const { images, filter } = withFilter(await readSearchQuery(request, limits, (bytes) => place.receive(bytes)), request.query.filter, limits);
       place.enter();
-      const answer = await search({ model, images, filter, top: request.query.top, requestId: request.id, signal });
+      const asked = { model, images, filter, top: request.query.top, requestId: request.id, signal };
+      const answer = await search(asked);
+      if (model.shadow) reply.raw.once('finish', () => shadows.follow(asked, answer, model.shadow));
       void reply.header('server-timing', toServerTiming(answer.timings_ms));
       return answer;
     },

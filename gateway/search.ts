@@ -14,10 +14,10 @@ import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
 import { findImages, toQuery, type Query, type QueryImages } from './query-vector.js';
 import type { SearchMetrics, Timings } from './search-metrics.js';
-import type { ServedModel, Shard } from './served-models.js';
+import type { SearchedModel, Shard } from './served-models.js';
 
 export interface SearchRequest {
-  readonly model: ServedModel;
+  readonly model: SearchedModel;
   readonly images: QueryImages;
   /** Only images whose metadata match are found. */
   readonly filter?: Filter | undefined;

@@ -14,6 +14,7 @@ import { FunctionCalls } from './function-calls.js';
 import { createIndexClient, type IndexClient } from './index-client.js';
 import { createReplicaMetrics, type ReplicaMetrics } from './replica-metrics.js';
 import { Replicas } from './replicas.js';
+import { SpareEmbedder } from './spare-embedder.js';
 import { ShardAddresses, type ResolveHost } from './shard-addresses.js';
 
 export type Shard = Replicas<IndexClient>;
@@ -22,12 +23,27 @@ export interface ServedModel {
   readonly name: string;
   /** Share of the searches that name no model, relative to the others'. */
   readonly weight: number;
-  readonly embedder: Embedder;
+  readonly embedder: ModelEmbedder;
+  /** For searches that nobody waits for. */
+  readonly spareEmbedder: ModelEmbedder;
   /** In the order of their slots: shard i owns the i-th range of `slotRange`. */
   readonly shards: readonly Shard[];
+  /** The model that answers a share (0 to 1) of its searches as well, unseen. */
+  readonly shadow: Shadow | undefined;
   /** Closes every connection. */
   close(): Promise<void>;
 }
+
+/** What a search needs of a model. */
+export type SearchedModel = Pick<ServedModel, 'name' | 'embedder' | 'shards'>;
+
+export interface Shadow {
+  readonly model: Omit<ServedModel, 'shadow'>;
+  readonly share: number;
+}
+
+/** An image to its embedding. */
+export type ModelEmbedder = Pick<Embedder, 'embed' | 'forgetVersion'>;
 
 export type ServedModels = ReadonlyMap<string, ServedModel>;
 
@@ -51,7 +67,7 @@ interface Wiring {
 }
 
 /**
- * Connects to the parts of every served model; with `MODEL` set, of that one alone, whose weight then does not count.
+ * Connects to the parts of every served model and of its shadow; with `MODEL` set, of that one alone, whose weight then does not count.
  * Host names of index pods have been asked for once when it resolves.
  *
  * @throws EisError EIS_ENVIRONMENT_INVALID naming the variable that is missing or does not fit config.json
@@ -62,18 +78,25 @@ export async function connectModels(config: Config, environment: Environment, { 
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `${JSON.stringify(environment.model)} is not served according to ${config.file}. Choose one of: ${[...config.serving.keys()].join(', ')}; or unset it to serve them all.` });
   }
   const wiring: Wiring = { config, environment, resolve, embedMetrics: createEmbedMetrics(metrics), measureEmbeds: createMeasureEmbeds(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
-  const models = served.map(async ([name, { weight }]) => connectModel(name, environment.model === undefined ? weight : 1, wiring));
-  return new Map((await Promise.all(models)).map((model) => [model.name, model]));
+  const names = new Set(served.flatMap(([name, { shadow }]) => [name, ...(shadow ? [shadow.model] : [])]));
+  const models = new Map(await Promise.all([...names].map(async (name) => [name, await connectModel(name, wiring)] as const)));
+  const connected = (name: string): ConnectedModel => models.get(name) as ConnectedModel;
+  return new Map(served.map(([name, { weight, shadow }]) => [
+    name,
+    { ...connected(name), weight: environment.model === undefined ? weight : 1, shadow: shadow && { model: { ...connected(shadow.model), weight: 0 }, share: shadow.share } },
+  ]));
 }
 
-async function connectModel(name: string, weight: number, wiring: Wiring): Promise<ServedModel> {
-  const { embedder, closeClient } = connectFunction(name, wiring);
+type ConnectedModel = Omit<ServedModel, 'weight' | 'shadow'>;
+
+async function connectModel(name: string, wiring: Wiring): Promise<ConnectedModel> {
+  const { embedder, spareEmbedder, closeClient } = connectFunction(name, wiring);
   const shards = connectShards(name, wiring);
   await Promise.all(shards.map(({ addresses }) => addresses.start()));
   return {
     name,
-    weight,
     embedder,
+    spareEmbedder,
     shards: shards.map(({ replicas }) => replicas),
     async close() {
       for (const { addresses, replicas } of shards) {
@@ -85,16 +108,17 @@ async function connectModel(name: string, weight: number, wiring: Wiring): Promi
   };
 }
 
-function connectFunction(model: string, { environment, embedMetrics, measureEmbeds }: Wiring): { readonly embedder: Embedder; readonly closeClient: () => Promise<void> } {
+function connectFunction(model: string, { environment, embedMetrics, measureEmbeds }: Wiring): Pick<ServedModel, 'embedder' | 'spareEmbedder'> & { readonly closeClient: () => Promise<void> } {
   const url = environment.functionUrl(model);
   if (url === undefined) throw missing(`FUNCTION_URL_${variableSuffix(model)}`, `the address of the function that embeds images for model ${model}, for example http://127.0.0.1:8090`);
   const { functionTimeoutMs: timeoutMs, inFlightMax, functionQueueTimeMaxMs: queueTimeMaxMs, embeddingCacheBytesMax } = environment.limits;
-  const client = measureEmbeds(model, createEmbedClient({ model, url, timeoutMs, connections: inFlightMax }));
+  const connection = createEmbedClient({ model, url, timeoutMs, connections: inFlightMax });
+  const client = measureEmbeds(model, connection);
   const limit = new ConcurrencyLimit({ model, callsMax: inFlightMax, queueTimeMaxMs });
   const cache = new EmbeddingCache(embeddingCacheBytesMax);
   const metrics = embedMetrics(model, { cache, limit });
   const calls = new FunctionCalls({ client, limit, timeoutMs, onRepeated: (code) => metrics.repeated(code) });
-  return { embedder: new Embedder({ calls, cache, metrics }), closeClient: () => client.close() };
+  return { embedder: new Embedder({ calls, cache, metrics }), spareEmbedder: new SpareEmbedder({ model, client: connection, limit }), closeClient: () => connection.close() };
 }
 
 interface ShardConnection {
@@ -141,5 +165,6 @@ export function missing(variable: string, meaning: string): EisError {
 
 /** Closes every connection. */
 export async function closeModels(models: ServedModels): Promise<void> {
-  await Promise.all([...models.values()].map((model) => model.close()));
+  const byName = new Map([...models.values()].flatMap(({ shadow, ...model }) => [model, ...(shadow ? [shadow.model] : [])]).map((model) => [model.name, model]));
+  await Promise.all([...byName.values()].map((model) => model.close()));
 }

@@ -13,6 +13,8 @@ const FOREIGN_APIS: Readonly<Record<string, string>> = { Route: 'route.openshift
 /** A command line has an end (ARG_MAX), and thousands of shards have more files than that. */
 const PER_CALL_MAX = 100;
 const JOB_POLL_MS = 2_000;
+/** Of kinds whose names others have, too. */
+const RBAC_API = 'rbac.authorization.k8s.io';
 /** The last of what a command says in failing. */
 const DETAIL_CHARACTERS_MAX = 2_000;
 
@@ -146,7 +148,8 @@ export function isForeign(kind: string): boolean {
 
 /** What a kind is called on the command line, with its API where others have a kind of that name. */
 function resourceOf(kind: string): string {
-  return `${kind.toLowerCase()}${isForeign(kind) ? `.${FOREIGN_APIS[kind]}` : ''}`;
+  const api = FOREIGN_APIS[kind] ?? (kind === 'Role' || kind === 'RoleBinding' ? RBAC_API : undefined);
+  return `${kind.toLowerCase()}${api === undefined ? '' : `.${api}`}`;
 }
 
 async function runs(tool: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import { hasPods } from './changes.js';
 import type { Files } from './folder.js';
 import { COMPONENT_LABEL } from './manifests/names.js';
 import type { Manifest, PodTemplate } from './manifests/objects.js';
+import { PODS_ANNOTATION } from './manifests/scaling.js';
 import { SURGE } from './manifests/workloads.js';
 import { objectsOf } from './objects-of.js';
 
@@ -112,6 +113,8 @@ function podsByName(files: Files): Map<string, PodsOf> {
 }
 
 function scaledRange(object: Manifest): [name: string, range: Range][] {
+  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec((hasPods(object) && object.metadata.annotations?.[PODS_ANNOTATION]) || '') ?? [];
+  if (min !== undefined && max !== undefined) return [[object.metadata.name, { min: Number(min), max: Number(max) }]];
   if (object.kind === 'HorizontalPodAutoscaler') return [[object.metadata.name, { min: object.spec?.minReplicas ?? 1, max: object.spec?.maxReplicas ?? 1 }]];
   return object.kind === 'ScaledObject' ? [[object.metadata.name, { min: object.spec.minReplicaCount, max: object.spec.maxReplicaCount }]] : [];
 }

@@ -1,6 +1,6 @@
 /** What a change of config.json means to who runs the system: what is loaded, embedded and answered otherwise. Plain values in, sentences out. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, IndexingConfig, ModelConfig } from '../common/config.js';
+import type { Config, IndexingConfig, ModelConfig, Pods } from '../common/config.js';
 import { SIZES } from './manifests/sizes.js';
 
 /** How many vectors of which length the store holds, by model; a model that is missing is unknown. */
@@ -28,6 +28,7 @@ export function explainChanges(before: Config | undefined, after: Config, counts
     ...after.models.flatMap((model) => explainModel(old.get(model.name), model, counts)),
     ...after.models.flatMap(({ name }) => explainIndex(name, before.indexing.get(name), after.indexing.get(name), counts)),
     ...explainTraffic(before, after),
+    ...explainShadows(before, after),
   ];
 }
 
@@ -98,18 +99,45 @@ function explainTraffic(before: Config, after: Config): string[] {
   return [`Of the searches that name no model ${percent(share)} go elsewhere: ${moved.map(({ name, from, to }) => `${name} ${percent(from)} → ${percent(to)}`).join(', ')}. nginx is replaced for it; no index and no gateway is.`];
 }
 
+function explainShadows(before: Config, after: Config): string[] {
+  return [...after.serving].flatMap(([name, { shadow }]) => {
+    const old = before.serving.get(name)?.shadow;
+    if (isDeepStrictEqual(old, shadow)) return [];
+    if (!shadow) return [`${name}: no search is answered by ${old?.model ?? ''} as well any more. Its gateways are replaced.`];
+    return [`${name}: ${percent(shadow.share)} of its searches are answered by ${shadow.model} as well, for the metrics alone (eis_shadow_…): so many more calls of its function and of its index pods, when they have room for them. Its gateways are replaced.`];
+  });
+}
+
 function percent(share: number): string {
   return `${+(share * 100).toFixed(1)} %`;
 }
 
 /** What may go wrong with the configuration as it is, whatever it was. */
-export function explainRisks(before: Config | undefined, { rabbitmq, mongo, extractWorkers, models, serving }: Config): string[] {
-  const idle = models.filter(({ name }) => !extractWorkers.has(name) && serving.has(name)).map(({ name }) => name);
+export function explainRisks(before: Config | undefined, after: Config): string[] {
+  const { rabbitmq, mongo, extractWorkers, models, serving } = after;
+  const searched = new Set([...serving].flatMap(([name, { shadow }]) => [name, ...(shadow ? [shadow.model] : [])]));
+  const idle = models.filter(({ name }) => !extractWorkers.has(name) && searched.has(name)).map(({ name }) => name);
   return [
     ...(rabbitmq.pods < 3 ? [`RabbitMQ with ${rabbitmq.pods} pod(s) survives no loss: ${rabbitmq.pods === 2 ? 'two nodes have no majority without each other, so when one is away the queues stand still' : 'when it is away the queues are'}. Three survive one.`] : []),
     ...(mongo.podsPerShard < 3 || mongo.configPods < 3 ? [`MongoDB with ${mongo.podsPerShard} pod(s) a shard and ${mongo.configPods} config server(s) survives no loss of one where there are fewer than three.`] : []),
-    ...(idle.length > 0 ? [`${idle.join(', ')}: served, but no worker extracts for it ("extract_worker" does not list it): new images will not be found by it.`] : []),
+    ...(idle.length > 0 ? [`${idle.join(', ')}: searched, but no worker extracts for it ("extract_worker" does not list it): new images will not be found by it.`] : []),
+    ...explainOwnAutoscaler(after),
     ...(before && before.mongo.podsPerShard > mongo.podsPerShard ? [`Pods of MongoDB's replica sets are not taken out of them when there are fewer: run rs.remove() for each first, or the sets lose their majority.`] : []),
     ...(before && before.rabbitmq.pods > rabbitmq.pods ? ['Nodes of RabbitMQ are not taken out of the cluster when there are fewer: run "rabbitmqctl forget_cluster_node" for each afterwards.'] : []),
+  ];
+}
+
+/** The one thing here that takes rights in the cluster, and what it leaves as it is. */
+function explainOwnAutoscaler({ platform, serving, extractWorkers, indexing, nginx, wrapper, mongo }: Config): string[] {
+  if (platform.autoscaling !== 'eis') return [];
+  const isRange = ({ pods: { min, max } }: { readonly pods: Pods }): boolean => min < max;
+  const left = [
+    ...(isRange(nginx) ? ['nginx'] : []), ...(isRange(wrapper) ? ['rabbitmq_wrapper'] : []), ...(isRange({ pods: mongo.routerPods }) ? ['the routers of MongoDB'] : []),
+    ...[...indexing].filter(([, of]) => isRange(of)).map(([name]) => `the index of ${name}`),
+  ];
+  const scaled = [...serving.values(), ...extractWorkers.values()].some(isRange);
+  return [
+    ...(scaled ? ['Autoscaling "eis" renders a ServiceAccount, a Role and a RoleBinding, so that its pod may read and change how many pods the gateways and workers have, and nothing else: who applies this needs the right to give that right.'] : ['Autoscaling is "eis", and neither "serving" nor "extract_worker" has a range of pods: nothing is scaled, and no autoscaler runs.']),
+    ...(left.length > 0 ? [`Autoscaling "eis" scales gateways and workers alone: ${left.join(', ')} stay at the least of their range.`] : []),
   ];
 }

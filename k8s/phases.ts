@@ -16,7 +16,7 @@ export interface Phase {
 
 /** Each has the name of what it scales. */
 export const AUTOSCALERS: readonly string[] = ['HorizontalPodAutoscaler', 'ScaledObject'];
-const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'NetworkPolicy', 'PodDisruptionBudget'];
+const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'NetworkPolicy', 'PodDisruptionBudget', 'ServiceAccount', 'Role', 'RoleBinding'];
 
 const ofComponents =
   (...components: readonly Component[]) =>

@@ -1,5 +1,6 @@
 /** Everything that runs, from config.json alone: the same configuration gives the same files, byte for byte. */
 import { stringify } from 'yaml';
+import { renderAutoscaler } from './manifests/autoscaler.js';
 import { renderCronJobs } from './manifests/cron.js';
 import { renderMongo } from './manifests/mongo.js';
 import { keyOf, objectId, type Manifest, type ObjectKey } from './manifests/objects.js';
@@ -18,7 +19,7 @@ export const CONFIG_FILE = 'config.json';
 
 /** Every object, in no order that means anything (`phases.ts` has one). */
 export function renderManifests(context: RenderContext): Manifest[] {
-  return [renderMongo, renderRabbitmq, renderIndexShards, renderWrapper, renderWorkers, renderGateways, renderScrapeServices, renderNginx, renderPrometheus, renderCronJobs, renderNetworkPolicies].flatMap((render) => render(context));
+  return [renderMongo, renderRabbitmq, renderIndexShards, renderWrapper, renderWorkers, renderGateways, renderScrapeServices, renderNginx, renderPrometheus, renderAutoscaler, renderCronJobs, renderNetworkPolicies].flatMap((render) => render(context));
 }
 
 /**

@@ -4,7 +4,7 @@ import { variableSuffix } from '../../common/environment.js';
 import type { EnvVar } from './objects.js';
 
 /** Everything of one kind of pod; objects that hold none carry the component that they serve. The order in which they are applied: `phases.ts`. */
-export type Component = 'gateway' | 'wrapper' | 'worker' | 'index' | 'nginx' | 'rabbitmq' | 'mongo-config' | 'mongo-shard' | 'mongo-router' | 'mongo-init' | 'prometheus' | 'cron';
+export type Component = 'gateway' | 'wrapper' | 'worker' | 'index' | 'nginx' | 'rabbitmq' | 'mongo-config' | 'mongo-shard' | 'mongo-router' | 'mongo-init' | 'prometheus' | 'cron' | 'autoscaler';
 
 export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
@@ -60,6 +60,10 @@ export function httpUrl(service: string): string {
 
 export function gatewayName(kubernetesName: string): string {
   return resourceName('gateway', kubernetesName);
+}
+
+export function workerName(kubernetesName: string): string {
+  return resourceName('worker', kubernetesName);
 }
 
 /** The StatefulSet, and the headless service, of one shard: another number of shards is another set beside it. */

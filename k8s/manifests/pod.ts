@@ -111,15 +111,18 @@ export interface PodOptions {
   readonly initContainers?: readonly ContainerOptions[];
   readonly restartPolicy?: 'Always' | 'OnFailure';
   readonly graceS?: number;
+  /** What speaks for it to the API of the cluster; default: nothing does, and it has no token. */
+  readonly serviceAccount?: string;
 }
 
-export function renderPod({ workload, containers, initContainers = [], restartPolicy, graceS = GRACE_S }: PodOptions, context: RenderContext): PodTemplate {
+export function renderPod({ workload, containers, initContainers = [], restartPolicy, graceS = GRACE_S, serviceAccount }: PodOptions, context: RenderContext): PodTemplate {
   const volumes = new Map<string, Volume>();
   for (const { mounts = [] } of [...initContainers, ...containers]) for (const { volume } of mounts) if (!('claim' in volume)) volumes.set(volume.name, volume);
   return {
     metadata: { labels: labelsOf(workload) },
     spec: {
-      automountServiceAccountToken: false,
+      automountServiceAccountToken: serviceAccount !== undefined,
+      ...(serviceAccount === undefined ? {} : { serviceAccountName: serviceAccount }),
       // Variables for every service of the namespace: RABBITMQ_PORT and the like would be taken for settings.
       enableServiceLinks: false,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },

@@ -5,12 +5,12 @@ import { renderRules } from '../monitoring/rules.js';
 import { renderScrapeConfig, type ScrapeJob } from '../monitoring/scrape.js';
 import { renderGrafana } from './grafana.js';
 import { imageOf } from './images.js';
-import { HTTP_PORT, type Component, type Workload } from './names.js';
+import { HTTP_PORT, type Workload } from './names.js';
 import type { Manifest } from './objects.js';
 import { configMount, HTTP_PROBES, scratch, type RenderContext } from './pod.js';
 import { RABBITMQ_METRICS_PORT, RABBITMQ_NODES } from './rabbitmq.js';
 import { contentName } from './role-config.js';
-import { scrapeName } from './roles.js';
+import { scrapedComponents, scrapeName } from './roles.js';
 import { DISKS } from './sizes.js';
 import { renderConfigMap, renderService, renderStatefulSet } from './workloads.js';
 
@@ -28,10 +28,9 @@ const PROBES = {
 };
 
 /** Whom it asks: every pod of a role is an address of its headless service. The function in the cloud, MongoDB and nginx are seen by their callers. */
-export function scrapeJobs({ extractWorkers }: Config): ScrapeJob[] {
-  const roles: Component[] = ['gateway', 'wrapper', 'index', ...(extractWorkers.size > 0 ? (['worker'] as const) : [])];
+export function scrapeJobs(config: Config): ScrapeJob[] {
   return [
-    ...roles.map((role) => ({ name: role, targets: { host: scrapeName(role), port: HTTP_PORT } })),
+    ...scrapedComponents(config).map((role) => ({ name: role, targets: { host: scrapeName(role), port: HTTP_PORT } })),
     { name: 'rabbitmq', targets: { host: RABBITMQ_NODES, port: RABBITMQ_METRICS_PORT } },
     { name: 'prometheus', targets: [`localhost:${PORTS.http}`] },
   ];

@@ -18,8 +18,8 @@ export interface RoleConfig {
 }
 
 /** @param services as they stand in config.json; one that is left out covers the given models */
-export function renderRoleConfig(workload: Workload, models: readonly string[], services: readonly object[]): RoleConfig {
-  const file = `${JSON.stringify({ models: models.map((name) => ({ name })), services }, null, 2)}\n`;
+export function renderRoleConfig(workload: Workload, models: readonly string[], services: readonly object[], platform?: object): RoleConfig {
+  const file = `${JSON.stringify({ models: models.map((name) => ({ name })), services, platform }, null, 2)}\n`;
   const configMap = renderConfigMap(workload, contentName(workload.name, file), { 'config.json': file });
   return { configMap, env: [{ name: 'EIS_CONFIG', value: `${FOLDER}/config.json` }], mounts: [configMount(configMap.metadata.name, FOLDER)] };
 }

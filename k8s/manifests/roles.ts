@@ -5,7 +5,7 @@ import { EisError } from '../../common/errors.js';
 import { limitVariable } from '../../common/limits.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
-import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, PART_OF, RABBITMQ, resourceName, SECRETS, secretVariable, WRAPPER, type Component, type Workload } from './names.js';
+import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, PART_OF, RABBITMQ, resourceName, SECRETS, secretVariable, workerName, WRAPPER, type Component, type Workload } from './names.js';
 import type { EnvVar, Manifest } from './objects.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
 import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
@@ -44,8 +44,9 @@ export function tracingEnv({ tracing }: Config['platform']): readonly EnvVar[] {
   ];
 }
 
-interface RoleOptions {
+export interface RoleOptions {
   readonly module: string;
+  readonly args?: readonly string[];
   readonly nodeFlags?: readonly string[];
   readonly roleConfig: RoleConfig;
   readonly env: readonly EnvVar[];
@@ -53,11 +54,11 @@ interface RoleOptions {
 }
 
 /** A container of the project's image, whose working directory holds the package: node runs a compiled entry point of it. */
-function roleContainer({ module, nodeFlags = [], roleConfig, env, mounts = [] }: RoleOptions, { config: { platform }, version }: RenderContext): ContainerOptions {
+export function roleContainer({ module, args = [], nodeFlags = [], roleConfig, env, mounts = [] }: RoleOptions, { config: { platform }, version }: RenderContext): ContainerOptions {
   return {
     name: 'main',
     image: ownImage(platform, version),
-    command: ['node', ...nodeFlags, module],
+    command: ['node', ...nodeFlags, module, ...args],
     env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...tracingEnv(platform), ...roleConfig.env, ...env],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
@@ -77,17 +78,16 @@ function indexUrlsVariable(model: string, { config }: RenderContext): EnvVar {
   throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [`num_indexes of ${model} is ${shards}; the addresses of so many shards are longer than a variable of a process may be. ${most} or fewer can be deployed.`] });
 }
 
-/** One gateway for each served model; nginx chooses among them. */
+/** One gateway for each served model; nginx chooses among them. It asks the model's shadow as well. */
 export function renderGateways(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
-  return [...config.serving].flatMap(([model, { pods }]) => {
-    const { kubernetesName } = modelConfig(config, model);
-    const workload: Workload = { component: 'gateway', name: gatewayName(kubernetesName), model };
-    const roleConfig = renderRoleConfig(workload, [model], [indexingService(config, [model])]);
+  return [...config.serving].flatMap(([model, { pods, shadow }]) => {
+    const workload: Workload = { component: 'gateway', name: gatewayName(modelConfig(config, model).kubernetesName), model };
+    const asked = [model, ...(shadow ? [shadow.model] : [])];
+    const roleConfig = renderRoleConfig(workload, asked, [indexingService(config, asked), ...(shadow ? [{ name: 'serving', models: [{ name: model, shadow }] }] : [])]);
     const env: EnvVar[] = [
       { name: 'MODEL', value: model },
-      indexUrlsVariable(model, context),
-      functionVariable(model, functionUrls),
+      ...asked.flatMap((name) => [indexUrlsVariable(name, context), functionVariable(name, functionUrls)]),
       { name: 'WRAPPER_URL', value: httpUrl(WRAPPER) },
       { name: 'EIS_TRUST_PROXY', value: CLUSTER_RANGES },
       secretVariable('EIS_API_KEYS', SECRETS.apiKeys.name, SECRETS.apiKeys.keys.keys, true),
@@ -132,7 +132,7 @@ export function renderWorkers(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
   const isByQueue = config.platform.autoscaling === 'keda';
   return [...config.extractWorkers].flatMap(([model, { pods }]) => {
-    const workload: Workload = { component: 'worker', name: resourceName('worker', modelConfig(config, model).kubernetesName), model };
+    const workload: Workload = { component: 'worker', name: workerName(modelConfig(config, model).kubernetesName), model };
     const roleConfig = renderRoleConfig(workload, [model], []);
     const env = [{ name: 'MODEL', value: model }, functionVariable(model, functionUrls), ...STORE_ENV, ...queueEnv(isByQueue ? `${RABBITMQ}.${config.platform.namespace}.svc` : RABBITMQ), ...BUCKET_ENV, ...GOOGLE_ENV];
     const container = roleContainer({ module: 'dist/ingest/worker-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
@@ -154,10 +154,14 @@ export function renderWrapper(context: RenderContext): Manifest[] {
 
 /** Headless services over all pods of a role, whatever their model: Prometheus finds its targets by their names. */
 export function renderScrapeServices({ config }: RenderContext): Manifest[] {
-  const components: Component[] = ['gateway', 'wrapper', 'index', ...(config.extractWorkers.size > 0 ? (['worker'] as const) : [])];
-  return components.map((component) =>
+  return scrapedComponents(config).map((component) =>
     renderService({ component, name: scrapeName(component) }, { ports: HTTP_PORTS, headless: true, unready: true, selector: { ...PART_OF, [COMPONENT_LABEL]: component } }),
   );
+}
+
+/** Whose pods answer `/metrics` under one name. */
+export function scrapedComponents({ extractWorkers, platform }: Config): Component[] {
+  return ['gateway', 'wrapper', 'index', ...(extractWorkers.size > 0 ? (['worker'] as const) : []), ...(platform.autoscaling === 'eis' ? (['autoscaler'] as const) : [])];
 }
 
 /** No name of a model makes another Service of this name. */

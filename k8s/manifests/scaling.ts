@@ -1,7 +1,7 @@
-/** What scales pods where config.json gives a range of them: an autoscaler by CPU, or KEDA by the length of a queue. */
+/** What scales pods where config.json gives a range of them: an autoscaler by CPU, KEDA by the length of a queue, or a process of our own (`autoscaler.ts`). */
 import { Type, type Static } from 'typebox';
 import type { Config, Pods } from '../../common/config.js';
-import { labelsOf, type Workload } from './names.js';
+import { labelsOf, type Component, type Workload } from './names.js';
 import type { HorizontalPodAutoscaler } from './objects.js';
 
 const CPU_PERCENT = 70;
@@ -28,8 +28,19 @@ export const ScaledObjectSchema = Type.Object(
 );
 export type ScaledObject = Static<typeof ScaledObjectSchema>;
 
-export function isAutoscaled({ min, max }: Pods, { autoscaling }: Config['platform']): boolean {
-  return autoscaling !== 'none' && min < max;
+/** What `eis autoscale` scales: it knows no measure for the others. */
+const OWN_SCALED: readonly Component[] = ['gateway', 'worker'];
+
+export function isAutoscaled(component: Component, { min, max }: Pods, { autoscaling }: Config['platform']): boolean {
+  return autoscaling !== 'none' && min < max && (autoscaling !== 'eis' || OWN_SCALED.includes(component));
+}
+
+/** On a workload that no object of its own scales: its range, for whoever counts what it may cost. */
+export const PODS_ANNOTATION = 'elastic-image-search/pods';
+
+/** @returns annotations of a workload */
+export function rangeAnnotation(component: Component, pods: Pods, platform: Config['platform']): { annotations?: Record<string, string> } {
+  return platform.autoscaling === 'eis' && isAutoscaled(component, pods, platform) ? { annotations: { [PODS_ANNOTATION]: `${pods.min}..${pods.max}` } } : {};
 }
 
 export function renderCpuScaler(workload: Workload, kind: 'Deployment' | 'StatefulSet', { min, max }: Pods): HorizontalPodAutoscaler {

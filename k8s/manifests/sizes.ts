@@ -24,6 +24,7 @@ export const SIZES: Readonly<Record<Component, Size>> = {
   'mongo-router': MONGO_SMALL,
   'mongo-init': { cpu: 0.1, cpuMax: 1, memory: 256, memoryMax: 512 },
   prometheus: { cpu: 0.25, cpuMax: 1, memory: 512, memoryMax: 2048 },
+  autoscaler: { cpu: 0.05, cpuMax: 0.5, memory: 96, memoryMax: 256 },
   cron: { cpu: 0.1, cpuMax: 1, memory: 256, memoryMax: 512 },
 };
 

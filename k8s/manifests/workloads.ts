@@ -3,7 +3,7 @@ import type { Pods } from '../../common/config.js';
 import { labelsOf, selectorOf, type Component, type Workload } from './names.js';
 import type { ConfigMap, Deployment, Manifest, PodDisruptionBudget, Service, StatefulSet } from './objects.js';
 import { renderPod, type PodOptions, type RenderContext } from './pod.js';
-import { isAutoscaled, renderCpuScaler } from './scaling.js';
+import { isAutoscaled, rangeAnnotation, renderCpuScaler } from './scaling.js';
 
 export interface ServiceOptions {
   readonly name?: string;
@@ -49,9 +49,9 @@ export function renderDeployment({ pods, renderScaler = renderCpuScaler, ...pod 
   const deployment: Deployment = {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: { name: pod.workload.name, labels: labelsOf(pod.workload) },
+    metadata: { name: pod.workload.name, labels: labelsOf(pod.workload), ...rangeAnnotation(pod.workload.component, pods, context.config.platform) },
     spec: {
-      ...replicasOf(pods, context),
+      ...replicasOf(pod.workload, pods, context),
       selector: { matchLabels: selectorOf(pod.workload) },
       // A new pod is ready before an old one goes.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: `${SURGE * 100}%` } },
@@ -78,7 +78,7 @@ export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, servic
     kind: 'StatefulSet',
     metadata: { name: pod.workload.name, labels: labelsOf(pod.workload) },
     spec: {
-      ...replicasOf(pods, context),
+      ...replicasOf(pod.workload, pods, context),
       serviceName,
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'RollingUpdate' },
@@ -93,8 +93,8 @@ export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, servic
 }
 
 /** An autoscaled workload does not say how many it is: every apply would set that back. */
-function replicasOf(pods: Pods, { config: { platform } }: RenderContext): { replicas?: number } {
-  return isAutoscaled(pods, platform) ? {} : { replicas: pods.min };
+function replicasOf({ component }: Workload, pods: Pods, { config: { platform } }: RenderContext): { replicas?: number } {
+  return isAutoscaled(component, pods, platform) ? {} : { replicas: pods.min };
 }
 
 interface Companions extends Required<Pick<WorkloadOptions, 'pods' | 'renderScaler'>> {
@@ -102,8 +102,8 @@ interface Companions extends Required<Pick<WorkloadOptions, 'pods' | 'renderScal
 }
 
 function renderCompanions(workload: Workload, { kind, pods, renderScaler }: Companions, { config: { platform } }: RenderContext): Manifest[] {
-  const scaled = isAutoscaled(pods, platform);
-  return [...((scaled ? pods.max : pods.min) > 1 ? [renderBudget(workload)] : []), ...(scaled ? [renderScaler(workload, kind, pods)] : [])];
+  const scaled = isAutoscaled(workload.component, pods, platform);
+  return [...((scaled ? pods.max : pods.min) > 1 ? [renderBudget(workload)] : []), ...(scaled && platform.autoscaling !== 'eis' ? [renderScaler(workload, kind, pods)] : [])];
 }
 
 /** They hold what no other has: one that is not well may be on its way back, and another should not be lost meanwhile. */

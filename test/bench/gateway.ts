@@ -7,7 +7,6 @@
  * function, then both shards at once), at a fixed rate, of the same percentile; medians of the rounds. `forwarder_added_…`
  * is the same of the forwarder: what one hop more costs on this machine.
  */
-import { randomFillSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,10 +19,10 @@ import { RoleProcess } from '../support/role-process.js';
 import { STUB_VERSION } from '../support/stub-function.js';
 import { postImage, sendByClients, type SendRequest } from './http-load.js';
 import { median, printReport } from './report.js';
+import { createImages } from './stub-images.js';
 
 const MODEL = 'builtin';
 const DIM = 1_280;
-const IMAGE_BYTES = 100 * 1024;
 const SHARDS = ['0', 'f'];
 const MANY_CLIENTS = 256;
 
@@ -148,18 +147,6 @@ async function startSystem({ functionMs, shardMs }: GatewayBenchOptions, { folde
 async function searchShard(pool: Pool, vector: Buffer): Promise<void> {
   const { body } = await pool.request({ method: 'POST', path: '/search?top=10', headers: { 'content-type': 'application/octet-stream', 'x-eis-model-version': STUB_VERSION }, body: encodeVector(new Float32Array(vector.buffer, vector.byteOffset, DIM)) });
   await body.json();
-}
-
-/** Each call gives other bytes. */
-function createImages(): () => Buffer {
-  const bytes = randomFillSync(Buffer.alloc(IMAGE_BYTES));
-  bytes.set([0xff, 0xd8, 0xff, 0xe0]);
-  let n = 0;
-  return () => {
-    const image = Buffer.from(bytes);
-    image.writeDoubleLE(++n, 16);
-    return image;
-  };
 }
 
 async function measure({ rate, clients, seconds }: GatewayBenchOptions, { search, direct, embed, forward }: System): Promise<Round> {

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
+import { addAutoscaleBench } from './autoscale.js';
 import { addEmbedBench } from './embed.js';
 import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
@@ -7,9 +8,11 @@ import { addIngestBench } from './ingest.js';
 import { addLoadBench } from './load.js';
 import { addSearchBench } from './search.js';
 import { addServeBench } from './serve.js';
+import { addShadowBench } from './shadow.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
+addAutoscaleBench(program);
 addEmbedBench(program);
 addGatewayBench(program);
 addIndexBench(program);
@@ -17,5 +20,6 @@ addIngestBench(program);
 addLoadBench(program);
 addSearchBench(program);
 addServeBench(program);
+addShadowBench(program);
 addStartBench(program);
 await program.parseAsync();

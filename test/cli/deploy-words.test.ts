@@ -28,7 +28,7 @@ describe('describePlan()', () => {
           config.json.
         - RabbitMQ with 2 pod(s) survives no loss: two nodes have no majority without each other, so when
           one is away the queues stand still. Three survive one.
-        - custom: served, but no worker extracts for it ("extract_worker" does not list it): new images
+        - custom: searched, but no worker extracts for it ("extract_worker" does not list it): new images
           will not be found by it.
 
       Pods, and the CPUs and memory that they ask for

@@ -28,7 +28,7 @@ describe('loadConfig()', () => {
     expect(config.models.map(({ name }) => name)).toEqual(['resnet', 'mobilenet', 'custom']);
     expect(modelConfig(config, 'custom').modelUrl).toBe('https://storage.googleapis.com/images-search/model-finetuned.h5');
     expect(config.indexing.get('resnet')).toMatchObject({ shards: 2, pods: { min: 5, max: 5 }, algorithm: 'brute' });
-    expect(config.serving.get('resnet')).toEqual({ pods: { min: 20, max: 20 }, weight: 1 });
+    expect(config.serving.get('resnet')).toEqual({ pods: { min: 20, max: 20 }, weight: 1, shadow: undefined });
     expect(config.rabbitmq.pods).toBe(2);
     expect(config.mongo).toEqual({ configPods: 3, routerPods: { min: 3, max: 3 }, shards: 2, podsPerShard: 3 });
   });
@@ -100,6 +100,10 @@ describe('a broken configuration gets an error that names the path in the file a
     ['a service twice', { models, services: [{ name: 'nginx' }, { name: 'nginx' }] }, 'services[1].name: the service "nginx" stands in the file twice. Remove one.'],
     ['a name that Kubernetes cannot take', { models: [{ name: 'My Model' }] }, 'models[0].name: is "My Model"; it must be lowercase letters'],
     ['a list in place of the file', [], '(the file): is []; it must be of type object.'],
+    ['a shadow that is no model', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'resnett', share: 0.1 } }] }] }, 'services[0].models[0].shadow.model: there is no model "resnett". Did you mean "resnet"?'],
+    ['a model that is its own shadow', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'resnet', share: 0.1 } }] }] }, 'services[0].models[0].shadow.model: "resnet" would be compared with itself.'],
+    ['a shadow without an index', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'mobilenet', share: 0.1 } }] }, { name: 'indexing', models: [{ name: 'resnet' }] }] }, 'services[0].models[0].shadow.model: "mobilenet" has no index. Add it to indexing.'],
+    ['more than every search', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'mobilenet', share: 10 } }] }] }, 'services[0].models[0].shadow.share: is 10; it must be 1 or less.'],
     ['no weight above 0', { models, services: [{ name: 'nginx', serving_weights: [{ name: 'resnet', weight: 0 }] }] }, 'services[0].serving_weights: no weight is more than 0'],
     ['a hostile name', '{"models":[{"name":"__proto__"}]}', 'models[0].name: is "__proto__"; it must be'],
   ];

@@ -13,6 +13,15 @@ describe('Slots', () => {
     expect(slots.enter(b)).toBe(false);
   });
 
+  it('takes work in the background while half of the working slots are free', () => {
+    const slots = new Slots({ workingMax: 3, receivingMax: 4, bytesMax: 100 });
+    const holders = [{}, {}, {}, {}];
+    for (const holder of holders) slots.receive(holder);
+    expect(holders.slice(0, 2).map((holder) => slots.enter(holder, { isBackground: true }))).toEqual([true, true]);
+    expect(slots.enter(holders[2]!, { isBackground: true })).toBe(false);
+    expect([slots.enter(holders[2]!), slots.enter(holders[3]!)]).toEqual([true, false]);
+  });
+
   it('counts the bytes of all bodies, those that are worked on included, until they are released', () => {
     const slots = new Slots(bounds);
     slots.receive(a);

@@ -130,4 +130,64 @@ describe('ConcurrencyLimit', () => {
     for (let i = 0; i < 3; i++) limit.enter();
     expect(() => limit.enter()).toThrowError(expect.objectContaining({ code: 'EIS_OVERLOADED', retryAfterS: 1 }) as Error);
   });
+
+  describe('a spare place', () => {
+    const endless = (): void => undefined;
+
+    it('is given while half of the calls that there may be are free, and counts for no search', () => {
+      const { limit } = create(50, 4);
+      limit.enter();
+      const spare = limit.enterSpare(endless);
+      expect([spare === undefined, limit.inFlight]).toEqual([false, 1]);
+      expect(limit.enterSpare(endless)).toBeUndefined();
+      spare?.leave();
+      expect(limit.enterSpare(endless)).toBeDefined();
+    });
+
+    it('is taken back, the oldest first, when a search needs it; no search is turned away for one', () => {
+      const { limit } = create(50, 4);
+      const ended: string[] = [];
+      for (const name of ['first', 'second']) limit.enterSpare(() => ended.push(name));
+      limit.enter();
+      limit.enter();
+      expect(ended).toEqual([]);
+      limit.enter();
+      expect(ended).toEqual(['first']);
+      limit.enter();
+      expect(ended).toEqual(['first', 'second']);
+      expect(() => limit.enter()).toThrow('as much to do');
+    });
+
+    it('is taken back, and given to nobody for a while, when the function refuses a search', () => {
+      const { clock, limit } = create(50);
+      let ended = 0;
+      limit.enterSpare(() => ended++);
+      limit.enter().begin().refused();
+      clock.ms += 4_999;
+      expect([ended, limit.enterSpare(endless)]).toEqual([1, undefined]);
+    });
+
+    it('is taken back, and given to nobody for a while, when calls queue', () => {
+      const { clock, limit } = create(50);
+      let ended = 0;
+      simulate({ servers: 4, serviceMs: 20, perS: 50, forMs: 500, limit, clock });
+      limit.enterSpare(() => ended++);
+      simulate({ servers: 4, serviceMs: 20, perS: 300, forMs: 2_000, limit, clock });
+      expect([ended, limit.enterSpare(endless)]).toEqual([1, undefined]);
+    });
+
+    it('is given to nobody for a while after such a call was refused, or took longer than the function does', () => {
+      const { clock, limit } = create(50);
+      limit.enterSpare(endless)?.refused();
+      expect(limit.enterSpare(endless)).toBeUndefined();
+      clock.ms += 5_000;
+      for (const tookMs of [20, 20, 30]) {
+        const place = limit.enterSpare(endless);
+        clock.ms += tookMs;
+        place?.answered();
+        place?.leave();
+      }
+      expect(limit.enterSpare(endless)).toBeUndefined();
+    });
+  });
 });

@@ -48,4 +48,13 @@ describe('connectModels()', () => {
     await expect(failure).rejects.toMatchObject({ code: 'EIS_ENVIRONMENT_INVALID', message: expect.stringContaining(`${variable}: `) as string });
     await expect(failure).rejects.toThrow(detail);
   });
+
+  it('connects to a shadow once, also where no gateway serves it', async () => {
+    const serving = { name: 'serving', models: [{ name: 'resnet', shadow: { model: 'my-model', share: 0.1 } }] };
+    const config = parseConfig(JSON.stringify({ models: [{ name: 'resnet' }, { name: 'my-model' }], services: [serving] }), '/test/config.json');
+    const models = await connectModels(config, parseEnvironment({ ...VARIABLES, INDEX_URLS_RESNET: 'http://a:1', MODEL: 'resnet' }), { metrics: new Metrics('gateway'), log: SILENT_LOG, resolve: async () => ['10.0.0.1'] });
+    const { shadow } = models.get('resnet')!;
+    expect([[...models.keys()], shadow!.model.name, shadow!.share, shadow!.model.shards.length]).toEqual([['resnet'], 'my-model', 0.1, 1]);
+    await closeModels(models);
+  });
 });

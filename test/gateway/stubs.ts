@@ -169,6 +169,9 @@ export interface StubbedModel {
   /** By shard, its replicas. */
   readonly pods: readonly (readonly Stub[])[];
   readonly weight?: number;
+  /** False: it has a function and an index, and no gateway serves it. */
+  readonly isServed?: boolean;
+  readonly shadow?: { readonly model: string; readonly share: number };
 }
 
 export interface GatewayOptions {
@@ -190,7 +193,8 @@ export async function startGateway({ models, wrapper, variables, random, resolve
   const named = (entry: (model: StubbedModel) => object): object[] => models.map((model) => ({ name: model.name, ...entry(model) }));
   const services = [
     { name: 'indexing', models: named(({ pods }) => ({ num_indexes: pods.length })) },
-    { name: 'nginx', serving_weights: named(({ weight = 1 }) => ({ weight })) },
+    { name: 'serving', models: models.filter(({ isServed = true }) => isServed).map(({ name, shadow }) => ({ name, ...(shadow && { shadow }) })) },
+    { name: 'nginx', serving_weights: models.filter(({ isServed = true }) => isServed).map(({ name, weight = 1 }) => ({ name, weight })) },
   ];
   const config = parseConfig(JSON.stringify({ models: named(() => ({})), services }), '/test/config.json');
   const urls = models.flatMap(({ name, function: fn, pods }) => [

@@ -97,6 +97,27 @@ describe('the plan', () => {
     expect(plan.meaning[0]).toMatch(/^mobilenet: removed\..*its embeddings stay in the store/);
   });
 
+  it('of a shadow replaces the gateways of that model alone, which ask both models, and says what it costs', () => {
+    const shadowed = seedText((config) => (modelIn(config, 'serving', 'resnet')['shadow'] = { model: 'mobilenet', share: 0.1 }));
+    const plan = planOf(seedText(), shadowed);
+    expect(plan.changes.map(({ kind, name, effect }) => [kind, name.replace(/-[0-9a-f]{8}$/, ''), effect])).toEqual([['ConfigMap', 'gateway-resnet', undefined], ['Deployment', 'gateway-resnet', 'its pods are replaced, one after the other']]);
+    expect(plan.meaning).toEqual(['resnet: 10 % of its searches are answered by mobilenet as well, for the metrics alone (eis_shadow_…): so many more calls of its function and of its index pods, when they have room for them. Its gateways are replaced.']);
+    expect(planOf(shadowed, seedText()).meaning).toEqual(['resnet: no search is answered by mobilenet as well any more. Its gateways are replaced.']);
+  });
+
+  it('of our own autoscaler says which rights it takes, which ranges it leaves, and what it may cost', () => {
+    const ranges = (autoscaling: string): string => seedText((config) => {
+      modelIn(config, 'serving', 'resnet')['pods'] = { min: 2, max: 20 };
+      serviceIn(config, 'nginx')['pods'] = { min: 1, max: 3 };
+      config.platform = { autoscaling };
+    });
+    const plan = planOf(ranges('none'), ranges('eis'));
+    expect(plan.warnings.join(' ')).toMatch(/renders a ServiceAccount, a Role and a RoleBinding.*needs the right to give that right.*nginx stay at the least/);
+    expect(plan.costs.find(({ service }) => service === 'gateway resnet')!.after.pods).toEqual({ min: 2, max: 20 });
+    expect(plan.changes.find(({ name, kind }) => kind === 'Deployment' && name === 'gateway-resnet')!.effect).toBe('2 → autoscaled pods; none restarts');
+    expect(planOf(ranges('none'), seedText((config) => (config.platform = { autoscaling: 'eis' }))).warnings.join(' ')).toContain('nothing is scaled, and no autoscaler runs');
+  });
+
   it('of other weights replaces nginx alone, and says which share of the searches moves', () => {
     const weights = (resnet: number): string => seedText((config) => (serviceIn(config, 'nginx')['serving_weights'] = [{ name: 'resnet', weight: resnet }, { name: 'mobilenet', weight: 1 }]));
     const plan = planOf(weights(1), weights(3));

@@ -74,7 +74,7 @@ describe('alerts', () => {
   });
 
   it('count as failures of a search all that is ours, and nothing of its image', () => {
-    const elsewhere: readonly ErrorCode[] = ['EIS_URL_FAILED', 'EIS_URL_TIMEOUT', 'EIS_WRAPPER_UNAVAILABLE', 'EIS_QUEUE_UNAVAILABLE', 'EIS_QUEUE_FULL', 'EIS_STORE_UNAVAILABLE', 'EIS_STORE_REFUSED', 'EIS_SNAPSHOT_INVALID', 'EIS_CONFIG_INVALID', 'EIS_ENVIRONMENT_INVALID', 'EIS_GATEWAY_UNREACHABLE', 'EIS_DELIVERY_LIMIT', 'EIS_BUNDLE', 'EIS_FUNCTION_DEPLOY'];
+    const elsewhere: readonly ErrorCode[] = ['EIS_URL_FAILED', 'EIS_URL_TIMEOUT', 'EIS_WRAPPER_UNAVAILABLE', 'EIS_QUEUE_UNAVAILABLE', 'EIS_QUEUE_FULL', 'EIS_STORE_UNAVAILABLE', 'EIS_STORE_REFUSED', 'EIS_SNAPSHOT_INVALID', 'EIS_CONFIG_INVALID', 'EIS_ENVIRONMENT_INVALID', 'EIS_GATEWAY_UNREACHABLE', 'EIS_DELIVERY_LIMIT', 'EIS_BUNDLE', 'EIS_FUNCTION_DEPLOY', 'EIS_PROMETHEUS', 'EIS_CLUSTER_API'];
     const servers = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => ERRORS[code].statusCode >= 500 && !code.startsWith('EIS_DEPLOY_'));
     expect([...FAILURES, ...elsewhere].sort()).toEqual([...servers, 'EIS_MODEL_VERSION'].sort());
   });

@@ -13,6 +13,8 @@ import type { Manifest, PodTemplate } from '../../k8s/manifests/objects.js';
 import { extractQueue } from '../../k8s/manifests/roles.js';
 import { renderInto } from '../../k8s/deploy.js';
 import { tempFolder } from '../support/temp-folder.js';
+import { scaleTargets } from '../../autoscale/target.js';
+import { gatewayName, workerName } from '../../k8s/manifests/names.js';
 import { filesOf, manifestsOf, modelIn, seedText, serviceIn } from './support/deployments.js';
 import { validate } from './support/validators.js';
 
@@ -27,6 +29,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
   }),
   'autoscaling by CPU': autoscaled('hpa'),
   'autoscaling by KEDA': autoscaled('keda'),
+  'autoscaling by our own process': autoscaled('eis'),
 };
 
 function autoscaled(by: string): string {
@@ -77,8 +80,9 @@ describe.each(Object.entries(VARIANTS))('rendering %s', (_name, text) => {
     for (const object of objects) {
       const spec = podOf(object)?.spec;
       if (!spec) continue;
-      expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false, securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } } });
-      for (const key of ['hostNetwork', 'hostPID', 'hostIPC', 'serviceAccountName']) expect(spec).not.toHaveProperty(key);
+      const speaks = object.metadata.name === 'autoscaler'; // the one that asks the API of the cluster
+      expect(spec).toMatchObject({ automountServiceAccountToken: speaks, enableServiceLinks: false, securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } } });
+      for (const key of ['hostNetwork', 'hostPID', 'hostIPC', ...(speaks ? [] : ['serviceAccountName'])]) expect(spec).not.toHaveProperty(key);
       for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
         expect(container.securityContext).toEqual({ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } });
         expect(container.resources?.limits?.['memory'], container.name).toBeDefined();
@@ -88,7 +92,7 @@ describe.each(Object.entries(VARIANTS))('rendering %s', (_name, text) => {
       }
       for (const volume of spec.volumes ?? []) expect(volume).not.toHaveProperty('hostPath');
     }
-    expect(objects.filter(({ kind }) => /Role|ServiceAccount|Secret$/.test(kind))).toEqual([]);
+    expect(objects.filter(({ kind, metadata }) => /Role|ServiceAccount|Secret$/.test(kind) && metadata.name !== 'autoscaler')).toEqual([]);
   });
 
   it('refers to ConfigMaps that it makes, but for the one of function URLs', () => {
@@ -128,6 +132,16 @@ describe('the pods of the seed configuration', () => {
       FUNCTION_URL_RESNET: 'https://embed-resnet.example.com',
       WRAPPER_URL: 'http://wrapper:8080',
     });
+  });
+
+  it('of a gateway whose model has a shadow are told what that needs too', async () => {
+    const shadowed = manifestsOf(seedText((config) => (modelIn(config, 'serving', 'resnet')['shadow'] = { model: 'mobilenet', share: 0.1 })));
+    const gateway = find(shadowed, 'Deployment', 'gateway-resnet');
+    const configMap = find(shadowed, 'ConfigMap', podOf(gateway)!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!);
+    const models = await connectModels(parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json'), parseEnvironment(environmentOf(gateway)), { metrics: new Metrics('gateway'), log: SILENT_LOG, resolve: async () => ['10.1.2.3'] });
+    expect([...models.values()].map(({ name, shadow }) => [name, shadow!.model.name, shadow!.share])).toEqual([['resnet', 'mobilenet', 0.1]]);
+    expect(find(shadowed, 'Deployment', 'gateway-mobilenet')).toEqual(find(objects, 'Deployment', 'gateway-mobilenet'));
+    await closeModels(models);
   });
 
   it('of an index shard know their share, keep a disk and start Node as index pods do', () => {
@@ -240,6 +254,36 @@ describe('autoscaling', () => {
     expect(find(objects, 'HorizontalPodAutoscaler', 'gateway-resnet')).toBeDefined();
     expect(environmentOf(find(objects, 'Deployment', 'worker-resnet'))['AMQP_URL']).toMatch(/@rabbitmq\.elastic-image-search\.svc:5672$/); // KEDA asks from its own namespace
     expect(extractQueue('resnet')).toBe(topologyNames('eis').workQueue('resnet'));
+  });
+
+  it('by our own process scales gateways and workers alone, and it may do nothing else', () => {
+    const objects = manifestsOf(autoscaled('eis'));
+    for (const name of ['gateway-resnet', 'worker-resnet']) expect(find(objects, 'Deployment', name).spec).not.toHaveProperty('replicas');
+    expect(find(objects, 'StatefulSet', 'index-resnet-2-0').spec).toHaveProperty('replicas');
+    expect(objects.filter(({ kind }) => kind === 'HorizontalPodAutoscaler' || kind === 'ScaledObject')).toEqual([]);
+    expect(find(objects, 'Role', 'autoscaler').rules).toEqual([{ apiGroups: ['apps'], resources: ['deployments/scale'], resourceNames: ['gateway-resnet', 'worker-resnet'], verbs: ['get', 'patch'] }]);
+    expect(find(objects, 'RoleBinding', 'autoscaler').subjects).toEqual([{ kind: 'ServiceAccount', name: 'autoscaler', namespace: 'elastic-image-search' }]);
+    const pod = podOf(find(objects, 'Deployment', 'autoscaler'))!;
+    expect(pod.spec).toMatchObject({ serviceAccountName: 'autoscaler', automountServiceAccountToken: true });
+    expect(pod.spec!.containers[0]!.command).toEqual(['node', 'dist/cli.js', 'autoscale', '--apply']);
+    expect(find(objects, 'Service', 'autoscaler-pods').spec!.selector).toMatchObject({ 'app.kubernetes.io/component': 'autoscaler' });
+  });
+
+  it('by our own process: it reads the names and ranges that are rendered', () => {
+    const objects = manifestsOf(autoscaled('eis'));
+    const configMap = find(objects, 'ConfigMap', podOf(find(objects, 'Deployment', 'autoscaler'))!.spec!.volumes!.find(({ name }) => name === 'config')!.configMap!.name!);
+    const config = parseConfig(configMap.data!['config.json']!, '/etc/eis/config.json');
+    const targets = scaleTargets(config, (role, name) => (role === 'gateway' ? gatewayName(name) : workerName(name)));
+    expect(targets.map(({ deployment, min, max }) => [deployment, min, max])).toEqual([['gateway-resnet', 2, 20], ['worker-resnet', 1, 8]]);
+    expect(config.platform).toMatchObject({ namespace: 'elastic-image-search', autoscale: { inFlightPerPod: 16, queueAgeS: 60, cooldownS: 120 } });
+    for (const { deployment } of targets) expect(find(objects, 'Deployment', deployment)).toBeDefined();
+  });
+
+  it('makes no service account, and gives no pod a token, unless our own process scales', () => {
+    for (const kind of ['none', 'hpa', 'keda']) {
+      const objects = manifestsOf(autoscaled(kind));
+      expect(objects.filter(({ kind: of }) => /Role|ServiceAccount/.test(of))).toEqual([]);
+    }
   });
 
   it('is off unless asked for: a range is then its least', () => {

@@ -19,8 +19,11 @@ const MODELS: Readonly<Record<string, Model>> = Object.fromEntries(
     ['batch/v1', 'Job'],
     ['networking.k8s.io/v1', 'NetworkPolicy'],
     ['policy/v1', 'PodDisruptionBudget'],
+    ['rbac.authorization.k8s.io/v1', 'Role'],
+    ['rbac.authorization.k8s.io/v1', 'RoleBinding'],
     ['v1', 'ConfigMap'],
     ['v1', 'Service'],
+    ['v1', 'ServiceAccount'],
   ].map(([path, kind]) => [kind!, load(path!, kind!)]),
 );
 
