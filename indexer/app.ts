@@ -80,8 +80,8 @@ function addAdministration(app: App, { model, shard, algorithm, host }: IndexApp
     return { model, model_version: modelVersion, shard, vectors, load_s: loadS };
   });
   app.get('/stats', { schema: { description: 'What this pod holds', response: { 200: IndexStats, ...errors } } }, async (): Promise<IndexStats> => {
-    const { modelVersion, dim, vectors, freshnessS, loadedAt, memoryBytes } = host.stats();
-    return { model, model_version: modelVersion, shard, algorithm, dim, vectors, freshness_s: freshnessS, loaded_at: loadedAt === undefined ? null : new Date(loadedAt).toISOString(), memory_bytes: memoryBytes };
+    const { modelVersion, liveVersion, dim, vectors, freshnessS, loadedAt, memoryBytes } = host.stats();
+    return { model, model_version: modelVersion, live_version: liveVersion, shard, algorithm, dim, vectors, freshness_s: freshnessS, loaded_at: loadedAt === undefined ? null : new Date(loadedAt).toISOString(), memory_bytes: memoryBytes };
   });
 }
 
