@@ -8,7 +8,7 @@ import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
 import { createGatewayOption } from './cli/gateway-option.js';
-import { addOperatingCommands } from './cli/operating-commands.js';
+import { addOperatingCommands, addReembedCommand } from './cli/operating-commands.js';
 import { parseSeconds, parseSubmission } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
 import { parseBucketUri } from './common/cloud-storage.js';
@@ -72,6 +72,7 @@ function buildProgram(): Command {
       process.exitCode = await searchCommand(locate(image, workingDir), options);
     });
   addOperatingCommands(program, gateway);
+  addReembedCommand(program, environment);
   addStoreCommand(program, environment);
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);

@@ -13,7 +13,7 @@ import { withDeadline } from '../common/deadline.js';
 import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
 import type { SearchMetrics, Timings } from './search-metrics.js';
-import type { ServedModel, Shard } from './served-models.js';
+import type { SearchedModel, ServedModel, Shard } from './served-models.js';
 
 /** What is searched for: an image, or the stored image with this id ("more like this one"). */
 export type SearchInput = { readonly bytes: Uint8Array } | { readonly url: string } | { readonly id: string };
@@ -34,6 +34,11 @@ export interface SearchParts {
 }
 
 export type Search = (request: SearchRequest) => Promise<SearchAnswer>;
+
+/** A search in one lane of its model. */
+interface LaneRequest extends Omit<SearchRequest, 'model'> {
+  readonly model: SearchedModel;
+}
 
 /** A vector to search with. */
 interface Query {
@@ -60,7 +65,7 @@ export function createSearch(parts: SearchParts): Search {
   return async (request) => {
     const model = request.model.name;
     try {
-      const answer = await withDeadline({ timeoutMs: limits.searchTimeoutMs, parent: request.signal, timeoutError }, (signal) => run({ ...request, signal }, parts));
+      const answer = await withDeadline({ timeoutMs: limits.searchTimeoutMs, parent: request.signal, timeoutError }, (signal) => request.model.inOneLane((lane) => run({ ...request, model: lane, signal }, parts)));
       metrics.searched(model, answer.partial ? 'partial' : 'ok');
       metrics.took(model, answer.timings_ms);
       return answer;
@@ -71,7 +76,7 @@ export function createSearch(parts: SearchParts): Search {
   };
 }
 
-async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAnswer> {
+async function run(request: LaneRequest, parts: SearchParts): Promise<SearchAnswer> {
   const started = performance.now();
   const query = await toQuery(request, parts);
   try {
@@ -83,7 +88,7 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
   }
 }
 
-async function searchShards(request: SearchRequest, query: Query, { started, parts }: { readonly started: number; readonly parts: SearchParts }): Promise<SearchAnswer> {
+async function searchShards(request: LaneRequest, query: Query, { started, parts }: { readonly started: number; readonly parts: SearchParts }): Promise<SearchAnswer> {
   const { model, signal, requestId } = request;
   const { indexTimeoutMs, searchTimeoutMs } = parts.limits;
   const embedded = performance.now();
@@ -101,7 +106,7 @@ async function searchShards(request: SearchRequest, query: Query, { started, par
   return toAnswer({ model: model.name, query, asked, results, timings });
 }
 
-async function toQuery(request: SearchRequest, { limits }: SearchParts): Promise<Query> {
+async function toQuery(request: LaneRequest, { limits }: SearchParts): Promise<Query> {
   const { model, input, requestId, signal } = request;
   if (!('id' in input)) {
     const { embedding: { vector, modelVersion, sha256: id, width, height }, isCached } = await model.embedder.embed(input, { signal, requestId });
@@ -134,7 +139,7 @@ function toDepth(top: number, { self }: Query, { topMax }: Limits): { readonly a
 }
 
 /** Counts and logs every failed shard. @throws EisError when no shard is left */
-function noteFailures({ model, requestId }: SearchRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
+function noteFailures({ model, requestId }: LaneRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
   for (const { shard, error } of failures) {
     metrics.shardFailed(model.name, shard.name, error.code);
     log.warn({ reqId: requestId, model: model.name, shard: shard.name, code: error.code, err: error.cause }, 'a shard failed');
