@@ -23,8 +23,10 @@ import { missingTestData, testDataPath } from '../support/test-data.js';
 const SEARCHES_PER_S = Number(process.env['EIS_TEST_SEARCHES_PER_S'] ?? 50);
 const INSERTS_PER_S = 5;
 const PICTURES = 60;
+/** Pictures that are searched for by their bytes: each costs one call of a function, then gateways remember it. */
+const SEARCHED = 40;
 /** Of each picture, told apart by bytes behind its end, which no decoder reads. */
-const COPIES = 8;
+const COPIES = 4;
 const NEXT_MODEL = testDataPath('models', 'teachable-machine');
 const LONG_MS = 600_000;
 
@@ -50,7 +52,7 @@ class Load {
 
   /** Every other one by the id of a stored image. */
   async #search(n: number): Promise<Searched> {
-    const picture = this.pictures[n % this.pictures.length]!;
+    const picture = this.pictures[n % (n % 2 === 0 ? this.pictures.length : SEARCHED)]!;
     const query = sha256(picture);
     const body = n % 2 === 0 ? JSON.stringify({ id: query }) : new Uint8Array(picture);
     const response = await fetch(`${this.url}/search?top=5`, { method: 'POST', body, headers: { 'content-type': n % 2 === 0 ? 'application/json' : 'image/jpeg' } });
@@ -127,29 +129,36 @@ describe.skipIf(MISSING !== undefined)(`a model that is embedded again under loa
     const stack = await startLocalStack({ folder, config, env: { EIS_REQUESTS_PER_MINUTE_MAX: '1000000' } });
     onTestFinished(async () => void (await stack.stop()));
     const env = { EIS_CONFIG: join(folder, 'config.json'), EIS_DATA_DIR: stack.dataDir, EIS_BASE_PORT: String(stack.basePort) };
-    for (const picture of pictures) await add(stack.url, picture);
+    await add(stack.url, pictures);
     const isIndexed = async (count: number): Promise<void> => vi.waitFor(async () => expect(await countIndexed(stack.url)).toBe(count), { timeout: 120_000, interval: 250 });
     const gallery = 120;
     await isIndexed(pictures.length + gallery);
 
+    const stage = (name: string): void => console.info(`${new Date().toISOString()} ${name}`);
+    stage('indexed');
     const load = new Load(stack.url, pictures);
     onTestFinished(async () => void (await load.endInserts(), await load.end()));
     await vi.waitFor(() => expect(load.versions.length).toBeGreaterThan(SEARCHES_PER_S), { timeout: 30_000 });
     const before = load.versions[0]!;
 
+    stage('filling');
     await killedReembed(stack, env, 'are put into the queue');
     expect((await runCli(['status', '--gateway', stack.url], env)).stdout).toContain('the new version is being filled');
+    stage('killed once');
     await killedReembed(stack, env, 'Both versions agree');
+    stage('killed twice');
     const switched = await runCli(['reembed', 'builtin', '--to', NEXT_MODEL, '--json'], env);
     expect(switched.code, switched.stderr).toBe(0);
     const { version: after } = JSON.parse(switched.stdout) as { version: string };
     await load.untilSearched(after);
 
+    stage('switched');
     expect((await runCli(['reembed', 'builtin', '--rollback'], env)).code).toBe(0);
     await load.untilSearched(before);
     expect((await runCli(['reembed', 'builtin', '--to', NEXT_MODEL], env)).code).toBe(0);
     await load.untilSearched(after);
 
+    stage('switched again');
     const inserts = await load.endInserts();
     expect(inserts.filter(({ outcome }) => outcome !== 202)).toEqual([]);
     await isIndexed(pictures.length + gallery + inserts.length);
@@ -157,6 +166,7 @@ describe.skipIf(MISSING !== undefined)(`a model that is embedded again under loa
     expect(vectors.get(before)!.size).toBe(pictures.length + gallery + inserts.length);
     expect([...vectors.get(after)!.keys()].sort()).toEqual([...vectors.get(before)!.keys()].sort());
 
+    stage('complete');
     const finished = await runCli(['reembed', 'builtin', '--finish', '--write-config'], env);
     expect(finished.code, finished.stderr).toBe(0);
     await vi.waitFor(() => expect(stack.names().filter((name) => name.includes('next'))).toEqual([]), { timeout: 20_000 });
@@ -181,9 +191,9 @@ describe.skipIf(MISSING !== undefined)(`a model that is embedded again under loa
   }, 480_000);
 });
 
-async function add(url: string, bytes: Buffer): Promise<void> {
+async function add(url: string, pictures: readonly Buffer[]): Promise<void> {
   const form = new FormData();
-  form.append('image', new Blob([new Uint8Array(bytes)]), 'picture.jpg');
+  for (const [i, bytes] of pictures.entries()) form.append('image', new Blob([new Uint8Array(bytes)]), `${i}.jpg`);
   const response = await fetch(`${url}/images`, { method: 'POST', body: form });
   expect(response.status).toBe(202);
 }
