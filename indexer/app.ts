@@ -54,6 +54,7 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     const body = request.body ?? Buffer.alloc(0);
     if (!Buffer.isBuffer(body)) throw new EisError('EIS_MEDIA_TYPE', { received: request.headers['content-type'] ?? 'of this kind', accepted: OCTETS });
     const signal = callerSignal(request.raw, reply.raw);
+    host.requireVersion(request.headers[HEADERS.modelVersion]);
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
     const queries = readQueries(body, { dim: dim || Math.max(1, body.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });

@@ -126,6 +126,17 @@ export class IndexHost {
   }
 
   /**
+   * To be asked before anything else about a query, whose length may be wrong for no other reason.
+   *
+   * @param asked the version that it is of; undefined: not checked
+   * @throws EisError EIS_MODEL_VERSION when another version is held
+   */
+  requireVersion(asked: string | undefined): void {
+    const held = this.#held?.live.version;
+    if (asked !== undefined && held !== undefined && asked !== held) throw new EisError('EIS_MODEL_VERSION', { held, asked });
+  }
+
+  /**
    * The best hits of each query with what is known of their images.
    *
    * @param modelVersion of the queries; undefined: not checked
@@ -135,7 +146,7 @@ export class IndexHost {
     const shard = this.#held;
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;
-    if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
+    this.requireVersion(options.modelVersion);
     return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
   }
 
