@@ -3,6 +3,7 @@
  * OpenAPI page. Roles talk to each other in these shapes only.
  */
 import { Type, type Static } from 'typebox';
+import { Metadata, type GivenMetadata } from './metadata.js';
 
 /**
  * How far a re-embedding is. Before `switched` the former version is searched, and after `rolled_back` again; `finishing`: the
@@ -63,6 +64,7 @@ export const IndexHit = Type.Object({
   width: Type.Integer(),
   height: Type.Integer(),
   phash: Type.String(),
+  metadata: Type.Optional(Metadata),
 });
 export type IndexHit = Static<typeof IndexHit>;
 
@@ -96,6 +98,7 @@ export const VectorAnswer = Type.Object({
   urls: Type.Optional(Type.Array(Type.String())),
   width: Type.Optional(Type.Integer()),
   height: Type.Optional(Type.Integer()),
+  metadata: Type.Optional(Metadata),
 });
 export type VectorAnswer = Static<typeof VectorAnswer>;
 
@@ -111,6 +114,7 @@ export const SearchResult = Type.Object({
   urls: Type.Array(Type.String(), { description: 'every source it was ingested from' }),
   width: Type.Integer(),
   height: Type.Integer(),
+  metadata: Type.Optional(Metadata),
 });
 export type SearchResult = Static<typeof SearchResult>;
 
@@ -121,6 +125,7 @@ export const SearchedImage = Type.Object(
     urls: Type.Optional(Type.Array(Type.String(), { description: 'every source it was ingested from, when it was named by its id' })),
     width: Type.Optional(Type.Integer()),
     height: Type.Optional(Type.Integer()),
+    metadata: Type.Optional(Metadata),
   },
   { description: 'the image that was searched for' },
 );
@@ -169,6 +174,8 @@ export interface ImageMessage {
   readonly source: string;
   /** When the wrapper took it, ms since the epoch. */
   readonly acceptedAt: number;
+  /** Undefined: the image keeps what it has. */
+  readonly metadata?: GivenMetadata;
   /** Of the request that brought it, where that belongs to a trace (W3C Trace Context). */
   readonly traceparent?: string;
 }

@@ -4,6 +4,7 @@
  */
 import type { ModelDefinition } from '../config.js';
 import { EisError } from '../errors.js';
+import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
 import type { LedgerState, ReembeddingStep } from '../wire.js';
 
@@ -20,6 +21,8 @@ export interface ImageRecord {
   readonly width: number;
   readonly height: number;
   readonly format: string;
+  /** Undefined: none was ever given. */
+  readonly metadata?: GivenMetadata | undefined;
 }
 
 export interface StoredRecord extends ImageRecord {
@@ -31,7 +34,7 @@ export interface StoredRecord extends ImageRecord {
   readonly deletedAt: number | undefined;
 }
 
-/** An image on its way into the store. */
+/** An image on its way into the store. Without metadata, it keeps what it has. */
 export interface ImageWrite extends Omit<ImageRecord, 'urls'> {
   readonly url: string;
   /**
@@ -56,7 +59,8 @@ export interface VectorCollection {
   readonly version: string;
 
   /**
-   * Writes images, each atomically; the batch need not be. The same image from another source adds its URL.
+   * Writes images, each atomically; the batch need not be. The same image from another source adds its URL, and metadata
+   * takes the place of what was given before it (by `givenAt`, whatever the order of the writes); the same again is no change.
    *
    * @returns the outcome of each, in order
    */
