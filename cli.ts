@@ -7,6 +7,7 @@ import type { ComposeCommandOptions } from './cli/compose-command.js';
 import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
+import { addEvaluateCommand } from './cli/evaluate-options.js';
 import { createGatewayOption } from './cli/gateway-option.js';
 import { addOperatingCommands, addReembedCommand } from './cli/operating-commands.js';
 import { parseSeconds, parseSubmission } from './cli/parse-options.js';
@@ -18,6 +19,7 @@ import type { Environment } from './common/environment.js';
 import { runMain } from './common/lifecycle.js';
 import { packageVersion } from './common/package-root.js';
 import { suggest } from './common/suggest.js';
+import { IMAGE_ID } from './common/wire.js';
 import { isPath } from './ingest/upload-walk.js';
 
 function parseInputSize(text: string): number {
@@ -41,7 +43,7 @@ function buildProgram(): Command {
     .description('start the whole system on this machine')
     .option('--images <dir>', 'ingest the images of a folder once it runs')
     .action(async (options: { images?: string }) => {
-      const { start, explainFailure } = await import('./start.js');
+      const [{ start }, { explainFailure }] = await Promise.all([import('./start.js'), import('./local/supervisor.js')]);
       await start(options).catch((error: unknown) => Promise.reject(explainFailure(error)));
     });
 
@@ -63,21 +65,25 @@ function buildProgram(): Command {
 
   program
     .command('search')
-    .description('find the images most like one')
-    .argument('<image>', 'a file, or an http(s):// or gs:// URL')
+    .description('find the images most like one or several')
+    .argument('<images...>', 'files, http(s):// or gs:// URLs, or ids of stored images; several are one search')
     .addOption(gateway)
     .option('--top <n>', 'how many', '10')
     .option('--model <name>', 'which model; default: chosen by the serving weights')
+    .option('--not <image>', 'less like this one, which weighs half as much; can be repeated', (image: string, others: string[]) => [...others, image], [])
+    .option('--filter <json>', 'only images whose metadata match, such as {"year":{"gte":2020}}')
     .option('--json', 'print the answer as JSON', false)
-    .action(async (image: string, options: SearchCommandOptions) => {
+    .action(async (images: string[], options: SearchCommandOptions) => {
       const { searchCommand } = await import('./cli/search-command.js');
-      process.exitCode = await searchCommand(locate(image, workingDir), options);
+      const [wanted, not] = [images, options.not].map((all) => all.map((image) => (IMAGE_ID.test(image) ? image : locate(image, workingDir)))) as [string[], string[]];
+      process.exitCode = await searchCommand(wanted, { ...options, not });
     });
   addOperatingCommands(program, gateway);
   addReembedCommand(program, environment);
   addStoreCommand(program, environment);
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);
+  addEvaluateCommand(program, environment);
   addDeployCommand(program, environment);
   addComposeCommand(program, environment);
   return program;

@@ -9,7 +9,7 @@ import { fetchModels } from './cli/fetch-models.js';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { settledWithin } from './common/deadline.js';
-import { EisError, toEisError } from './common/errors.js';
+import { EisError } from './common/errors.js';
 import { runMain } from './common/lifecycle.js';
 import { SILENT_LOG } from './common/log.js';
 import { openStore } from './common/store/open-store.js';
@@ -24,7 +24,7 @@ import { forgetGallery, ingestGalleryIfEmpty } from './local/first-images.js';
 import { findTakenPorts } from './local/ports.js';
 import { localUrl, planProcesses, planSecondLane, type ProcessSpec } from './local/processes.js';
 import { SecondLanes } from './local/second-lanes.js';
-import { ProcessFailure, Supervisor } from './local/supervisor.js';
+import { explainFailure, Supervisor } from './local/supervisor.js';
 import { describeCoverage, HELP, welcome } from './local/words.js';
 
 export interface StartOptions {
@@ -63,6 +63,7 @@ export async function start({ images }: StartOptions): Promise<void> {
   const stop = async (): Promise<void> => {
     if (parts.fetching) await settledWithin(parts.fetching, KILL_AFTER_MS);
     await parts.supervisor?.stop();
+    interrupted.abort(new Error('stopping'));
     await parts.lanes;
     lock.release();
   };
@@ -182,12 +183,6 @@ function onParentGone(end: () => void): void {
     clearInterval(watch);
     end();
   }, PARENT_CHECK_MS);
-}
-
-/** What a person is told of an error of starting. */
-export function explainFailure(error: unknown): EisError {
-  if (!(error instanceof ProcessFailure)) return toEisError(error);
-  return new EisError('EIS_NOT_READY', { detail: `${error.message}\n${error.lines.map((line) => `  ${line}`).join('\n')}` }, { cause: error });
 }
 
 function readOptions(): { images?: string | undefined; help?: boolean | undefined } {

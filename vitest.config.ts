@@ -11,7 +11,7 @@ const SYSTEM = 'test/**/*.system.test.ts';
 const SUITE = process.env['EIS_TEST_SUITE'];
 
 /** What takes longest: begun first, so that none is left to run alone in the end. */
-const LONG = ['/test/page/page.', '/test/integration/local.', '/test/k8s/deploy', '/test/cli/models', '/keras-h5-loader', '/hnsw-index', '/test/functions/pressure', '/amqp-queue', '/catch-up', '/test/integration/', '/test/page/'];
+const LONG = ['/test/page/page.', '/test/integration/local.', '/test/k8s/deploy', '/test/cli/models', '/keras-h5-loader', '/hnsw-index', '/test/functions/pressure', '/amqp-queue', '/catch-up', '/test/cli/evaluate-command', '/test/integration/', '/test/page/'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,5 +1,5 @@
 /** One request of the gateway, for commands that ask it for something. */
-import { request, type Dispatcher } from 'undici';
+import { request, type Dispatcher, type FormData } from 'undici';
 import { EisError, relayError } from '../common/errors.js';
 import { tryParseJson } from '../common/read-bounded.js';
 import { authorisation, type GatewayAddress } from './gateway-option.js';
@@ -9,7 +9,7 @@ export interface GatewayRequest {
   /** With its query. */
   readonly path: string;
   readonly method?: 'GET' | 'POST' | 'DELETE';
-  readonly body?: { readonly type: string; readonly content: string | Buffer };
+  readonly body?: { readonly type: string; readonly content: string | Buffer } | { readonly content: FormData };
   readonly signal?: AbortSignal;
   /** It may take any time to answer, and in answering. */
   readonly isLong?: boolean;
@@ -25,7 +25,7 @@ export async function askGateway<T>(asked: GatewayRequest): Promise<T> {
 /** The body of its answer, as it comes; otherwise as `askGateway`. */
 export async function openGateway(asked: GatewayRequest): Promise<Dispatcher.ResponseData['body']> {
   const { gateway, path, method = 'GET', body, signal, isLong = false } = asked;
-  const sent = { headers: { ...authorisation(gateway.apiKey), ...(body ? { 'content-type': body.type } : {}) }, ...(body ? { body: body.content } : {}) };
+  const sent = { headers: { ...authorisation(gateway.apiKey), ...(body && 'type' in body ? { 'content-type': body.type } : {}) }, ...(body ? { body: body.content } : {}) };
   const answer = await request(`${gateway.url}${path}`, { method, signal: signal ?? null, ...(isLong ? { bodyTimeout: 0, headersTimeout: 0 } : {}), ...sent }).catch((cause: unknown) => {
     throw unreachable(asked, cause);
   });

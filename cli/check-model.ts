@@ -1,20 +1,15 @@
 /** `eis models check`: loads one model, runs it, and says what it is and what it costs here. */
-import { existsSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
-import { loadConfig, type EngineChoice, type Preprocess } from '../common/config.js';
+import type { EngineChoice, Preprocess } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
-import { EisError } from '../common/errors.js';
 import { grantedCpus } from '../common/granted-cpus.js';
-import { suggest } from '../common/suggest.js';
 import { chooseEngine, probePixels } from '../functions/engines/choose-engine.js';
 import type { Engine } from '../functions/engines/engine.js';
-import { displayAddress } from '../functions/models/download-failure.js';
-import { KNOWN_NAMES } from '../functions/models/known-models.js';
 import { loadModel } from '../functions/models/load-model.js';
 import type { LoadedModel } from '../functions/models/model.js';
-import { isUrl, resolveModel, type ModelRequest } from '../functions/models/registry.js';
+import { resolveModel } from '../functions/models/registry.js';
 import { fetchWithProgress } from './fetch-models.js';
 import { describeList, terminalWidth } from './layout.js';
+import { findSubject, type ModelSubject } from './model-subject.js';
 
 export interface CheckModelOptions {
   readonly json: boolean;
@@ -59,35 +54,9 @@ export async function checkModelCommand(subject: string, environment: Environmen
   return 0;
 }
 
-// ── What to check ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-type Subject = ModelRequest & { readonly engine: EngineChoice };
-
-function requestOf(subject: string, environment: Environment, { engine, layer, preprocess, inputSize }: CheckModelOptions): Subject {
-  const own = isUrl(subject) || /[./\\]/.test(subject) ? atPlace(subject, environment) : byName(subject, environment);
+function requestOf(name: string, environment: Environment, { engine, layer, preprocess, inputSize }: CheckModelOptions): ModelSubject {
+  const own = findSubject(name, environment);
   return { ...own, engine: engine ?? own.engine, layer: layer ?? own.layer, preprocess: preprocess ?? own.preprocess, inputSize: inputSize ?? own.inputSize };
-}
-
-function atPlace(place: string, { workingDir }: Environment): Subject {
-  const modelUrl = isUrl(place) ? place : resolve(workingDir, place);
-  if (!isUrl(place) && !existsSync(modelUrl)) throw new EisError('EIS_SOURCE_UNREADABLE', { source: modelUrl, detail: 'there is no such file or folder. Name a model.json, a .keras or .h5 file, or the folder of one.' });
-  return { ...bare(basename(displayAddress(place))), modelUrl };
-}
-
-/** A word is a name before it is a file: `./word` is the file. */
-function byName(name: string, environment: Environment): Subject {
-  const { models } = loadConfig(environment.configFile);
-  const configured = models.find((model) => model.name === name);
-  if (configured) return configured;
-  if (KNOWN_NAMES.includes(name)) return bare(name);
-  if (existsSync(resolve(environment.workingDir, name))) return atPlace(name, environment);
-  const names = [...new Set([...models.map((model) => model.name), ...KNOWN_NAMES])];
-  const nearest = suggest(name, names);
-  throw new EisError('EIS_BAD_REQUEST', { detail: `${JSON.stringify(name)} is neither a model's name nor a file.${nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`} Names are ${names.join(', ')}; anything else is a path or a URL.` });
-}
-
-function bare(name: string): Subject {
-  return { name, modelUrl: undefined, sha256: undefined, layer: undefined, inputSize: undefined, preprocess: undefined, engine: 'auto' };
 }
 
 // ── What it is and costs ────────────────────────────────────────────────────────────────────────────────────────────

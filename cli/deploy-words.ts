@@ -24,7 +24,7 @@ export function describePlan({ changes, costs, total, peakPods, meaning, warning
         ['  all', `${arrow(total.before.pods, total.after.pods)}${platform.quota.pods === undefined ? '' : ` of ${platform.quota.pods}`}`, arrow(total.before.cpu, total.after.cpu), arrow(total.before.memory, total.after.memory, formatMemory)],
       ],
     ),
-    `  While it is applied, up to ${peakPods} pods at once.`,
+    `  While it is applied, up to ${peakPods} pods at once, beside those that are ending.`,
     '',
     'Objects',
     ...changes.map((change) => `  ${describeChange(change)}`),

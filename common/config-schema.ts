@@ -67,10 +67,13 @@ const FunctionModel = closed({
 
 const ServiceAccount = Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$', description: 'the address of a service account: service_account is what the functions run as, invoker what gateways and workers call them as' });
 
+/** MongoDB lets no more members vote. */
+const ReplicaSetPods = Type.Integer({ minimum: 1, maximum: 7 });
+
 const MongoPart = Type.Union([
-  closed({ name: Type.Literal('config_db'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  closed({ name: Type.Literal('config_db'), pods: Type.Optional(ReplicaSetPods) }),
   closed({ name: Type.Literal('router'), pods: Type.Optional(Pods) }),
-  closed({ name: Type.Literal('shard'), shards: Type.Optional(Type.Integer({ minimum: 1 })), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  closed({ name: Type.Literal('shard'), shards: Type.Optional(Type.Integer({ minimum: 1 })), pods: Type.Optional(ReplicaSetPods) }),
 ]);
 
 /** Each service's schema by its name: chosen by name before validating, so that errors speak of the right one. */
@@ -103,6 +106,12 @@ export const PlatformSchema = closed({
   namespace: Type.Optional(Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' })),
   image_registry: Type.Optional(Type.String({ minLength: 1 })),
   quota: Type.Optional(closed({ pods: Type.Optional(Type.Integer({ minimum: 1 })), cpu_per_pod: Type.Optional(Type.Number({ exclusiveMinimum: 0 })) })),
+  tracing: Type.Optional(
+    closed({
+      endpoint: Type.String({ pattern: '^https?://[^/\\s]+', description: 'the http:// or https:// URL of an OpenTelemetry collector (OTLP over HTTP), such as http://collector:4318' }),
+      sample: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'share of the searches that are traced, where the caller does not decide' })),
+    }),
+  ),
   autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed')),
 });
 

@@ -93,6 +93,8 @@ export interface Config {
     readonly namespace: string;
     readonly imageRegistry: string | undefined;
     readonly quota: { readonly pods: number | undefined; readonly cpuPerPod: number | undefined };
+    /** Undefined: nothing is traced. */
+    readonly tracing: { readonly endpoint: string; readonly sample: number } | undefined;
     readonly autoscaling: (typeof AUTOSCALING)[number];
   };
 }
@@ -186,6 +188,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
       namespace: file.platform?.namespace ?? 'elastic-image-search',
       imageRegistry: file.platform?.image_registry,
       quota: { pods: file.platform?.quota?.pods, cpuPerPod: file.platform?.quota?.cpu_per_pod },
+      tracing: file.platform?.tracing && { sample: 1, ...file.platform.tracing },
       autoscaling: file.platform?.autoscaling ?? 'none',
     },
   };

@@ -25,6 +25,14 @@ export interface FetchSettings {
   readonly ports: readonly string[];
 }
 
+export interface MlflowSettings {
+  readonly trackingUri: string | undefined;
+  readonly experiment: string | undefined;
+  readonly token: string | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+}
+
 /** What differs by place, or is secret. */
 export interface Environment {
   readonly configFile: string;
@@ -68,6 +76,8 @@ export interface Environment {
   readonly functionVariables: Readonly<Record<string, string>>;
   /** OTEL_EXPORTER_OTLP_ENDPOINT: where traces go; undefined: nothing is traced. */
   readonly otlpEndpoint: string | undefined;
+  /** MLFLOW_*, as MLflow's own client reads them: where evaluations are logged. As they are written: one that is of no use here is no error of any process. */
+  readonly mlflow: MlflowSettings;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
   /** FUNCTION_URL_<MODEL>; of its second lane FUNCTION_URL_<MODEL>_NEXT. */
@@ -141,6 +151,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     google: { project: read('CLOUDSDK_CORE_PROJECT'), region: read('CLOUDSDK_FUNCTIONS_REGION') },
     functionVariables: pickFunctionVariables(read),
     otlpEndpoint: url('OTEL_EXPORTER_OTLP_ENDPOINT'),
+    mlflow: { trackingUri: read('MLFLOW_TRACKING_URI'), experiment: read('MLFLOW_EXPERIMENT_NAME'), token: read('MLFLOW_TRACKING_TOKEN'), username: read('MLFLOW_TRACKING_USERNAME'), password: read('MLFLOW_TRACKING_PASSWORD') },
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
     functionUrl: (model, lane) => url(`FUNCTION_URL_${variableSuffix(model, lane)}`),

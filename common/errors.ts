@@ -53,6 +53,10 @@ export const ERRORS = {
 
   EIS_METADATA_INVALID: template<Detail>(400, ({ detail }) => detail),
 
+  // What is searched for
+  EIS_FILTER_INVALID: template<Detail & { form: string }>(400, ({ detail, form }) => `${detail} ${form}`),
+  EIS_QUERY_CANCELLED: template(400, () => 'The images of the query cancel each other out: added up with their weights, next to nothing is left, and nothing is like nothing. Take one out, or change a weight.'),
+
   // URLs of images
   EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),
   EIS_URL_FORBIDDEN: template<Detail>(403, ({ detail }) => `This URL may not be fetched: ${detail}`),
@@ -94,10 +98,12 @@ export const ERRORS = {
   EIS_ENVIRONMENT_INVALID: template<{ variable: string; detail: string }>(500, ({ variable, detail }) => `Environment variable ${variable}: ${detail}`),
   EIS_SOURCE_UNREADABLE: template<{ source: string; detail: string }>(400, ({ source, detail }) => `${source} cannot be read: ${detail}`),
   EIS_GATEWAY_UNREACHABLE: template<{ url: string }>(503, ({ url }) => `No gateway answers at ${url}. Start one with "npm start", or name another with --gateway.`),
+  EIS_EVALUATION: template<Detail>(400, ({ detail }) => `This cannot be evaluated: ${detail}`),
   EIS_BUNDLE: template<Detail>(500, ({ detail }) => `The function cannot be bundled: ${detail}`),
   EIS_FUNCTION_DEPLOY: template<{ model: string; detail: string }>(502, ({ model, detail }) => `The function of model ${model} was not deployed: ${detail}`),
   EIS_DEPLOY_TOOL: template(500, () => 'Neither oc nor kubectl is on the PATH, or neither runs. Install one, and log in to the cluster with it.'),
   EIS_DEPLOY_SECRETS: template<{ missing: readonly { name: string; keys: readonly string[] }[] }>(500, ({ missing }) => `The namespace lacks Secrets that the pods read. Nothing was changed. Make them, then go on (random values of hex digits are right for passwords, cookie and keyfile):\n${missing.map(({ name, keys }) => `  oc create secret generic ${name} ${keys.map((key) => (key.endsWith('.json') ? `--from-file=${key}=FILE` : `--from-literal=${key}=VALUE`)).join(' ')}`).join('\n')}`),
+  EIS_DEPLOY_FUNCTIONS: template<{ missing: readonly string[] }>(500, ({ missing }) => `Functions are asked for whose addresses are not known. Nothing was changed. Deploy them (eis functions --deploy), which notes their addresses in k8s/function-urls.json, or say where they are:\n  oc create configmap function-urls ${missing.map((name) => `--from-literal=${name}=URL`).join(' ')}`),
   EIS_DEPLOY_SHARD: template<{ shard: string; advice: string }>(500, ({ shard, advice }) => `${shard} holds a part of every collection and is not in config.json any more. Nothing was changed. Drain it (${advice}), then name it with --drained ${shard}.`),
   EIS_DEPLOY_STOPPED: template<{ step: string; detail: string }>(500, ({ step, detail }) => `The apply stopped at: ${step}.\n${detail}\nWhat was applied before stays, nothing was removed that is still needed, and k8s/current says what ran before. Mend the cause and give the same command again: what is applied already does not change. To go back, give it with the config.json of before.`),
   EIS_REEMBED: template<{ model: string; detail: string }>(409, ({ model, detail }) => `The re-embedding of model ${model}: ${detail}`),

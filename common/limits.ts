@@ -77,6 +77,12 @@ export interface Limits {
   readonly metadataBytesMax: number;
   /** Names in the metadata of one image. */
   readonly metadataKeysMax: number;
+  /** Bytes of a search's filter, as JSON. */
+  readonly filterBytesMax: number;
+  /** Filters within filters. */
+  readonly filterDepthMax: number;
+  /** Images that one search may be for. */
+  readonly queryImagesMax: number;
   /** Images or URLs in one request to the wrapper. */
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
@@ -87,6 +93,8 @@ export interface Limits {
   readonly closeTimeoutMs: number;
   /** The least time between two snapshots that an index pod keeps of its shard for its next start. */
   readonly snapshotEveryMs: number;
+  /** Time that logging an evaluation to MLflow may take, repeats included. */
+  readonly mlflowTimeoutMs: number;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -128,11 +136,15 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   urlLengthMax: 2_048,
   metadataBytesMax: 4_096,
   metadataKeysMax: 64,
+  filterBytesMax: 8_192,
+  filterDepthMax: 8,
+  queryImagesMax: 8,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
   drainMs: 0,
   closeTimeoutMs: 20_000,
   snapshotEveryMs: 300_000,
+  mlflowTimeoutMs: 60_000,
 });
 
 /** The environment variable that sets a limit: `imageBytesMax` → `EIS_IMAGE_BYTES_MAX`. */

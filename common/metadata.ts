@@ -83,6 +83,7 @@ function isText(value: unknown): value is string {
 }
 
 function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list of other things than texts' : 'an object';
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
 }

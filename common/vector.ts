@@ -33,6 +33,32 @@ export function normalise(vector: ArrayLike<number>): Float32Array {
   return unit;
 }
 
+/** Of the sum of the weights' magnitudes: a sum that is shorter is what rounding leaves of vectors that cancel each other out. */
+const CANCELLED_SHARE = 1e-6;
+
+export interface WeightedVector {
+  /** L2-normalised. */
+  readonly vector: Float32Array;
+  /** Finite; negative: away from it. */
+  readonly weight: number;
+}
+
+/**
+ * The weighted sum of vectors of one length, added up in float64 in their order and scaled to length 1 (Rocchio 1971, with
+ * a weight for each document). One vector with a positive weight stays what it is, to the last bit.
+ *
+ * @throws EisError EIS_QUERY_CANCELLED when next to nothing is left
+ */
+export function combineVectors(parts: readonly [WeightedVector, ...WeightedVector[]]): Float32Array {
+  const [{ vector: first, weight: firstWeight }] = parts;
+  if (parts.length === 1 && firstWeight > 0) return first;
+  const sum = new Float64Array(first.length);
+  for (const { vector, weight } of parts) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + weight * (vector[i] as number);
+  const weights = parts.reduce((total, { weight }) => total + Math.abs(weight), 0);
+  if (!(Math.hypot(...sum) > CANCELLED_SHARE * weights)) throw new EisError('EIS_QUERY_CANCELLED', {});
+  return normalise(sum);
+}
+
 /** Little-endian float32 bytes of vectors, as they travel over HTTP and lie in the store. */
 export function encodeVector(vector: Float32Array): Buffer {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);

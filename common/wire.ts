@@ -3,6 +3,7 @@
  * OpenAPI page. Roles talk to each other in these shapes only.
  */
 import { Type, type Static } from 'typebox';
+import { FilterDescription } from './filter.js';
 import { Metadata, type GivenMetadata } from './metadata.js';
 
 /**
@@ -76,6 +77,16 @@ export const IndexAnswer = Type.Object({
 });
 export type IndexAnswer = Static<typeof IndexAnswer>;
 
+/** The body of a search of an index pod where that is more than vectors: as JSON. */
+export const IndexSearch = Type.Object(
+  {
+    vectors: Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', description: 'little-endian float32, one vector after the other, in base64' }),
+    filter: Type.Optional(FilterDescription),
+  },
+  { additionalProperties: false },
+);
+export type IndexSearch = Static<typeof IndexSearch>;
+
 export const IndexStats = Type.Object({
   model: Type.String(),
   model_version: Type.String(),
@@ -131,6 +142,10 @@ export const SearchedImage = Type.Object(
 );
 export type SearchedImage = Static<typeof SearchedImage>;
 
+/** An image of a query of several. */
+export const SearchedExample = Type.Object({ ...SearchedImage.properties, weight: Type.Number({ description: 'below 0: results are less like it' }) });
+export type SearchedExample = Static<typeof SearchedExample>;
+
 export const ShardFailure = Type.Object({ shard: Type.String(), code: Type.String() });
 export type ShardFailure = Static<typeof ShardFailure>;
 
@@ -139,6 +154,7 @@ export const SearchAnswer = Type.Object(
     model: Type.String(),
     model_version: Type.String(),
     query: SearchedImage,
+    examples: Type.Optional(Type.Array(SearchedExample, { description: 'all images that were searched for, where there are several; `query` is the first' })),
     results: Type.Array(SearchResult),
     shards: Type.Object({ total: Type.Integer(), ok: Type.Integer(), failed: Type.Array(ShardFailure) }),
     partial: Type.Boolean({ description: 'true when a shard is missing from the answer' }),

@@ -3,9 +3,10 @@ import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
+import type { Filter } from '../common/filter.js';
 import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
-import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { IndexAnswer, IndexStats, type IndexSearch, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import { readResponse, tryParseJson } from '../common/read-bounded.js';
 import { traceHeaders } from '../common/trace-context.js';
 
@@ -23,6 +24,8 @@ export interface IndexQuery {
   /** Of the model that the vector is of: a pod that holds another must not answer. */
   readonly modelVersion: string;
   readonly top: number;
+  /** Only images whose metadata match. */
+  readonly filter?: Filter | undefined;
 }
 
 /**
@@ -54,7 +57,7 @@ export interface IndexClientOptions {
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Codes of a pod that mean the same to the gateway's caller. Any other is the pod's own trouble. */
-const RELAYED: ReadonlySet<ErrorCode> = new Set(['EIS_MODEL_VERSION', 'EIS_IMAGE_UNKNOWN', 'EIS_NOT_READY', 'EIS_OVERLOADED', 'EIS_STORE_UNAVAILABLE', 'EIS_VECTOR_INVALID']);
+const RELAYED: ReadonlySet<ErrorCode> = new Set(['EIS_MODEL_VERSION', 'EIS_IMAGE_UNKNOWN', 'EIS_NOT_READY', 'EIS_OVERLOADED', 'EIS_STORE_UNAVAILABLE', 'EIS_VECTOR_INVALID', 'EIS_FILTER_INVALID']);
 
 const isIndexAnswer = Compile(IndexAnswer);
 const isVectorAnswer = Compile(VectorAnswer);
@@ -66,7 +69,7 @@ interface PodRequest<Answer> {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Record<string, string>;
-  readonly body?: Uint8Array;
+  readonly body?: Uint8Array | string;
   /** What a right answer looks like. */
   readonly answer: { Check(value: unknown): value is Answer };
 }
@@ -92,9 +95,11 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
   }
 
   return {
-    async search({ vector, modelVersion, top }, options) {
-      const headers = { 'content-type': 'application/octet-stream', [HEADERS.modelVersion]: modelVersion };
-      const answer = await call({ method: 'POST', path: `/search?top=${top}`, headers, body: encodeVector(vector), answer: isIndexAnswer }, options);
+    async search({ vector, modelVersion, top, filter }, options) {
+      const octets = encodeVector(vector);
+      const [type, body] = filter ? ['application/json', toJson(octets, filter)] : ['application/octet-stream', octets];
+      const headers = { 'content-type': type, [HEADERS.modelVersion]: modelVersion };
+      const answer = await call({ method: 'POST', path: `/search?top=${top}`, headers, body, answer: isIndexAnswer }, options);
       return requireVersion(answer, modelVersion, shard);
     },
     async vector(id, options) {
@@ -107,6 +112,10 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
     reload: (options) => call({ method: 'POST', path: '/reload', answer: isReloadAnswer }, options),
     close: () => pool.close(),
   };
+}
+
+function toJson(octets: Buffer, filter: Filter): string {
+  return JSON.stringify({ vectors: octets.toString('base64'), filter } satisfies IndexSearch);
 }
 
 /** Vectors of two versions cannot be compared: hits of another one are never taken. A shard that holds nothing yet has none. */

@@ -10,8 +10,8 @@ export interface MergeOptions<H extends Hit> {
   /** The hits of each shard, in any order. */
   readonly lists: readonly (readonly H[])[];
   readonly top: number;
-  /** An id that is left out. */
-  readonly without?: string | undefined;
+  /** Ids that are left out. */
+  readonly without?: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -24,7 +24,7 @@ export function mergeTop<H extends Hit>({ lists, top, without }: MergeOptions<H>
   const seen = new Set<string>();
   for (const hit of lists.flat().sort(compareHits)) {
     if (merged.length >= top) break;
-    if (hit.id === without || seen.has(hit.id)) continue;
+    if (without?.has(hit.id) || seen.has(hit.id)) continue;
     seen.add(hit.id);
     merged.push(hit);
   }

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { callerSignal } from '../common/caller-signal.js';
 import { EisError } from '../common/errors.js';
+import { FILTER_FORM, FilterDescription, parseFilterText } from '../common/filter.js';
 import { HEADERS } from '../common/headers.js';
 import type { App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
@@ -9,7 +10,7 @@ import { ImageId, SearchAnswer } from '../common/wire.js';
 import type { PlaceOf } from './admission.js';
 import { Binary, documented, type Bodies } from './openapi.js';
 import type { Search } from './search.js';
-import { acceptImages, readSearchInput } from './search-input.js';
+import { acceptImages, readSearchQuery, type SearchQuery } from './search-input.js';
 import type { ServedModel, ServedModels } from './served-models.js';
 import { chooseByWeight } from './traffic.js';
 
@@ -31,10 +32,11 @@ export async function addSearchRoute(scope: App, { models, search, limits, place
         tags: ['search'],
         operationId: 'search',
         summary: 'Find similar images',
-        description: `Send an image (as bytes, as the multipart field \`image\`, or by \`url\`), or the \`id\` of a stored one for "more like this one". The image of the \`id\` is not among its own results, so at most ${limits.topMax - 1} come; \`timings_ms.embed\` is then the time of looking its vector up. A shard that does not answer is named in \`shards.failed\`, with \`partial: true\`; when none answers, the search is a 503.`,
+        description: `Send an image (as bytes, as the multipart field \`image\`, or by \`url\`), or the \`id\` of a stored one for "more like this one". Several images are one query, the sum of their embeddings by their weights, which may be negative: of a form, each file in the field \`image\`, with a field \`weight\` before it where that is not 1. An image named by its \`id\` is not among the results, so at most ${limits.topMax - 1} come for one; \`timings_ms.embed\` is then the time of looking its vector up. A shard that does not answer is named in \`shards.failed\`, with \`partial: true\`; when none answers, the search is a 503.`,
         querystring: Type.Object({
           model: Type.Optional(Type.String({ description: 'default: chosen by the weights in config.json' })),
           top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: Math.min(10, limits.topMax), description: 'how many results' }),
+          filter: Type.Optional(Type.String({ description: `JSON, as it may stand in the body: only images whose metadata match are found. ${FILTER_FORM}` })),
         }),
         response: { 200: SearchAnswer },
       },
@@ -45,13 +47,20 @@ export async function addSearchRoute(scope: App, { models, search, limits, place
       const model = chooseModel(models, request.query.model, random);
       void reply.header(HEADERS.model, model.name);
       const place = placeOf(request);
-      const input = await readSearchInput(request, limits, (bytes) => place.receive(bytes));
+      const { images, filter } = withFilter(await readSearchQuery(request, limits, (bytes) => place.receive(bytes)), request.query.filter, limits);
       place.enter();
-      const answer = await search({ model, input, top: request.query.top, requestId: request.id, signal });
+      const answer = await search({ model, images, filter, top: request.query.top, requestId: request.id, signal });
       void reply.header('server-timing', toServerTiming(answer.timings_ms));
       return answer;
     },
   );
+}
+
+/** A filter may stand in the query, which is where it goes with an image that is the body. @throws EisError EIS_FILTER_INVALID */
+function withFilter(query: SearchQuery, text: string | undefined, limits: Limits): SearchQuery {
+  if (text === undefined) return query;
+  if (query.filter) throw new EisError('EIS_FILTER_INVALID', { detail: 'There is a filter in the body and another one in the query. Send one.', form: FILTER_FORM });
+  return { ...query, filter: parseFilterText(text, limits) };
 }
 
 /** For the browser's own tools (W3C Server Timing). */
@@ -66,15 +75,22 @@ function chooseModel(models: ServedModels, name: string | undefined, random: () 
   return model;
 }
 
-function bodySchemas({ imageBytesMax, urlLengthMax }: Limits): Bodies {
+function bodySchemas({ imageBytesMax, urlLengthMax, queryImagesMax }: Limits): Bodies {
   const bytes = Binary(`JPEG, PNG, WebP, GIF or AVIF, at most ${imageBytesMax} bytes`);
+  const url = Type.String({ maxLength: urlLengthMax, description: 'http(s):// or, from the configured bucket, gs://' });
+  const weight = Type.Optional(Type.Number({ default: 1, description: 'below 0: results are less like the image' }));
+  const filter = Type.Optional(FilterDescription);
+  const closed = { additionalProperties: false };
+  const images = Type.Array(Type.Union([Type.Object({ url, weight }, closed), Type.Object({ id: ImageId, weight }, closed)]), { minItems: 1, maxItems: queryImagesMax });
   return {
-    'multipart/form-data': Type.Object({ image: bytes }),
+    'multipart/form-data': Type.Object({
+      weight: Type.Optional(Type.String({ description: 'a number: of the image that follows it' })),
+      image: Type.Union([bytes, Type.Array(bytes)]),
+      images: Type.Optional(Type.String({ description: 'JSON, as the list of the JSON body: further images' })),
+      filter: Type.Optional(Type.String({ description: 'JSON' })),
+    }),
     'image/*': bytes,
     'application/octet-stream': bytes,
-    'application/json': Type.Union([
-      Type.Object({ url: Type.String({ maxLength: urlLengthMax, description: 'http(s):// or, from the configured bucket, gs://' }) }, { additionalProperties: false }),
-      Type.Object({ id: ImageId }, { additionalProperties: false }),
-    ]),
+    'application/json': Type.Union([Type.Object({ url, filter }, closed), Type.Object({ id: ImageId, filter }, closed), Type.Object({ images, filter }, closed)]),
   };
 }

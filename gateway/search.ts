@@ -1,26 +1,26 @@
 /**
- * One search: the image becomes a vector, every shard is asked for its nearest, their hits become one ranking. Only
+ * One search: its images become a vector (`query-vector.ts`), every shard is asked for its nearest, their hits become one ranking. Only
  * I/O: no pixel and no tensor is touched here. Knows no web framework.
  */
 import { EisError, toEisError } from '../common/errors.js';
+import type { Filter } from '../common/filter.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
-import { slotOf, slotRange } from '../common/slots.js';
 import { withSpan } from '../common/tracing.js';
-import type { IndexAnswer, IndexHit, SearchAnswer, SearchedImage, SearchResult, VectorAnswer } from '../common/wire.js';
+import type { IndexAnswer, IndexHit, SearchAnswer, SearchResult } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
 import { withDeadline } from '../common/deadline.js';
 import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
+import { findImages, toQuery, type Query, type QueryImages } from './query-vector.js';
 import type { SearchMetrics, Timings } from './search-metrics.js';
 import type { SearchedModel, ServedModel, Shard } from './served-models.js';
 
-/** What is searched for: an image, or the stored image with this id ("more like this one"). */
-export type SearchInput = { readonly bytes: Uint8Array } | { readonly url: string } | { readonly id: string };
-
 export interface SearchRequest {
   readonly model: ServedModel;
-  readonly input: SearchInput;
+  readonly images: QueryImages;
+  /** Only images whose metadata match are found. */
+  readonly filter?: Filter | undefined;
   readonly top: number;
   readonly requestId: string;
   /** Aborted when nobody waits for the answer any more. */
@@ -40,22 +40,11 @@ interface LaneRequest extends Omit<SearchRequest, 'model'> {
   readonly model: SearchedModel;
 }
 
-/** A vector to search with. */
-interface Query {
-  readonly vector: Float32Array;
-  readonly modelVersion: string;
-  /** The image that it is of. */
-  readonly image: SearchedImage;
-  /** Of an embedding that was remembered: the model may have been changed since. */
-  readonly isCached: boolean;
-  /** Id of the image that the vector is of, when that is in the index: it is not its own result. */
-  readonly self?: string;
-}
-
 /**
  * The search of a gateway.
  *
- * It rejects with what the function answered about the image; EIS_IMAGE_UNKNOWN for an id that is in no shard;
+ * It rejects with what the function answered about an image; EIS_IMAGE_UNKNOWN for an id that is in no shard;
+ * EIS_QUERY_CANCELLED when the images cancel each other out;
  * EIS_MODEL_VERSION when every shard holds another version of the model; EIS_SEARCH_UNAVAILABLE when none answered;
  * EIS_SEARCH_TIMEOUT; or the reason of the request's signal.
  */
@@ -78,13 +67,14 @@ export function createSearch(parts: SearchParts): Search {
 
 async function run(request: LaneRequest, parts: SearchParts): Promise<SearchAnswer> {
   const started = performance.now();
-  const query = await toQuery(request, parts);
+  const find = (): ReturnType<typeof findImages> => findImages(request.images, { ...request, limits: parts.limits });
+  const found = await find();
   try {
-    return await searchShards(request, query, { started, parts });
+    return await searchShards(request, toQuery(found), { started, parts });
   } catch (thrown) {
-    if (!query.isCached || toEisError(thrown).code !== 'EIS_MODEL_VERSION') throw thrown;
+    if (!found.some(({ isCached }) => isCached) || toEisError(thrown).code !== 'EIS_MODEL_VERSION') throw thrown;
     request.model.embedder.forgetVersion(); // the model was changed since: the function has to be asked
-    return searchShards(request, await toQuery(request, parts), { started, parts });
+    return searchShards(request, toQuery(await find()), { started, parts });
   }
 }
 
@@ -94,48 +84,25 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
   const embedded = performance.now();
   const timeoutMs = Math.max(1, Math.min(indexTimeoutMs, Math.ceil(searchTimeoutMs - (embedded - started))));
   const depth = toDepth(request.top, query, parts.limits);
-  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask };
+  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask, filter: request.filter };
   const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod, wanted) => pod.search(search, { signal: wanted, requestId, timeoutMs }), deadline);
   const asked = await fanOut({ shards: model.shards, ask, timeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
   const lists = asked.answers.map(({ answer }) => answer.hits);
-  const results = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.self }).map(toResult));
+  const results = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.selves }).map(toResult));
   const merged = performance.now();
   const timings = { embed: toMs(embedded - started), fan_out: toMs(answered - embedded), merge: toMs(merged - answered), total: toMs(merged - started) };
   return toAnswer({ model: model.name, query, asked, results, timings });
 }
 
-async function toQuery(request: LaneRequest, { limits }: SearchParts): Promise<Query> {
-  const { model, input, requestId, signal } = request;
-  if (!('id' in input)) {
-    const { embedding: { vector, modelVersion, sha256: id, width, height }, isCached } = await model.embedder.embed(input, { signal, requestId });
-    return { vector, modelVersion, image: { id, width, height }, isCached };
-  }
-  const shard = ownerOf(input.id, model.shards);
-  const timeoutError = (): EisError => new EisError('EIS_SHARD_TIMEOUT', { shard: shard.name, timeoutMs: limits.indexTimeoutMs });
-  const answer = await withDeadline({ timeoutMs: limits.indexTimeoutMs, parent: signal, timeoutError }, (deadline) => shard.ask((pod, wanted) => pod.vector(input.id, { signal: wanted, requestId, timeoutMs: limits.indexTimeoutMs }), deadline));
-  return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, image: toSearchedImage(answer), isCached: false, self: input.id };
-}
-
-function toSearchedImage({ id, urls, width, height, metadata }: VectorAnswer): SearchedImage {
-  return { id, ...(urls && { url: browserUrl(id, urls), urls }), ...(width && { width }), ...(height && { height }), ...(metadata && { metadata }) };
-}
-
-/** The shard that owns an id's slot. */
-function ownerOf(id: string, shards: readonly Shard[]): Shard {
-  const slot = slotOf(id);
-  return shards.find((_shard, i) => slot < slotRange(i, shards.length).end) as Shard; // the last range ends behind every slot
-}
-
 /**
- * How many hits every shard is asked for, and how many are kept. An image that is not its own result takes one place in
- * its own shard's answer; no shard may be asked for more than `topMax`, so one less is kept then, and the ranking is exact.
+ * How many hits every shard is asked for, and how many are kept. Images that are not their own results take a place each in
+ * their own shard's answer; no shard may be asked for more than `topMax`, so fewer are kept then, and the ranking is exact.
  */
-function toDepth(top: number, { self }: Query, { topMax }: Limits): { readonly ask: number; readonly keep: number } {
-  if (self === undefined) return { ask: top, keep: top };
-  const ask = Math.min(top + 1, topMax);
-  return { ask, keep: ask - 1 };
+function toDepth(top: number, { selves }: Query, { topMax }: Limits): { readonly ask: number; readonly keep: number } {
+  const ask = Math.min(top + selves.size, topMax);
+  return { ask, keep: Math.max(0, ask - selves.size) };
 }
 
 /** Counts and logs every failed shard. @throws EisError when no shard is left */
@@ -172,6 +139,7 @@ function toAnswer({ model, query, asked: { answers, failures }, results, timings
     model,
     model_version: query.modelVersion,
     query: query.image,
+    ...(query.examples.length > 1 ? { examples: [...query.examples] } : {}),
     results,
     shards: { total: answers.length + failures.length, ok: answers.length, failed: failures.map(({ shard, error }) => ({ shard: shard.name, code: error.code })) },
     partial: failures.length > 0,

@@ -11,6 +11,7 @@ import { ErrorBodySchema, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, Vecto
 import type { IndexHost } from './index-host.js';
 import type { IndexMetrics } from './index-metrics.js';
 import { readQueries } from './query-vectors.js';
+import { readSearchBody } from './search-body.js';
 
 export interface IndexAppOptions {
   readonly model: string;
@@ -27,13 +28,18 @@ export interface IndexAppOptions {
 /** The longest vector that a model may give. */
 const DIM_MAX = 16_384;
 const OCTETS = 'application/octet-stream';
+const JSON_TYPE = 'application/json';
+/** Of a search in JSON, around its vectors and its filter. */
+const JSON_EXTRA_BYTES = 1_024;
 const errors = { '4xx': ErrorBodySchema, '5xx': ErrorBodySchema };
 
 export function createIndexApp(options: IndexAppOptions): App {
   const { log, metrics, host, limits } = options;
-  const bodyBytesMax = limits.queriesPerRequestMax * DIM_MAX * Float32Array.BYTES_PER_ELEMENT;
+  const vectorBytesMax = limits.queriesPerRequestMax * DIM_MAX * Float32Array.BYTES_PER_ELEMENT;
+  const bodyBytesMax = Math.ceil((vectorBytesMax * 4) / 3) + limits.filterBytesMax + JSON_EXTRA_BYTES; // as base64 in JSON
   const app = createService({ log, metrics, readiness: () => host.readiness(), bodyBytesMax });
-  app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.removeContentTypeParser('text/plain');
+  app.addContentTypeParser(OCTETS, { parseAs: 'buffer', bodyLimit: vectorBytesMax }, (_request, body, done) => done(null, body));
   addSearch(app, options);
   addVectors(app, options);
   addAdministration(app, options);
@@ -42,8 +48,8 @@ export function createIndexApp(options: IndexAppOptions): App {
 
 function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): void {
   const schema = {
-    description: 'The nearest images of one or more vectors (little-endian float32, one after the other): one answer, or a list of them for several vectors.',
-    consumes: [OCTETS],
+    description: 'The nearest images of one or more vectors (little-endian float32, one after the other): one answer, or a list of them for several vectors. With a filter: as JSON, `{ "vectors": "<base64>", "filter": { … } }`, and the nearest are those of the images that match.',
+    consumes: [OCTETS, JSON_TYPE],
     querystring: Type.Object({ top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }) }),
     headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
     response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },
@@ -51,14 +57,13 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
   // Answers are built in the schema's shape; matching each against the union again would cost more than the search.
   app.post('/search', { schema, serializerCompiler: () => JSON.stringify }, async (request, reply) => {
     requireReady(host);
-    const body = request.body ?? Buffer.alloc(0);
-    if (!Buffer.isBuffer(body)) throw new EisError('EIS_MEDIA_TYPE', { received: request.headers['content-type'] ?? 'of this kind', accepted: OCTETS });
+    const { vectors, filter } = readSearchBody(request.body ?? undefined, limits);
     const signal = callerSignal(request.raw, reply.raw);
     host.requireVersion(request.headers[HEADERS.modelVersion]);
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
-    const queries = readQueries(body, { dim: dim || Math.max(1, body.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
-    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, modelVersion: request.headers[HEADERS.modelVersion], signal });
+    const queries = readQueries(vectors, { dim: dim || Math.max(1, vectors.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
+    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, filter, modelVersion: request.headers[HEADERS.modelVersion], signal });
     indexMetrics.searched(queries.length);
     const answers = hits.map((found): IndexAnswer => ({ model_version: modelVersion, hits: found, vectors: host.stats().vectors, freshness_s: freshnessS }));
     return answers.length === 1 ? (answers[0]) : answers;

@@ -25,6 +25,7 @@ type RowText = readonly string[] | readonly [urls: readonly string[], metadata: 
 
 /** Where the place of a row's text would be, a free row has the next free one, as `FREE_END − 1 − row`; the last has FREE_END. */
 const FREE_END = -1;
+const OPEN_BRACKET = 0x5b;
 const PHASH = /^[0-9a-f]{16}$/;
 
 /** What a saved catalog says of itself: its columns are one section, the parts of its arena the next. */
@@ -101,6 +102,17 @@ export class Catalog {
     return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(metadata && { metadata }) }];
   }
 
+  /** Which images have metadata that matches, as of when it is asked. */
+  whereMetadata(matches: (metadata: Metadata) => boolean): (id: string) => boolean {
+    const matchesNone = matches({});
+    return (id) => {
+      const row = this.#numbers.get(id);
+      if (row === undefined) return false;
+      const metadata = this.#metadata(row);
+      return metadata ? matches(metadata) : matchesNone;
+    };
+  }
+
   delete(id: string): void {
     const row = this.#numbers.get(id);
     if (row === undefined) return;
@@ -159,6 +171,11 @@ export class Catalog {
     if (this.size !== size) throw invalid();
   }
 
+  #metadata(row: number): Metadata | undefined {
+    const text = this.#texts.read(this.#placeOf(row));
+    return isUrlsAlone(text) ? undefined : this.#entry(row).metadata;
+  }
+
   #entry(row: number): CatalogEntry {
     const { updatedAt, widths, heights, phashes } = this.#columns.at(row);
     const at = rowIn(row);
@@ -206,6 +223,11 @@ export class Catalog {
 
 function decode({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString();
+}
+
+/** As most texts are: known by its first characters, so that a filter need not read it. */
+function isUrlsAlone(text: Uint8Array): boolean {
+  return text[0] === OPEN_BRACKET && text[1] !== OPEN_BRACKET;
 }
 
 function isList(text: RowText): text is Exclude<RowText, Omit<CatalogEntry, 'updatedAt'>> {

@@ -14,8 +14,7 @@ import type { LiveVersion } from '../common/store/store.js';
 import type { IndexHit } from '../common/wire.js';
 import type { CatalogEntry } from './catalog.js';
 import type { ChangeKind } from './follower.js';
-import { Shard, type ShardOptions } from './shard.js';
-import type { SearchOptions } from './vector-index.js';
+import { Shard, type ShardOptions, type ShardSearch } from './shard.js';
 
 /** What happened, for whoever counts it. */
 export interface HostObserver {
@@ -142,7 +141,7 @@ export class IndexHost {
    * @param modelVersion of the queries; undefined: not checked
    * @throws EisError EIS_MODEL_VERSION when another version is held, and what the index throws
    */
-  async search(queries: readonly Float32Array[], options: SearchOptions & { readonly modelVersion?: string | undefined }): Promise<HostAnswer> {
+  async search(queries: readonly Float32Array[], options: ShardSearch & { readonly modelVersion?: string | undefined }): Promise<HostAnswer> {
     const shard = this.#held;
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;

@@ -2,6 +2,7 @@
  * One version of a pod's shard, loaded: its vectors and what is known of their images, which follow the store together, and
  * are saved together for the pod's next start. Where one was saved it is loaded from there, else from the store.
  */
+import { compileFilter, type Filter } from '../common/filter.js';
 import type { Log } from '../common/log.js';
 import type { SlotRange } from '../common/slots.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
@@ -24,6 +25,11 @@ export interface ShardOptions {
   readonly snapshots?: SnapshotKeeper | undefined;
   /** ms since the epoch. */
   readonly now: () => number;
+}
+
+export interface ShardSearch extends Omit<SearchOptions, 'accept'> {
+  /** Only images whose metadata match: the top is the top of those. */
+  readonly filter?: Filter | undefined;
 }
 
 export class Shard {
@@ -113,8 +119,9 @@ export class Shard {
    *
    * @throws what `VectorIndex.search` throws
    */
-  async search(queries: readonly Float32Array[], options: SearchOptions): Promise<IndexHit[][]> {
-    const found = await this.#index.search(queries, options);
+  async search(queries: readonly Float32Array[], { filter, ...options }: ShardSearch): Promise<IndexHit[][]> {
+    const accept = filter && this.#catalog.whereMetadata(compileFilter(filter));
+    const found = await this.#index.search(queries, { ...options, accept });
     return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
   }
 

@@ -61,10 +61,22 @@ function describeChange(previous: FileObject, current: FileObject): Change {
 
 function describeEffect(previous: Manifest, current: Manifest): string | undefined {
   if (!hasPods(previous) || !hasPods(current)) return undefined;
+  const fixed = unchangeable(previous, current);
+  if (fixed.length > 0) return `Kubernetes refuses another ${fixed.join(' and ')}: remove it before the apply, which its pods survive (oc delete ${idOf(current)} --cascade=orphan)`;
   const [from, to] = [previous.spec?.replicas, current.spec?.replicas];
   const scaled = from === to ? undefined : `${from ?? 'autoscaled'} → ${to ?? 'autoscaled'} pods`;
   const restarts = isDeepStrictEqual(previous.spec?.template, current.spec?.template) ? 'none restarts' : 'its pods are replaced, one after the other';
   return [scaled, restarts].filter((part) => part !== undefined).join('; ');
+}
+
+/** Of the fields that are rendered, those of a StatefulSet that may be changed; of a Deployment all but the selector may. */
+const CHANGEABLE: readonly string[] = ['replicas', 'template', 'updateStrategy', 'persistentVolumeClaimRetentionPolicy', 'minReadySeconds'];
+
+/** The fields that differ and may not. */
+function unchangeable(previous: Deployment | StatefulSet, current: Deployment | StatefulSet): string[] {
+  const [old, fresh] = [previous.spec ?? {}, current.spec ?? {}] as Readonly<Record<string, unknown>>[];
+  const fields = current.kind === 'Deployment' ? ['selector'] : Object.keys({ ...old, ...fresh }).filter((field) => !CHANGEABLE.includes(field));
+  return fields.filter((field) => !isDeepStrictEqual(old?.[field], fresh?.[field]));
 }
 
 export function hasPods(object: Manifest): object is Deployment | StatefulSet {

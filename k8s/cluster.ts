@@ -1,5 +1,6 @@
 /** The cluster, through `oc` or `kubectl`, whichever is on the PATH: with the login and the rights of who runs it. */
 import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EisError } from '../common/errors.js';
 import { COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, type Component } from './manifests/names.js';
 import { objectId, type ObjectKey } from './manifests/objects.js';
@@ -7,7 +8,11 @@ import type { ObjectHeader } from './phases.js';
 
 const TOOLS = ['oc', 'kubectl'] as const;
 const FIELD_MANAGER = 'eis-deploy';
-const ROUTE_API = 'route.openshift.io';
+/** Of kinds that not every cluster has, the API that brings them. */
+const FOREIGN_APIS: Readonly<Record<string, string>> = { Route: 'route.openshift.io', ScaledObject: 'keda.sh' };
+/** A command line has an end (ARG_MAX), and thousands of shards have more files than that. */
+const PER_CALL_MAX = 100;
+const JOB_POLL_MS = 2_000;
 /** The last of what a command says in failing. */
 const DETAIL_CHARACTERS_MAX = 2_000;
 
@@ -19,18 +24,22 @@ interface Answer {
 
 /** What an apply does to a cluster. Every method throws `CommandFailure`. */
 export interface Cluster {
-  /** Whether it is an OpenShift, which alone has Routes. */
-  hasRoutes(): Promise<boolean>;
+  /** Of the kinds that not every cluster has (`isForeign`), those that this one has: an OpenShift has Routes. */
+  foreignKinds(): Promise<string[]>;
   existingSecrets(names: readonly string[]): Promise<string[]>;
+  /** What a ConfigMap holds something for; none: there is no such ConfigMap. */
+  configKeys(configMap: string): Promise<string[]>;
   /** Server-side: what is as the files say stays untouched. */
   apply(files: readonly string[]): Promise<void>;
-  /** Hands the number of pods over to an autoscaler: left out of what we apply, it would fall to one. */
-  handOverReplicas(object: ObjectHeader, replicas: number): Promise<void>;
-  /** Waits until the pods of a workload are ready, or a Job is complete. */
+  /** Lets a workload that is there keep its number of pods for an autoscaler: left out of what we apply, it would fall to one. */
+  handOverReplicas(object: ObjectHeader): Promise<void>;
+  /** Removes a Job that failed, so that it runs again when it is applied: by itself it never would. */
+  removeIfFailed(job: ObjectKey): Promise<void>;
+  /** Waits until the pods of a workload are ready, or a Job is complete; a Job that fails is not waited for. */
   waitFor(object: ObjectKey, timeoutS: number): Promise<void>;
   /** Waits until pods of this component that are ending have ended. */
   waitForLeaving(component: Component, timeoutS: number): Promise<void>;
-  /** Every object of these kinds that an apply of ours made. */
+  /** Every object of these kinds that an apply of ours made; not what others made of those, with our labels. */
   listOurs(kinds: readonly string[]): Promise<ObjectHeader[]>;
   remove(objects: readonly ObjectKey[]): Promise<void>;
 }
@@ -56,26 +65,44 @@ interface Pod {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
 }
 
-type Call = (args: readonly string[], input?: string) => Promise<string>;
+interface JobState {
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[] };
+}
 
-function createCluster(call: Call): Cluster {
+/** Runs the tool, in the namespace, and resolves with what it writes. */
+export type Call = (args: readonly string[], input?: string) => Promise<string>;
+
+export function createCluster(call: Call): Cluster {
   return {
-    async hasRoutes() {
-      return (await call(['api-resources', `--api-group=${ROUTE_API}`, '-o', 'name'])).trim() !== '';
+    async foreignKinds() {
+      // Not api-resources, which fails when any API of the cluster is away.
+      const groups = (await call(['api-versions'])).split('\n').map((version) => version.split('/')[0]);
+      return Object.keys(FOREIGN_APIS).filter((kind) => groups.includes(FOREIGN_APIS[kind]));
     },
     async existingSecrets(names) {
       const found = await call(['get', 'secret', ...names, '--ignore-not-found', '-o', 'name']);
       return names.filter((name) => found.split('\n').includes(`secret/${name}`));
     },
-    async apply(files) {
-      await call(['apply', '--server-side', '--force-conflicts', `--field-manager=${FIELD_MANAGER}`, ...files.flatMap((file) => ['-f', file])]);
+    async configKeys(configMap) {
+      const found = await call(['get', 'configmap', configMap, '--ignore-not-found', '-o', 'json']);
+      return found.trim() === '' ? [] : Object.keys((JSON.parse(found) as { readonly data?: object }).data ?? {});
     },
-    async handOverReplicas({ apiVersion, kind, metadata: { name } }, replicas) {
-      await call(['apply', '--server-side', '--field-manager=eis-handover', '-f', '-'], JSON.stringify({ apiVersion, kind, metadata: { name }, spec: { replicas } }));
+    async apply(files) {
+      for (const some of chunksOf(files)) await call(['apply', '--server-side', '--force-conflicts', `--field-manager=${FIELD_MANAGER}`, ...some.flatMap((file) => ['-f', file])]);
+    },
+    async handOverReplicas({ apiVersion, kind, metadata: { name } }) {
+      const live = await call(['get', objectId({ kind, name }), '--ignore-not-found', '-o', 'jsonpath={.spec.replicas}']);
+      if (live.trim() === '') return;
+      // By force: an autoscaler that is there already may have the field.
+      await call(['apply', '--server-side', '--force-conflicts', '--field-manager=eis-handover', '-f', '-'], JSON.stringify({ apiVersion, kind, metadata: { name }, spec: { replicas: Number(live) } }));
+    },
+    async removeIfFailed(job) {
+      const found = await call(['get', objectId(job), '--ignore-not-found', '-o', 'json']);
+      if (found.trim() !== '' && endOf(JSON.parse(found) as JobState)?.type === 'Failed') await call(['delete', '--ignore-not-found', '--wait=true', objectId(job)]);
     },
     async waitFor(object, timeoutS) {
-      const id = objectId(object);
-      await call(object.kind === 'Job' ? ['wait', '--for=condition=complete', id, `--timeout=${timeoutS}s`] : ['rollout', 'status', id, `--timeout=${timeoutS}s`]);
+      if (object.kind === 'Job') await waitForJob(call, objectId(object), timeoutS);
+      else await call(['rollout', 'status', objectId(object), `--timeout=${timeoutS}s`]);
     },
     async waitForLeaving(component, timeoutS) {
       const { items } = JSON.parse(await call(['get', 'pods', '-l', `${COMPONENT_LABEL}=${component},${MANAGED_BY_LABEL}=${MANAGED_BY}`, '-o', 'json'])) as { readonly items: readonly Pod[] };
@@ -84,18 +111,42 @@ function createCluster(call: Call): Cluster {
     },
     async listOurs(kinds) {
       const listed = JSON.parse(await call(['get', kinds.map(resourceOf).join(','), '-l', `${MANAGED_BY_LABEL}=${MANAGED_BY}`, '-o', 'json'])) as { readonly items: readonly ObjectHeader[] };
-      return [...listed.items];
+      return listed.items.filter(({ metadata: { ownerReferences = [] } }) => ownerReferences.length === 0);
     },
     async remove(objects) {
-      await call(['delete', '--ignore-not-found', '--wait=true', ...objects.map(({ kind, name }) => `${resourceOf(kind)}/${name}`)]);
+      for (const some of chunksOf(objects)) await call(['delete', '--ignore-not-found', '--wait=true', ...some.map(({ kind, name }) => `${resourceOf(kind)}/${name}`)]);
     },
   };
 }
 
-/** What a kind is called on the command line, with its group where others have a kind of that name. */
+/** Of a Job: how it ended. */
+function endOf({ status }: JobState): { readonly type: string; readonly message?: string } | undefined {
+  return status?.conditions?.find((condition) => condition.status === 'True' && ['Complete', 'Failed'].includes(condition.type));
+}
+
+/** Asks again and again, because `wait` waits for one end alone, and would wait for a Job that failed until its time is over. */
+async function waitForJob(call: Call, id: string, timeoutS: number): Promise<void> {
+  const command = ['get', id, '-o', 'json'];
+  for (const deadline = performance.now() + timeoutS * 1000; ; await sleep(JOB_POLL_MS)) {
+    const end = endOf(JSON.parse(await call(command)) as JobState);
+    if (end?.type === 'Complete') return;
+    if (end) throw new CommandFailure(command, `the Job failed (${end.message ?? 'it says no reason'}); see the logs of its pods. It is made anew by the next apply.`);
+    if (performance.now() > deadline) throw new CommandFailure(command, `the Job was not complete after ${timeoutS} s; see its pods (describe, logs).`);
+  }
+}
+
+function chunksOf<T>(items: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(items.length / PER_CALL_MAX) }, (_, i) => items.slice(i * PER_CALL_MAX, (i + 1) * PER_CALL_MAX));
+}
+
+/** Whether there are clusters that do not know objects of this kind. */
+export function isForeign(kind: string): boolean {
+  return kind in FOREIGN_APIS;
+}
+
+/** What a kind is called on the command line, with its API where others have a kind of that name. */
 function resourceOf(kind: string): string {
-  const groups: Readonly<Record<string, string>> = { Route: `.${ROUTE_API}`, ScaledObject: '.keda.sh' };
-  return `${kind.toLowerCase()}${groups[kind] ?? ''}`;
+  return `${kind.toLowerCase()}${isForeign(kind) ? `.${FOREIGN_APIS[kind]}` : ''}`;
 }
 
 async function runs(tool: string): Promise<boolean> {

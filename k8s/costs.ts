@@ -43,23 +43,35 @@ export function totalCost(costs: readonly Cost[]): Cost {
 }
 
 /**
- * The most pods at once while the difference is applied: new index shards stand beside the old, and a Deployment whose pods
- * are replaced has a quarter more of them meanwhile.
+ * The most pods at once while the difference is applied, but for those that are ending: new index shards stand beside the old, a
+ * Deployment whose pods are replaced has a quarter more of them meanwhile, and a Job that is new has one.
  */
 export function peakPods(before: Files, after: Files): number {
   const [old, fresh] = [podsByName(before), podsByName(after)];
   const sum = (entries: readonly PodsOf[], count: (max: number) => number): number => entries.reduce((total, { pods }) => total + count(pods.max), 0);
   const leaving = [...old].filter(([name]) => !fresh.has(name)).map(([, entry]) => entry);
   const replaced = [...fresh].filter(([name, { kind, template }]) => kind === 'Deployment' && old.has(name) && !isDeepStrictEqual(old.get(name)?.template, template)).map(([, entry]) => entry);
-  return totalCost([...costsOf(after).values()]).pods.max + sum(leaving, (max) => max) + sum(replaced, (max) => Math.ceil(max * SURGE));
+  const jobs = objectsOf(after).filter(({ file, object }) => object.kind === 'Job' && !before.has(file)).length;
+  return totalCost([...costsOf(after).values()]).pods.max + jobs + sum(leaving, (max) => max) + sum(replaced, (max) => Math.ceil(max * SURGE));
+}
+
+/** Pods that come and go by the clock, each alone. */
+export function countCronJobs(files: Files): number {
+  return objectsOf(files).filter(({ object }) => object.kind === 'CronJob').length;
+}
+
+export interface PassingPods {
+  readonly peak: number;
+  readonly byTheClock: number;
 }
 
 /** What is wrong with the whole by the quota, in sentences. */
-export function quotaWarnings(after: Cost, peak: number, { quota }: Config['platform']): string[] {
-  if (quota.pods === undefined) return [];
-  const { max } = after.pods;
-  if (max > quota.pods) return [`The quota is ${quota.pods} pods, and ${max} are asked for: ${max - quota.pods} will not start. Ask for more, or for fewer pods in config.json.`];
-  return peak > quota.pods ? [`While this is applied up to ${peak} pods run at once, and the quota is ${quota.pods}: pods will wait for others to end, or for ever where those wait for them.`] : [];
+export function quotaWarnings({ pods: { min, max } }: Cost, { peak, byTheClock }: PassingPods, { quota: { pods: quota } }: Config['platform']): string[] {
+  if (quota === undefined) return [];
+  if (min > quota) return [`The quota is ${quota} pods, and ${min} are asked for${max > min ? ', without what autoscalers add' : ''}: ${min - quota} will not start. Ask for more, or for fewer pods in config.json.`];
+  if (max > quota) return [`The quota is ${quota} pods. ${min} are asked for, and autoscalers may ask for up to ${max}: the last ${max - quota} of those will not start.`];
+  if (peak > quota) return [`While this is applied up to ${peak} pods run at once, and the quota is ${quota}: pods will wait for others to end, or for ever where those wait for them.`];
+  return max + byTheClock > quota ? [`The quota is ${quota} pods, and ${max} run all the time: none is left for what runs by the clock, which will not start.`] : [];
 }
 
 function addCosts(a: Cost, b: Cost): Cost {

@@ -7,7 +7,7 @@ import { applyFolder } from './apply.js';
 import type { Cluster } from './cluster.js';
 import { readFolder, recoverFolder, replaceFolder, writeFolder, type Files } from './folder.js';
 import type { VectorCounts } from './meaning.js';
-import { drainAdvice, makePlan, type Plan } from './plan.js';
+import { drainAdvice, makePlan, runningHere, type Plan } from './plan.js';
 import { renderFiles } from './render.js';
 
 /** A JSON object of functions' URLs by model, beside the two folders; `eis functions --deploy` writes it. */
@@ -52,13 +52,13 @@ export interface ApplyDeploymentOptions extends DeployOptions {
  * Applies what `planDeployment` rendered, all of it: what is as it should be stays untouched, and what somebody changed in the
  * cluster comes back. When it is done, staging becomes current; until then current says what ran before.
  *
- * @throws EisError EIS_DEPLOY_SHARD, EIS_DEPLOY_SECRETS with nothing changed; EIS_DEPLOY_STOPPED
+ * @throws EisError EIS_DEPLOY_SHARD, EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS with nothing changed; EIS_DEPLOY_STOPPED
  */
-export async function applyDeployment({ folder, cluster, timeoutS, drained, onStep }: ApplyDeploymentOptions, { lostShards }: Plan): Promise<void> {
+export async function applyDeployment({ config, folder, cluster, timeoutS, drained, onStep }: ApplyDeploymentOptions, { lostShards }: Plan): Promise<void> {
   const [lost] = lostShards.filter((name) => !drained.includes(name));
   if (lost !== undefined) throw new EisError('EIS_DEPLOY_SHARD', { shard: lost, advice: drainAdvice(lost) });
   const { staging, current } = foldersOf(folder);
-  await applyFolder({ cluster, folder: staging, staging: readFolder(staging) ?? new Map<string, string>(), current: readFolder(current) ?? new Map<string, string>(), timeoutS, onStep });
+  await applyFolder({ cluster, folder: staging, staging: readFolder(staging) ?? new Map<string, string>(), current: runningHere(readFolder(current) ?? new Map<string, string>(), config), timeoutS, onStep });
   replaceFolder(staging, current);
 }
 

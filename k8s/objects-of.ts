@@ -2,7 +2,7 @@
 import { parse } from 'yaml';
 import type { Files } from './folder.js';
 import type { Manifest } from './manifests/objects.js';
-import { CONFIG_FILE, KUSTOMIZATION_FILE } from './render.js';
+import { KUSTOMIZATION_FILE } from './render.js';
 
 export interface FileObject {
   readonly file: string;
@@ -10,15 +10,21 @@ export interface FileObject {
   readonly object: Manifest;
 }
 
-const parsed = new WeakMap<Files, readonly FileObject[]>();
+/** By text: reading YAML is what takes a plan its time, and most files are the same before and after. */
+const parsed = new Map<string, Manifest>();
 
-/** Parsed once for each folder: reading YAML is what takes a plan its time. */
 export function objectsOf(files: Files): readonly FileObject[] {
-  const objects = parsed.get(files) ?? parseObjects(files);
-  parsed.set(files, objects);
-  return objects;
+  return [...files].filter(([file]) => file.endsWith('.yaml') && file !== KUSTOMIZATION_FILE).map(([file, text]) => ({ file, text, object: parseOnce(text) }));
 }
 
-function parseObjects(files: Files): FileObject[] {
-  return [...files].filter(([file]) => file.endsWith('.yaml') && file !== KUSTOMIZATION_FILE && file !== CONFIG_FILE).map(([file, text]) => ({ file, text, object: parse(text) as Manifest }));
+function parseOnce(text: string): Manifest {
+  const object = parsed.get(text) ?? (parse(text) as Manifest);
+  parsed.set(text, object);
+  return object;
+}
+
+/** The namespace that a folder was rendered for; undefined: it is empty. */
+export function namespaceOf(files: Files): string | undefined {
+  const text = files.get(KUSTOMIZATION_FILE);
+  return text === undefined ? undefined : (parse(text) as { readonly namespace?: string }).namespace;
 }

@@ -6,7 +6,7 @@ import type { ObjectKey } from './manifests/objects.js';
 export interface ObjectHeader {
   readonly apiVersion?: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>>; readonly ownerReferences?: readonly object[] };
 }
 
 export interface Phase {
@@ -14,8 +14,9 @@ export interface Phase {
   has(object: ObjectHeader): boolean;
 }
 
-const AUTOSCALERS: readonly string[] = ['HorizontalPodAutoscaler', 'ScaledObject'];
-const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'PodDisruptionBudget'];
+/** Each has the name of what it scales. */
+export const AUTOSCALERS: readonly string[] = ['HorizontalPodAutoscaler', 'ScaledObject'];
+const PASSIVE: readonly string[] = ['ConfigMap', 'Service', 'NetworkPolicy', 'PodDisruptionBudget'];
 
 const ofComponents =
   (...components: readonly Component[]) =>

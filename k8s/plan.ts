@@ -1,9 +1,10 @@
 /** The plan: what an apply would change, what that costs, and what it means. */
 import { parseConfig, type Config } from '../common/config.js';
 import { compareFolders, type Change } from './changes.js';
-import { compareCosts, peakPods, quotaWarnings, totalCost, type Cost, type ServiceCost } from './costs.js';
+import { compareCosts, countCronJobs, peakPods, quotaWarnings, totalCost, type Cost, type ServiceCost } from './costs.js';
 import type { Files } from './folder.js';
 import { explainChanges, explainRisks, type VectorCounts } from './meaning.js';
+import { namespaceOf } from './objects-of.js';
 import { CONFIG_FILE } from './render.js';
 
 export interface Plan {
@@ -27,7 +28,8 @@ export interface PlanInput {
   readonly counts: VectorCounts;
 }
 
-export function makePlan({ current = new Map(), staging, config, counts }: PlanInput): Plan {
+export function makePlan({ current: last = new Map(), staging, config, counts }: PlanInput): Plan {
+  const current = runningHere(last, config);
   const before = readConfigOf(current, config.file);
   const changes = compareFolders(current, staging);
   const costs = compareCosts(current, staging);
@@ -39,10 +41,27 @@ export function makePlan({ current = new Map(), staging, config, counts }: PlanI
     costs,
     total,
     peakPods: peak,
-    meaning: changes.length === 0 && before === undefined ? [] : explainChanges(before, config, counts),
-    warnings: [...quotaWarnings(total.after, peak, config.platform), ...explainRisks(before, config), ...lostShards.map((name) => `${name} holds a part of every collection, and would go: drain it first (${drainAdvice(name)}).`)],
+    meaning: before === undefined && current.size > 0 ? explainUnknown(changes) : explainChanges(before, config, counts),
+    warnings: [...explainElsewhere(last, config), ...quotaWarnings(total.after, { peak, byTheClock: countCronJobs(staging) }, config.platform), ...explainRisks(before, config), ...lostShards.map((name) => `${name} holds a part of every collection, and would go: drain it first (${drainAdvice(name)}).`)],
     lostShards,
   };
+}
+
+/** What of `current` runs in the namespace of this configuration: all of it, or nothing. */
+export function runningHere(current: Files, { platform }: Config): Files {
+  return namespaceOf(current) === platform.namespace ? current : new Map<string, string>();
+}
+
+function explainElsewhere(current: Files, { platform }: Config): string[] {
+  const other = namespaceOf(current);
+  if (other === undefined || other === platform.namespace) return [];
+  const { pods } = totalCost(compareCosts(new Map(), current).map(({ after }) => after));
+  return [`What runs so far is in the namespace ${other}: its ${pods.max} pods stay, and go on to cost, beside those that are made in ${platform.namespace}. Two that are to stay side by side each need a folder of their own (--dir); one that is to go: oc delete all,configmap,pdb,networkpolicy -n ${other} -l app.kubernetes.io/managed-by=eis-deploy (disks of MongoDB, RabbitMQ and Prometheus stay).`];
+}
+
+/** Where nothing can be told but which objects differ. */
+function explainUnknown(changes: readonly Change[]): string[] {
+  return changes.length === 0 ? [] : [`What runs was rendered from a ${CONFIG_FILE} that this version cannot read, so what is loaded or embedded anew cannot be told; the objects below are what changes.`];
 }
 
 /** How a shard is emptied before it may go. */

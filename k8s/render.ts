@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import { renderCronJobs } from './manifests/cron.js';
 import { renderMongo } from './manifests/mongo.js';
 import { keyOf, objectId, type Manifest, type ObjectKey } from './manifests/objects.js';
+import { renderNetworkPolicies } from './manifests/network.js';
 import { renderNginx } from './manifests/nginx.js';
 import type { RenderContext } from './manifests/pod.js';
 import { renderPrometheus } from './manifests/prometheus.js';
@@ -17,7 +18,7 @@ export const CONFIG_FILE = 'config.json';
 
 /** Every object, in no order that means anything (`phases.ts` has one). */
 export function renderManifests(context: RenderContext): Manifest[] {
-  return [renderMongo, renderRabbitmq, renderIndexShards, renderWrapper, renderWorkers, renderGateways, renderScrapeServices, renderNginx, renderPrometheus, renderCronJobs].flatMap((render) => render(context));
+  return [renderMongo, renderRabbitmq, renderIndexShards, renderWrapper, renderWorkers, renderGateways, renderScrapeServices, renderNginx, renderPrometheus, renderCronJobs, renderNetworkPolicies].flatMap((render) => render(context));
 }
 
 /**

@@ -1,5 +1,6 @@
-/** Finds out which ports are taken before anything is started on them. */
-import { createServer } from 'node:net';
+/** Finds out which ports are taken before anything is started on them, and one that is not. */
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import type { ProcessSpec } from './processes.js';
 
 /** The processes whose port another program listens on. */
@@ -14,4 +15,14 @@ function isTaken(port: number): Promise<boolean> {
     server.once('error', () => resolve(true));
     server.listen({ port, host: '127.0.0.1' }, () => server.close(() => resolve(false)));
   });
+}
+
+/** A port of this machine that nothing listened on a moment ago. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

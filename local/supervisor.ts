@@ -7,6 +7,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
+import { EisError, toEisError } from '../common/errors.js';
 import { localUrl, type ProcessSpec } from './processes.js';
 
 const RESTART_MIN_MS = 200;
@@ -33,6 +34,12 @@ export class ProcessFailure extends Error {
     super(`${spec.name} cannot be started.`);
     this.name = 'ProcessFailure';
   }
+}
+
+/** What a person is told of an error of starting. */
+export function explainFailure(error: unknown): EisError {
+  if (!(error instanceof ProcessFailure)) return toEisError(error);
+  return new EisError('EIS_NOT_READY', { detail: `${error.message}\n${error.lines.map((line) => `  ${line}`).join('\n')}` }, { cause: error });
 }
 
 class Supervised {

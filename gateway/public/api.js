@@ -2,12 +2,13 @@
 
 import { fetchWithKey } from './key.js';
 
-/** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number }} Picture an image of the index */
+/** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number, metadata?: Record<string, string | number | boolean | string[]> }} Picture an image of the index */
 /** @typedef {{ id: string, url?: string, urls?: string[], width?: number, height?: number }} Searched */
 /**
  * @typedef {object} Answer
  * @property {string} model
  * @property {Searched} query
+ * @property {(Searched & { weight: number })[]} [examples]
  * @property {Picture[]} results
  * @property {{ total: number, ok: number, failed: { shard: string, code: string }[] }} shards
  * @property {boolean} partial
@@ -70,18 +71,26 @@ async function callPatiently(path, init) {
 const json = { 'content-type': 'application/json' };
 
 /**
- * The images most like one: a file or part of one (`blob`), the image at an address (`url`), or one of the index (`id`).
+ * The images most like one: a file or part of one (`blob`), the image at an address (`url`), or one of the index (`id`);
+ * and like, or less like, further ones of the index.
  *
  * @param {{ blob: Blob } | { url: string } | { id: string }} input
- * @param {{ top: string, model: string, signal: AbortSignal }} options
+ * @param {{ top: string, model: string, filter?: string, examples?: readonly { id: string, weight: number }[], signal: AbortSignal }} options
  * @returns {Promise<Answer>}
  */
-export function search(input, { top, model, signal }) {
-  const query = new URLSearchParams({ top, ...(model && { model }) });
-  const init = 'blob' in input
-    ? { body: input.blob, headers: { 'content-type': input.blob.type.startsWith('image/') ? input.blob.type : 'application/octet-stream' } }
-    : { body: JSON.stringify(input), headers: json };
-  return call(`search?${query}`, { method: 'POST', signal, ...init });
+export function search(input, { top, model, filter = '', examples = [], signal }) {
+  const query = new URLSearchParams({ top, ...(model && { model }), ...(filter && { filter }) });
+  const further = examples.map(({ id, weight }) => ({ id, weight }));
+  return call(`search?${query}`, { method: 'POST', signal, ...('blob' in input ? ofBlob(input.blob, further) : { body: JSON.stringify(further.length > 0 ? { images: [input, ...further] } : input), headers: json }) });
+}
+
+/** @param {Blob} blob @param {object[]} further @returns {RequestInit} */
+function ofBlob(blob, further) {
+  if (further.length === 0) return { body: blob, headers: { 'content-type': blob.type.startsWith('image/') ? blob.type : 'application/octet-stream' } };
+  const body = new FormData();
+  body.append('image', blob, 'image');
+  body.append('images', JSON.stringify(further));
+  return { body };
 }
 
 /** @typedef {{ name: string, vectors: number, shards: { ok: number, total: number } }} Model */

@@ -3,6 +3,7 @@ import { createAdder } from './adder.js';
 import * as api from './api.js';
 import { createCropper } from './cropper.js';
 import { closeFromOutside } from './dialogs.js';
+import { createExamples, ofExample } from './examples.js';
 import { createKeyPrompt } from './key.js';
 import { ofFile, ofPicture, ofUrl, readAddress, toInput, toParameters } from './query.js';
 import { createResults } from './results.js';
@@ -17,7 +18,7 @@ import { addressOf, count, describeAnswer, describeMissing, describeTimings, nam
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
-const page = Object.fromEntries(['form', 'file', 'camera', 'url', 'model', 'model-choice', 'top', 'query', 'query-name', 'browse', 'add', 'invitation', 'index', 'asking', 'status', 'timings', 'warning', 'error', 'results-title'].map((id) => [id, byId(id)]));
+const page = Object.fromEntries(['form', 'file', 'camera', 'url', 'filter', 'model', 'model-choice', 'top', 'query', 'query-name', 'browse', 'add', 'invitation', 'index', 'asking', 'status', 'timings', 'warning', 'error', 'results-title'].map((id) => [id, byId(id)]));
 const NAME = document.title;
 const BROWSED = 24;
 /** As in style.css: where the results would lie far below what else can be asked. */
@@ -39,10 +40,16 @@ const focusTitle = () => page['results-title'].focus({ preventScroll: true });
 const results = createResults({ list: byId('results'), template: byId('hit'), onOpen: (pictures, position) => viewer.show(pictures, position), onFocusLost: focusTitle });
 const cropper = createCropper({
   stage: byId('stage'), image: byId('preview'), box: byId('region'), voice: byId('region-said'), opener: byId('crop'), closer: byId('whole'), excuse: byId('unreadable'),
-  onRegion: (region) => asked && (region || asked.region) && ask(asked.query, { region }),
+  onRegion: (region) => asked && (region || asked.region) && ask(asked.query, { region, examples: asked.examples }),
+});
+const examples = createExamples({
+  list: byId('examples'), template: byId('example'), onFocusLost: focusTitle,
+  onRemove: ({ id }) => asked && ask(asked.query, { region: asked.region, examples: asked.examples.filter((example) => example.id !== id) }),
 });
 const viewer = createViewer({
   byId,
+  isSearch: () => asked !== undefined,
+  onExample: (picture, weight) => asked && ask(asked.query, { region: asked.region, examples: [...asked.examples.filter(({ id }) => id !== picture.id), ofExample(picture, weight)], focuses: true }),
   onMore: (picture) => ask(ofPicture(picture), { focuses: true }),
   onRemoved: noteRemoved,
   onLeft: ({ id }) => results.focus(id),
@@ -59,9 +66,9 @@ const adder = createAdder({
 
 // ── Searching ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: import('./region.js').Region | undefined, focuses?: boolean }} [options] */
-function ask(query, { region, focuses = false } = {}) {
-  return search({ query, region, model: page.model.value, top: page.top.value }, { focuses });
+/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: import('./region.js').Region | undefined, examples?: Asked['examples'], focuses?: boolean }} [options] */
+function ask(query, { region, examples: further = [], focuses = false } = {}) {
+  return search({ query, region, model: page.model.value, top: page.top.value, filter: page.filter.value.trim(), examples: further }, { focuses });
 }
 
 /**
@@ -72,17 +79,18 @@ async function search(next, { focuses = false, records = true } = {}) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  const { query, region, model, top } = next;
-  const options = { top, model, signal };
+  const { query, region, model, top, filter } = next;
+  const options = { top, model, filter, examples: next.examples, signal };
   viewer.dismiss();
   try {
     showAsked(next);
     if (records) record(next, 'pushState');
     if (focuses) focusResults();
-    if (region && !query.image) learn(next, (await api.search(toInput(query), { ...options, top: '1' })).query);
+    if (region && !query.image) learn(next, (await api.search(toInput(query), { top: '1', model, signal })).query);
     const answer = await api.search(region ? { blob: await cropper.cut(region) } : toInput(query), options);
     if (signal.aborted) return;
     if (!region) learn(next, answer.query, answer.results.some(({ id }) => id === answer.query.id));
+    learnExamples(next, answer);
     showAnswer(next, answer);
   } catch (error) {
     if (!signal.aborted) showError(/** @type {Error} */ (error).message);
@@ -97,6 +105,15 @@ function learn({ query, region }, { id, url, urls }, isIndexed = false) {
   if (query.image) return;
   query.image = url;
   cropper.show(query.image, region);
+}
+
+/** An address names examples by their ids alone. @param {Asked} of @param {api.Answer} answer */
+function learnExamples({ examples: further }, { examples: searched = [] }) {
+  for (const example of further) {
+    const found = searched.find(({ id }) => id === example.id);
+    if (found?.url) Object.assign(example, { image: found.url, name: nameOf(found.urls?.[0] ?? found.url, found.id) });
+  }
+  examples.show(further);
 }
 
 /** @param {Picture} picture */
@@ -121,6 +138,7 @@ function showAsked(next) {
   if (asked?.query === query) cropper.draw(region);
   else cropper.show(query.image, region);
   asked = next;
+  examples.show(next.examples);
   document.body.dataset['asked'] = '';
   page.query.hidden = false;
   if (NARROW.matches) {
@@ -154,11 +172,17 @@ function showAnswer(of, answer) {
   const left = answer.results.filter(({ id }) => !removed.has(id));
   page.warning.hidden = !answer.partial;
   page.warning.textContent = answer.partial ? describeMissing(answer.shards) : '';
-  page.status.textContent = describeAnswer({ ...answer, results: left }, of.region ? `this region of ${of.query.name}` : of.query.name);
+  page.status.textContent = describeAnswer({ ...answer, results: left }, describeAsked(of), of.filter !== '');
   page.timings.textContent = describeTimings(answer, of.query.id && !of.query.file && !of.region ? 'id' : 'image');
   results.show(left);
   if (!answer.partial) showSize(answer.index.vectors);
   record(of, 'replaceState');
+}
+
+/** @param {Asked} of */
+function describeAsked({ query: { name }, region, examples: further }) {
+  const what = region ? `this region of ${name}` : name;
+  return further.length > 0 ? `${what}, with ${count(further.length, 'further example')}` : what;
 }
 
 function focusResults() {
@@ -252,6 +276,7 @@ function follow() {
   const { query, ...rest } = entry;
   choose(page.top, rest.top);
   choose(page.model, rest.model);
+  page.filter.value = rest.filter;
   if (query) void search({ query, ...rest }, { records: false });
   else startOver();
 }
@@ -272,7 +297,9 @@ async function take(transfer) {
 page.form.addEventListener('submit', (/** @type {Event} */ event) => {
   event.preventDefault();
   const url = page.url.value.trim();
-  if (url) void ask(ofUrl(url));
+  if (document.activeElement === page.filter && asked) {
+    if (asked.filter !== page.filter.value.trim()) void askAgain(); // else its change was noticed
+  } else if (url) void ask(ofUrl(url));
   else page.url.focus();
 });
 for (const input of [page.file, page.camera]) {
@@ -282,7 +309,11 @@ for (const input of [page.file, page.camera]) {
     input.value = ''; // the same file can be chosen again
   });
 }
-for (const choice of [page.top, page.model]) choice.addEventListener('change', () => asked && ask(asked.query, { region: asked.region }));
+/** The same, as the page's choices say now. */
+function askAgain() {
+  return asked && ask(asked.query, { region: asked.region, examples: asked.examples });
+}
+for (const choice of [page.top, page.model, page.filter]) choice.addEventListener('change', askAgain);
 page.browse.addEventListener('click', browse);
 page.add.addEventListener('click', () => adder.open());
 byId('skip').addEventListener('click', (/** @type {Event} */ event) => {

@@ -1,4 +1,5 @@
 /** What is searched for: from a file, an address or a picture; as it is sent, and as it stands in the page's address. */
+import { LIKE, ofId, UNLIKE } from './examples.js';
 import * as regions from './region.js';
 import { addressOf, nameOf } from './words.js';
 
@@ -13,7 +14,7 @@ import { addressOf, nameOf } from './words.js';
  * @property {string | undefined} [image] where the image can be seen
  * @property {string} name
  */
-/** A search, whole. @typedef {{ query: Query, region: regions.Region | undefined, model: string, top: string }} Asked */
+/** A search, whole. @typedef {{ query: Query, region: regions.Region | undefined, model: string, top: string, filter: string, examples: readonly import('./examples.js').Example[] }} Asked */
 
 /** How many results come where nothing is said. */
 export const TOP = '20';
@@ -36,19 +37,23 @@ export function toInput({ file, url, id }) {
 }
 
 /** @param {Asked} asked */
-export function toParameters({ query: { id, url }, region, model, top }) {
-  return new URLSearchParams({
+export function toParameters({ query: { id, url }, region, model, top, filter, examples }) {
+  const parameters = new URLSearchParams({
     ...(id ? { id } : url ? { url } : {}),
     ...(region && (id || url) ? { region: regions.format(region) } : {}),
     ...(model && { model }),
     ...(top !== TOP && { top }),
-  }).toString();
+    ...(filter && { filter }),
+  });
+  if (id || url) for (const example of examples) parameters.append(example.weight > 0 ? 'like' : 'unlike', example.id);
+  return parameters.toString();
 }
 
 /** What an address says: how to search, and perhaps for what. @param {{ search: string }} address */
 export function readAddress({ search }) {
   const parameters = new URLSearchParams(search);
-  const [id, url, model = '', top = ''] = ['id', 'url', 'model', 'top'].map((name) => parameters.get(name) ?? '');
+  const [id, url, model = '', top = '', filter = ''] = ['id', 'url', 'model', 'top', 'filter'].map((name) => parameters.get(name) ?? '');
   const query = id ? { id, name: id.slice(0, 8) } : url ? ofUrl(url) : undefined;
-  return { query, region: regions.parse(parameters.get('region')), model, top: /^\d{1,4}$/.test(top) ? top : TOP };
+  const examples = [...parameters.getAll('like').map((like) => ofId(like, LIKE)), ...parameters.getAll('unlike').map((unlike) => ofId(unlike, UNLIKE))];
+  return { query, region: regions.parse(parameters.get('region')), model, top: /^\d{1,4}$/.test(top) ? top : TOP, filter, examples };
 }

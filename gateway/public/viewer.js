@@ -1,5 +1,6 @@
 /** One picture, large: where it comes from, how large it is, what can be done with it. */
 import { remove } from './api.js';
+import { LIKE, UNLIKE } from './examples.js';
 import { followWithKey, hideImage, showImage } from './key.js';
 import { addressOf, describeScore, describeSize, describeSource, nameOf } from './words.js';
 
@@ -9,10 +10,12 @@ import { addressOf, describeScore, describeSize, describeSource, nameOf } from '
  * @param {object} parts
  * @param {(id: string) => any} parts.byId
  * @param {(picture: Picture) => void} parts.onMore
+ * @param {(picture: Picture, weight: number) => void} parts.onExample it is to be one of the search's images
+ * @param {() => boolean} parts.isSearch whether there is a search that it can be added to
  * @param {(picture: Picture) => void} parts.onRemoved
  * @param {(picture: Picture) => void} parts.onLeft it was closed, and this picture was shown last
  */
-export function createViewer({ byId, onMore, onRemoved, onLeft }) {
+export function createViewer({ byId, onMore, onExample, isSearch, onRemoved, onLeft }) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('viewer'));
   const image = /** @type {HTMLImageElement} */ (byId('viewer-image'));
   const facts = /** @type {HTMLElement} */ (byId('viewer-facts'));
@@ -37,6 +40,7 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
     image.alt = title;
     open.href = picture.url;
     facts.replaceChildren(...factsOf(picture));
+    byId('viewer-like').hidden = byId('viewer-unlike').hidden = !isSearch();
     previous.setAttribute('aria-disabled', String(position === 0));
     next.setAttribute('aria-disabled', String(position === pictures.length - 1));
     if (confirm.contains(document.activeElement)) name.focus();
@@ -97,6 +101,8 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
     then(current());
   });
   byId('viewer-more').addEventListener('click', () => close(onMore));
+  byId('viewer-like').addEventListener('click', () => close((picture) => onExample(picture, LIKE)));
+  byId('viewer-unlike').addEventListener('click', () => close((picture) => onExample(picture, UNLIKE)));
   askRemove.addEventListener('click', () => {
     askForRemoval(true);
     byId('viewer-no').focus();
@@ -122,11 +128,12 @@ export function createViewer({ byId, onMore, onRemoved, onLeft }) {
 }
 
 /** @param {Picture} picture @returns {HTMLElement[]} */
-function factsOf({ id, score, width, height, urls }) {
+function factsOf({ id, score, width, height, urls, metadata = {} }) {
   const sources = urls.map((source) => toLink(describeSource(source, id), addressOf(source)));
   return [
     ...(score === undefined ? [] : toFact('Score', [`${describeScore(score)} (cosine similarity)`])),
     ...toFact('Size', [describeSize(width, height)]),
+    ...Object.entries(metadata).flatMap(([key, value]) => toFact(key, [[value].flat().join(', ')])),
     ...toFact(urls.length === 1 ? 'Source' : 'Sources', sources),
     ...toFact('Link', [toLink('to the images most like it', `?id=${id}`)]),
   ];

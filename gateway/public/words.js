@@ -64,9 +64,10 @@ export function describeSize(width, height) {
   return width && height ? `${width} × ${height} pixels` : 'not known';
 }
 
-/** @param {Answer} answer @param {string} name of what was searched for */
-export function describeAnswer({ results, index }, name) {
+/** @param {Answer} answer @param {string} name of what was searched for @param {boolean} [isFiltered] */
+export function describeAnswer({ results, index }, name, isFiltered = false) {
   if (results.length > 0) return `${count(results.length, 'image')} most like ${name}`;
+  if (isFiltered && index.vectors > 0) return 'Nothing found: no other image has metadata that match the filter.';
   return index.vectors === 0 ? 'Nothing found: the index is empty. Add images to begin.' : 'Nothing found: the index holds no other image.';
 }
 

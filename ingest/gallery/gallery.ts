@@ -2,7 +2,7 @@
  * The sample gallery: 12 kinds of scene × 10 variations, drawn by this project, so that the first search on an empty
  * machine finds something, and something similar exists. The same pictures, byte for byte, on one version of sharp.
  */
-import { createRandom } from './random.js';
+import { createRandom } from '../../common/random.js';
 import { SCENES, SCENE_HEIGHT, SCENE_WIDTH, type Scene } from './scenes.js';
 
 export const VARIATIONS = 10;

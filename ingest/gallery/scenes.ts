@@ -3,7 +3,7 @@
  * recognisable, colours, positions and sizes vary.
  */
 /* eslint max-params: ["error", 6] -- the drawing primitives take coordinates in the order of SVG's attributes */
-import type { Random } from './random.js';
+import type { Random } from '../../common/random.js';
 
 export const SCENE_WIDTH = 320;
 export const SCENE_HEIGHT = 240;

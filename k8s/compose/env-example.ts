@@ -26,3 +26,9 @@ GRAFANA_PORT=3000
 
 LOG_LEVEL=info
 `;
+
+/** And when config.json names a collector of traces (`platform.tracing`). */
+export const TRACING_ENV_EXAMPLE = `
+# What the collector of traces is to be told: authorization=Bearer%20…
+OTEL_EXPORTER_OTLP_HEADERS=
+`;

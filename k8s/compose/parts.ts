@@ -8,7 +8,8 @@ import { HTTP_PORT, resourceName } from '../manifests/names.js';
 import type { Manifest } from '../manifests/objects.js';
 import type { RenderContext } from '../manifests/pod.js';
 import { contentName } from '../manifests/role-config.js';
-import { boundsOf, COMMON, DEAR_CHECK, fileMount, healthcheck, ownComposeImage, ownHealthcheck, required, SERVER, type ComposeService } from './service.js';
+import { tracingEnv } from '../manifests/roles.js';
+import { boundsOf, COMMON, DEAR_CHECK, environmentOf, fileMount, healthcheck, ownComposeImage, ownHealthcheck, required, SERVER, type ComposeService } from './service.js';
 
 /** A file of FILES_FOLDER. */
 export interface ComposeFile {
@@ -50,7 +51,7 @@ export function renderFunction(model: ModelConfig, folder: string, { config, ver
       image: ownComposeImage(config, version),
       build: '.',
       command: ['function'],
-      environment: { ...OWN_ENV, EIS_CONFIG: `${ETC}/config.json`, MODEL: model.name, [limitVariable('functionConcurrency')]: String(concurrency) },
+      environment: { ...OWN_ENV, ...environmentOf(tracingEnv(config.platform), name), EIS_CONFIG: `${ETC}/config.json`, MODEL: model.name, [limitVariable('functionConcurrency')]: String(concurrency) },
       volumes: [fileMount(files, ETC), ...volumes, `${name}-data:/data`],
       tmpfs: ['/tmp'],
       healthcheck: ownHealthcheck('/ready', true),

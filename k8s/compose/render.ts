@@ -15,7 +15,7 @@ import type { RenderContext } from '../manifests/pod.js';
 import { renderPrometheus } from '../manifests/prometheus.js';
 import { renderRabbitmq } from '../manifests/rabbitmq.js';
 import { renderGateways, renderIndexShards, renderScrapeServices, renderWorkers, renderWrapper } from '../manifests/roles.js';
-import { ENV_EXAMPLE } from './env-example.js';
+import { ENV_EXAMPLE, TRACING_ENV_EXAMPLE } from './env-example.js';
 import { completeMongo, functionService, OPEN_PORTS, renderCli, renderFunction, renderGrafanaService, renderMongoSteps, type ComposeFile } from './parts.js';
 import { FILES_FOLDER, serviceOf, type ComposeService, type Dependency } from './service.js';
 
@@ -41,7 +41,7 @@ export function renderCompose({ config, version, folder }: ComposeOptions): File
   const volumes = [...new Set(Object.values(services).flatMap((service) => (service.volumes ?? []).map((volume) => volume.split(':')[0] as string)))].filter((name) => !name.startsWith('.')).sort();
   const project = { name: 'elastic-image-search', services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) };
   const files = [...filesOf(objects), ...functions.map(([, { file }]) => file)].map(({ path, text }) => [`${FILES_FOLDER}/${path}`, text] as const);
-  const all = [[COMPOSE_FILE, HEADER + stringify(project, { lineWidth: 0, aliasDuplicateObjects: false })] as const, [ENV_FILE, ENV_EXAMPLE] as const, ...files];
+  const all = [[COMPOSE_FILE, HEADER + stringify(project, { lineWidth: 0, aliasDuplicateObjects: false })] as const, [ENV_FILE, config.platform.tracing ? ENV_EXAMPLE + TRACING_ENV_EXAMPLE : ENV_EXAMPLE] as const, ...files];
   return new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -54,9 +54,9 @@ export function writeCompose(options: ComposeOptions): Files {
   return files;
 }
 
-/** One broker and one Prometheus: they name those that there are. Of the rest compose has one by itself. */
+/** One broker and one Prometheus: they name those that there are. Of the rest compose has one by itself, and nothing scales it. */
 function forOneMachine(config: Config): Config {
-  return { ...config, rabbitmq: { pods: 1 }, prometheus: { pods: 1 } };
+  return { ...config, rabbitmq: { pods: 1 }, prometheus: { pods: 1 }, platform: { ...config.platform, autoscaling: 'none' } };
 }
 
 function renderServices(objects: readonly Manifest[], context: RenderContext): Record<string, ComposeService> {

@@ -72,6 +72,7 @@ const SECRET_VARIABLES: Readonly<Record<string, string>> = {
   [`${SECRETS.rabbitmq.name}/${SECRETS.rabbitmq.keys.password}`]: 'RABBITMQ_PASSWORD',
   [`${SECRETS.rabbitmq.name}/${SECRETS.rabbitmq.keys.cookie}`]: 'RABBITMQ_COOKIE',
   [`${SECRETS.apiKeys.name}/${SECRETS.apiKeys.keys.keys}`]: 'EIS_API_KEYS',
+  [`${SECRETS.tracing.name}/${SECRETS.tracing.keys.headers}`]: 'OTEL_EXPORTER_OTLP_HEADERS',
 };
 
 /** What is a place of the cloud there, and a folder of the machine here: images lie in a volume that wrapper and workers share. */
@@ -116,7 +117,7 @@ function healthcheckOf(component: Component, probe: Probe | undefined, port: num
 }
 
 /** The variables of a container as compose reads them: `$(NAME)` of Kubernetes is put in, and every other `$` is one. */
-function environmentOf(variables: readonly EnvVar[], name: string): Record<string, string> {
+export function environmentOf(variables: readonly EnvVar[], name: string): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const { name: key, value, valueFrom } of variables) {
     const { secretKeyRef, fieldRef } = valueFrom ?? {};

@@ -5,10 +5,12 @@
 
 /**
  * Starts mongod or mongos. The key by which members trust each other must be a file that only their user may read, which no
- * mounted Secret is. The first pod of a replica set sees to it that there is one, in the background, until it is done.
+ * mounted Secret is; /tmp outlives the container, with a copy of before that cannot be written over. The first pod of a replica
+ * set sees to it that there is one, in the background, until it is done.
  */
 const START = `#!/bin/sh
 set -eu
+rm -f /tmp/keyfile
 cp /etc/mongo/keyfile /tmp/keyfile
 chmod 400 /tmp/keyfile
 case "\${REPLICA_SET:-}:\${HOSTNAME##*-}" in

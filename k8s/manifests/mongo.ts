@@ -15,6 +15,8 @@ export const SCRIPTS = '/etc/eis-scripts';
 const CONFIG_SET = 'mongo-config';
 const INIT_BACKOFF_MAX = 20;
 const GRACE_S = 60;
+/** For a member that listens to catch up with the others, before the next one of them is replaced. */
+const SETTLE_S = 30;
 
 const ROOT_ENV: EnvVar = secretVariable('MONGO_ROOT_PASSWORD', SECRETS.mongo.name, SECRETS.mongo.keys.rootPassword);
 
@@ -85,7 +87,7 @@ function renderReplicaSet({ workload, role, pods, scripts }: ReplicaSetOptions, 
   const gibibytes = workload.component === 'mongo-config' ? DISKS['mongo-config'] : DISKS['mongo-shard'];
   return [
     renderService(workload, { ports: PORTS, headless: true, unready: true }),
-    ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: name, disk: { name: 'data', gibibytes, keep: true }, containers: [container], graceS: GRACE_S }, context),
+    ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: name, disk: { name: 'data', gibibytes, keep: true }, containers: [container], graceS: GRACE_S, settleS: SETTLE_S }, context),
   ];
 }
 

@@ -10,6 +10,8 @@ export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 /** Its value on what we made: nothing else is ever removed. */
 export const MANAGED_BY = 'eis-deploy';
+/** On everything, and on every pod. */
+export const PART_OF = { 'app.kubernetes.io/part-of': 'elastic-image-search' };
 const INSTANCE_LABEL = 'app.kubernetes.io/instance';
 
 /** StatefulSets and CronJobs give their pods longer names, and labels of these end at 63 characters. */
@@ -39,14 +41,14 @@ export function labelsOf({ component, name, model }: Workload): Record<string, s
     [INSTANCE_LABEL]: name,
     [COMPONENT_LABEL]: component,
     ...(model === undefined ? {} : { 'eis-model': model }),
-    'app.kubernetes.io/part-of': 'elastic-image-search',
+    ...PART_OF,
     [MANAGED_BY_LABEL]: MANAGED_BY,
   };
 }
 
 /** Selects the pods of one workload. Never changes: Kubernetes does not allow it. */
 export function selectorOf({ name }: Workload): Record<string, string> {
-  return { 'app.kubernetes.io/part-of': 'elastic-image-search', [INSTANCE_LABEL]: name };
+  return { ...PART_OF, [INSTANCE_LABEL]: name };
 }
 
 /** Where every HTTP service of ours listens in its pod. */
@@ -66,6 +68,7 @@ export function indexName(kubernetesName: string, shards: number, shard: number)
 }
 
 export const WRAPPER = 'wrapper';
+export const RABBITMQ = 'rabbitmq';
 
 /** The addresses of a model's index pods: each shard's is its headless service, whose name stands for every replica that is ready. */
 export function indexUrls(kubernetesName: string, shards: number): string {
@@ -80,6 +83,8 @@ export const SECRETS = {
   google: { name: 'eis-google', keys: { key: 'key.json' } },
   /** Optional. */
   apiKeys: { name: 'eis-api-keys', keys: { keys: 'keys' } },
+  /** Optional: `authorization=Bearer …`. */
+  tracing: { name: 'eis-tracing', keys: { headers: 'headers' } },
 } as const;
 
 export function secretVariable(name: string, secret: string, key: string, optional = false): EnvVar {
@@ -87,7 +92,7 @@ export function secretVariable(name: string, secret: string, key: string, option
 }
 
 /** Where functions are that were deployed by other means: `oc create configmap function-urls --from-literal=FUNCTION_URL_RESNET=https://…`. */
-const FUNCTION_URLS = 'function-urls';
+export const FUNCTION_URLS = 'function-urls';
 
 /** FUNCTION_URL_<MODEL>: as it is known, else from the ConfigMap that somebody makes. */
 export function functionVariable(model: string, functionUrls: ReadonlyMap<string, string>, optional = false): EnvVar {

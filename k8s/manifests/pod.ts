@@ -61,11 +61,14 @@ export const HTTP_PROBES: Probes = {
   liveness: { httpGet: { path: '/healthz', port: 'http' }, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 },
 };
 
+/** Half an hour: a database that was not shut down well first repairs its files, a router waits for those that it asks. */
+const SLOW_START_TRIES = 600;
+
 /** For servers that say no more than that they listen. */
 export function tcpProbes(port: string): Probes {
   const tcpSocket = { port };
   return {
-    startup: { tcpSocket, periodSeconds: 3, failureThreshold: START_TRIES },
+    startup: { tcpSocket, periodSeconds: 3, failureThreshold: SLOW_START_TRIES },
     readiness: { tcpSocket, periodSeconds: 5, failureThreshold: 2 },
     liveness: { tcpSocket, periodSeconds: 20, failureThreshold: 6, timeoutSeconds: 5 },
   };

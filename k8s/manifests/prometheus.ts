@@ -18,6 +18,8 @@ const FOLDER = '/etc/prometheus';
 const DATA = '/prometheus';
 const PORTS = { http: 9090 };
 const RETENTION = '15d';
+/** Before the disk is full, which would end it for good. */
+const RETENTION_MB = DISKS.prometheus * 1024 * 0.8;
 const EVERY_S = 15;
 const PROBES = {
   startup: { httpGet: { path: '/-/healthy', port: 'http' }, periodSeconds: 3, failureThreshold: 40 },
@@ -48,7 +50,7 @@ export function renderPrometheus(context: RenderContext): Manifest[] {
   const container = {
     name: 'main',
     image: imageOf('prometheus', platform),
-    command: ['/bin/prometheus', `--config.file=${FOLDER}/prometheus.yml`, `--storage.tsdb.path=${DATA}`, `--storage.tsdb.retention.time=${RETENTION}`],
+    command: ['/bin/prometheus', `--config.file=${FOLDER}/prometheus.yml`, `--storage.tsdb.path=${DATA}`, `--storage.tsdb.retention.time=${RETENTION}`, `--storage.tsdb.retention.size=${RETENTION_MB}MB`],
     ports: PORTS,
     probes: PROBES,
     mounts: [configMount(configMap, FOLDER), { path: DATA, volume: { name: 'data', claim: true as const } }, scratch('tmp', '/tmp')],

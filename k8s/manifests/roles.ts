@@ -1,10 +1,11 @@
 /** Our own roles as pods: gateways, index shards, workers, the wrapper. Each through the entry point that `npm start` uses. */
-import { modelConfig, type Pods } from '../../common/config.js';
+import { modelConfig, type Config, type Pods } from '../../common/config.js';
 import { variableSuffix } from '../../common/environment.js';
+import { EisError } from '../../common/errors.js';
 import { limitVariable } from '../../common/limits.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
-import { functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, resourceName, SECRETS, secretVariable, WRAPPER, type Component, type Workload } from './names.js';
+import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, PART_OF, RABBITMQ, resourceName, SECRETS, secretVariable, WRAPPER, type Component, type Workload } from './names.js';
 import type { EnvVar, Manifest } from './objects.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
 import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
@@ -20,7 +21,8 @@ export const STORE_ENV: readonly EnvVar[] = [
   secretVariable('MONGO_PASSWORD', SECRETS.mongo.name, SECRETS.mongo.keys.password),
   { name: 'MONGODB_URI', value: 'mongodb://eis:$(MONGO_PASSWORD)@mongo-router:27017/eis?authSource=admin' },
 ];
-const QUEUE_ENV: readonly EnvVar[] = [secretVariable('RABBITMQ_PASSWORD', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.password), { name: 'AMQP_URL', value: 'amqp://eis:$(RABBITMQ_PASSWORD)@rabbitmq:5672' }];
+/** @param host with its namespace where somebody in another reads the variable */
+const queueEnv = (host = RABBITMQ): readonly EnvVar[] => [secretVariable('RABBITMQ_PASSWORD', SECRETS.rabbitmq.name, SECRETS.rabbitmq.keys.password), { name: 'AMQP_URL', value: `amqp://eis:$(RABBITMQ_PASSWORD)@${host}:5672` }];
 const BUCKET_ENV: readonly EnvVar[] = [secretVariable('BUCKET', SECRETS.bucket.name, SECRETS.bucket.keys.uri)];
 const GOOGLE_ENV: readonly EnvVar[] = [{ name: 'GOOGLE_APPLICATION_CREDENTIALS', value: `${GOOGLE}/${SECRETS.google.keys.key}` }];
 const GOOGLE_MOUNT = secretMount(SECRETS.google.name, GOOGLE, 'google');
@@ -30,6 +32,17 @@ const CLUSTER_RANGES = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd
 
 /** The name of a model's queue, as `ingest/queue/amqp-topology.ts` has it. */
 export const extractQueue = (model: string): string => `eis.extract.${model}`;
+
+/** Where traces go, and which: what OpenTelemetry's SDK reads. Headers, which may hold a token, are in a Secret that somebody makes. */
+export function tracingEnv({ tracing }: Config['platform']): readonly EnvVar[] {
+  if (tracing === undefined) return [];
+  return [
+    { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: tracing.endpoint },
+    { name: 'OTEL_TRACES_SAMPLER', value: 'parentbased_traceidratio' },
+    { name: 'OTEL_TRACES_SAMPLER_ARG', value: String(tracing.sample) },
+    secretVariable('OTEL_EXPORTER_OTLP_HEADERS', SECRETS.tracing.name, SECRETS.tracing.keys.headers, true),
+  ];
+}
 
 interface RoleOptions {
   readonly module: string;
@@ -45,11 +58,23 @@ function roleContainer({ module, nodeFlags = [], roleConfig, env, mounts = [] }:
     name: 'main',
     image: ownImage(platform, version),
     command: ['node', ...nodeFlags, module],
-    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...roleConfig.env, ...env],
+    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...tracingEnv(platform), ...roleConfig.env, ...env],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
     mounts: [...roleConfig.mounts, ...mounts, scratch('tmp', '/tmp')],
   };
+}
+
+/** Linux starts no process with a longer variable (MAX_ARG_STRLEN), its name and its end included. */
+const VARIABLE_BYTES_MAX = 128 * 1024;
+
+function indexUrlsVariable(model: string, { config }: RenderContext): EnvVar {
+  const shards = config.indexing.get(model)?.shards ?? 0;
+  const [name, value] = [`INDEX_URLS_${variableSuffix(model)}`, indexUrls(modelConfig(config, model).kubernetesName, shards)];
+  const room = VARIABLE_BYTES_MAX - name.length - '=\0'.length;
+  if (value.length <= room) return { name, value };
+  const most = Math.floor(room / (Math.max(...value.split(';').map(({ length }) => length)) + 1));
+  throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [`num_indexes of ${model} is ${shards}; the addresses of so many shards are longer than a variable of a process may be. ${most} or fewer can be deployed.`] });
 }
 
 /** One gateway for each served model; nginx chooses among them. */
@@ -61,7 +86,7 @@ export function renderGateways(context: RenderContext): Manifest[] {
     const roleConfig = renderRoleConfig(workload, [model], [indexingService(config, [model])]);
     const env: EnvVar[] = [
       { name: 'MODEL', value: model },
-      { name: `INDEX_URLS_${variableSuffix(model)}`, value: indexUrls(kubernetesName, config.indexing.get(model)?.shards ?? 0) },
+      indexUrlsVariable(model, context),
       functionVariable(model, functionUrls),
       { name: 'WRAPPER_URL', value: httpUrl(WRAPPER) },
       { name: 'EIS_TRUST_PROXY', value: CLUSTER_RANGES },
@@ -102,15 +127,16 @@ function renderShard({ model, name, shard, pods, roleConfig }: ShardOptions, con
   ];
 }
 
-/** Workers for each model, scaled by the length of their queue where KEDA is there. */
+/** Workers for each model, scaled by the length of their queue where KEDA is there, whose operator asks their broker from its own namespace. */
 export function renderWorkers(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
+  const isByQueue = config.platform.autoscaling === 'keda';
   return [...config.extractWorkers].flatMap(([model, { pods }]) => {
     const workload: Workload = { component: 'worker', name: resourceName('worker', modelConfig(config, model).kubernetesName), model };
     const roleConfig = renderRoleConfig(workload, [model], []);
-    const env = [{ name: 'MODEL', value: model }, functionVariable(model, functionUrls), ...STORE_ENV, ...QUEUE_ENV, ...BUCKET_ENV, ...GOOGLE_ENV];
+    const env = [{ name: 'MODEL', value: model }, functionVariable(model, functionUrls), ...STORE_ENV, ...queueEnv(isByQueue ? `${RABBITMQ}.${config.platform.namespace}.svc` : RABBITMQ), ...BUCKET_ENV, ...GOOGLE_ENV];
     const container = roleContainer({ module: 'dist/ingest/worker-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
-    const scaler = config.platform.autoscaling === 'keda' ? { renderScaler: (scaled: Workload, _kind: string, range: Pods) => renderQueueScaler(scaled, range, extractQueue(model)) } : {};
+    const scaler = isByQueue ? { renderScaler: (scaled: Workload, _kind: string, range: Pods) => renderQueueScaler(scaled, range, extractQueue(model)) } : {};
     return [roleConfig.configMap, ...renderDeployment({ workload, pods, containers: [container], ...scaler }, context)];
   });
 }
@@ -121,7 +147,7 @@ export function renderWrapper(context: RenderContext): Manifest[] {
   const models = config.models.map(({ name }) => name);
   const workload: Workload = { component: 'wrapper', name: WRAPPER };
   const roleConfig = renderRoleConfig(workload, models, [{ name: 'extract_worker', models: [...config.extractWorkers.keys()].map((name) => ({ name })) }]);
-  const env = [...models.map((model) => functionVariable(model, functionUrls, true)), ...STORE_ENV, ...QUEUE_ENV, ...BUCKET_ENV, ...GOOGLE_ENV];
+  const env = [...models.map((model) => functionVariable(model, functionUrls, true)), ...STORE_ENV, ...queueEnv(), ...BUCKET_ENV, ...GOOGLE_ENV];
   const container = roleContainer({ module: 'dist/ingest/wrapper-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
   return [roleConfig.configMap, renderService(workload, { ports: HTTP_PORTS }), ...renderDeployment({ workload, pods: config.wrapper.pods, containers: [container] }, context)];
 }
@@ -130,10 +156,11 @@ export function renderWrapper(context: RenderContext): Manifest[] {
 export function renderScrapeServices({ config }: RenderContext): Manifest[] {
   const components: Component[] = ['gateway', 'wrapper', 'index', ...(config.extractWorkers.size > 0 ? (['worker'] as const) : [])];
   return components.map((component) =>
-    renderService({ component, name: scrapeName(component) }, { ports: HTTP_PORTS, headless: true, unready: true, selector: { 'app.kubernetes.io/part-of': 'elastic-image-search', 'app.kubernetes.io/component': component } }),
+    renderService({ component, name: scrapeName(component) }, { ports: HTTP_PORTS, headless: true, unready: true, selector: { ...PART_OF, [COMPONENT_LABEL]: component } }),
   );
 }
 
+/** No name of a model makes another Service of this name. */
 export function scrapeName(component: Component): string {
-  return `${component}-pods`;
+  return `scrape-${component}`;
 }

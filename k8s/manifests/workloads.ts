@@ -1,6 +1,6 @@
 /** Deployments and StatefulSets around pods, and what belongs to each: its services, its disruption budget, its autoscaler. */
 import type { Pods } from '../../common/config.js';
-import { labelsOf, selectorOf, type Workload } from './names.js';
+import { labelsOf, selectorOf, type Component, type Workload } from './names.js';
 import type { ConfigMap, Deployment, Manifest, PodDisruptionBudget, Service, StatefulSet } from './objects.js';
 import { renderPod, type PodOptions, type RenderContext } from './pod.js';
 import { isAutoscaled, renderCpuScaler } from './scaling.js';
@@ -66,10 +66,12 @@ export interface StatefulSetOptions extends WorkloadOptions {
   readonly serviceName: string;
   /** The disk of each pod, mounted by its name. */
   readonly disk: { readonly name: string; readonly gibibytes: number; readonly keep: boolean };
+  /** How long a pod is ready before the next one is replaced. */
+  readonly settleS?: number;
 }
 
 /** A StatefulSet likewise. With `disk.keep`, disks outlive the pods and the set; else they go with them. */
-export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, serviceName, disk, ...pod }: StatefulSetOptions, context: RenderContext): Manifest[] {
+export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, serviceName, disk, settleS = 0, ...pod }: StatefulSetOptions, context: RenderContext): Manifest[] {
   const retention = disk.keep ? 'Retain' : 'Delete';
   const set: StatefulSet = {
     apiVersion: 'apps/v1',
@@ -80,6 +82,7 @@ export function renderStatefulSet({ pods, renderScaler = renderCpuScaler, servic
       serviceName,
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'RollingUpdate' },
+      ...(settleS > 0 ? { minReadySeconds: settleS } : {}),
       persistentVolumeClaimRetentionPolicy: { whenDeleted: retention, whenScaled: retention },
       selector: { matchLabels: selectorOf(pod.workload) },
       template: renderPod(pod, context),
@@ -103,7 +106,11 @@ function renderCompanions(workload: Workload, { kind, pods, renderScaler }: Comp
   return [...((scaled ? pods.max : pods.min) > 1 ? [renderBudget(workload)] : []), ...(scaled ? [renderScaler(workload, kind, pods)] : [])];
 }
 
-/** Nodes are drained one pod of a workload at a time. A single pod has no budget: it would hold up a drain for ever. */
+/** They hold what no other has: one that is not well may be on its way back, and another should not be lost meanwhile. */
+const MEMBERS_OF_QUORUMS: readonly Component[] = ['mongo-config', 'mongo-shard', 'rabbitmq'];
+
+/** Nodes are drained one pod of a workload at a time, and pods that are not ready do not hold that up. A single pod has no budget: it would hold up a drain for ever. */
 function renderBudget(workload: Workload): PodDisruptionBudget {
-  return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: workload.name, labels: labelsOf(workload) }, spec: { maxUnavailable: 1, selector: { matchLabels: selectorOf(workload) } } };
+  const policy = MEMBERS_OF_QUORUMS.includes(workload.component) ? {} : ({ unhealthyPodEvictionPolicy: 'AlwaysAllow' } as const);
+  return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: workload.name, labels: labelsOf(workload) }, spec: { maxUnavailable: 1, ...policy, selector: { matchLabels: selectorOf(workload) } } };
 }

@@ -21,6 +21,13 @@ export function ingestRules(): RuleGroup {
         summary: '{{ $value }} images of model {{ $labels.model }} were given up after every attempt failed.',
         action: 'eis dead list says why of each. Mend the cause and put them back (eis dead replay), or let them go (eis dead drop).',
       }),
+      alert('EisBrokerFull', {
+        severity: 'critical',
+        lasting: '2m',
+        expr: 'max(rabbitmq_alarms_memory_used_watermark) == 1\nor max(rabbitmq_alarms_free_disk_space_watermark) == 1',
+        summary: 'RabbitMQ takes in no more images, because a node is short of memory or disk.',
+        action: 'See which it is (rabbitmq_alarms_memory_used_watermark, rabbitmq_alarms_free_disk_space_watermark, by instance). Workers that wait (EisWorkerWaiting) let queues grow: mend that first. Else give it more in k8s/manifests/sizes.ts.',
+      }),
       alert('EisWorkerWaiting', {
         severity: 'warning',
         lasting: '10m',

@@ -35,7 +35,7 @@ describe('describePlan()', () => {
         nginx              1              0.1            64 MiB
         index mobilenet    1 → 2          0.5 → 1        1 GiB → 2 GiB
         all                56 → 57 of 50  18.85 → 19.35  30.6 GiB → 31.6 GiB
-        While it is applied, up to 58 pods at once.
+        While it is applied, up to 58 pods at once, beside those that are ending.
 
       Objects
         ~ ConfigMap nginx-# → nginx-#

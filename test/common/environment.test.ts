@@ -26,6 +26,11 @@ describe('parseEnvironment()', () => {
     expect(given({ BUCKET: '/srv/images', LOG_LEVEL: '' })).toEqual({});
   });
 
+  it('takes the settings of MLflow as they are written: one that is of no use here is no error of any process', () => {
+    expect(parseEnvironment({}).mlflow).toEqual({ trackingUri: undefined, experiment: undefined, token: undefined, username: undefined, password: undefined });
+    expect(parseEnvironment({ MLFLOW_TRACKING_URI: 'sqlite:///mlruns.db', MLFLOW_TRACKING_TOKEN: 't' }).mlflow).toMatchObject({ trackingUri: 'sqlite:///mlruns.db', token: 't' });
+  });
+
   it('knows Cloud Run by the variable that it sets, and listens for everybody there', () => {
     expect(parseEnvironment({})).toMatchObject({ isCloudRun: false, host: '127.0.0.1' });
     expect(parseEnvironment({ K_SERVICE: 'embed-a' })).toMatchObject({ isCloudRun: true, host: '0.0.0.0' });

@@ -40,9 +40,10 @@ describe('mergeTop()', () => {
     expect(mergeTop({ lists: [[{ id: 'b', score: 0.5 }], [{ id: 'a', score: 0.5 }], [{ id: 'c', score: 0.5 }]], top: 2 })).toEqual([{ id: 'a', score: 0.5 }, { id: 'b', score: 0.5 }]);
   });
 
-  it('fills the place of the id that is left out', () => {
+  it('fills the places of the ids that are left out', () => {
     const shards = [[{ id: 'a', score: 1 }, { id: 'c', score: 0.2 }], [{ id: 'b', score: 0.5 }]];
-    expect(mergeTop({ lists: shards, top: 2, without: 'a' }).map(({ id }) => id)).toEqual(['b', 'c']);
+    expect(mergeTop({ lists: shards, top: 2, without: new Set(['a']) }).map(({ id }) => id)).toEqual(['b', 'c']);
+    expect(mergeTop({ lists: shards, top: 2, without: new Set(['a', 'b']) }).map(({ id }) => id)).toEqual(['c']);
   });
 
   it('changes none of its input', () => {

@@ -7,7 +7,9 @@ import { parseEnvironment } from '../../common/environment.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
 import { compareHits, decodeVector, dot, encodeVector, normalise } from '../../common/vector.js';
-import type { IndexHit } from '../../common/wire.js';
+import { compileFilter } from '../../common/filter.js';
+import type { Metadata } from '../../common/metadata.js';
+import type { IndexHit, IndexSearch } from '../../common/wire.js';
 import { accessOf } from '../../gateway/access.js';
 import { createGateway } from '../../gateway/app.js';
 import { closeModels, connectModels } from '../../gateway/served-models.js';
@@ -112,6 +114,7 @@ export interface StubImage {
   readonly id: string;
   readonly vector: Float32Array;
   readonly urls: readonly string[];
+  readonly metadata?: Metadata;
 }
 
 /** An id in the slot range of a shard of two: it starts with 0 or with f. */
@@ -126,7 +129,7 @@ export function image(shard: 0 | 1, n: number, numbers: readonly number[] = [1, 
 
 function toHits(images: readonly StubImage[], query: Float32Array, top: number): IndexHit[] {
   return images
-    .map(({ id, vector, urls }) => ({ id, score: dot(vector, query), url: urls[0] as string, urls: [...urls], width: 30, height: 40, phash: 'c'.repeat(16) }))
+    .map(({ id, vector, urls, metadata }) => ({ id, score: dot(vector, query), url: urls[0] as string, urls: [...urls], width: 30, height: 40, phash: 'c'.repeat(16), ...(metadata && { metadata }) }))
     .sort(compareHits)
     .slice(0, top);
 }
@@ -140,11 +143,13 @@ export function startPod({ shard, images, version = VERSION, live }: { shard: st
     if (route === 'POST /reload') return sendJson(response, 200, { model: 'm', model_version: version, shard, vectors: images.length, load_s: 0.01 });
     if (route === 'POST /search') {
       if (version !== '' && headers['x-eis-model-version'] !== version) return sendError(response, 409, 'EIS_MODEL_VERSION');
-      return sendJson(response, 200, { model_version: version, hits: toHits(images, decodeVector(body), Number(searchParams.get('top'))), vectors: images.length, freshness_s: Number(shard[0]) + 0.5 });
+      const { vectors, filter } = headers['content-type'] === 'application/json' ? (JSON.parse(body.toString()) as IndexSearch) : { vectors: body.toString('base64'), filter: {} };
+      const matching = images.filter(({ metadata = {} }) => compileFilter(filter ?? {})(metadata));
+      return sendJson(response, 200, { model_version: version, hits: toHits(matching, decodeVector(Buffer.from(vectors, 'base64')), Number(searchParams.get('top'))), vectors: images.length, freshness_s: Number(shard[0]) + 0.5 });
     }
     const found = images.find(({ id }) => pathname === `/vectors/${id}`);
     if (!found) return sendError(response, 404, 'EIS_IMAGE_UNKNOWN');
-    return sendJson(response, 200, { id: found.id, model_version: version, dim: DIM, vector: [...found.vector], urls: found.urls, width: 30, height: 40 });
+    return sendJson(response, 200, { id: found.id, model_version: version, dim: DIM, vector: [...found.vector], urls: found.urls, width: 30, height: 40, ...(found.metadata && { metadata: found.metadata }) });
   });
 }
 

@@ -79,8 +79,32 @@ describe('POST /search', () => {
 
   it('refuses another content type', async () => {
     const pod = await startLoaded();
-    const response = await pod.app.inject({ method: 'POST', url: '/search', payload: { vector: [1, 2, 3, 4] } });
+    const response = await pod.app.inject({ method: 'POST', url: '/search', headers: { 'content-type': 'text/plain' }, payload: 'hello' });
     expect(response.json()).toMatchObject({ statusCode: 415, code: 'EIS_MEDIA_TYPE' });
+  });
+
+  it('takes JSON with a filter, and answers the nearest of those that match, with their metadata', async () => {
+    const pod = await startLoaded();
+    await pod.store.collection(MODEL, V1).write([3, 7].map((n) => ({ ...image(n), metadata: { values: { year: 2000 + n }, givenAt: 1 } })));
+    await pod.follow();
+    const search = (filter: unknown) => pod.app.inject({ method: 'POST', url: '/search?top=5', payload: { vectors: bytes(image(7).vector).toString('base64'), filter } });
+    expect((await search({ year: { gte: 2004 } })).json()).toMatchObject({ hits: [{ id: image(7).id, metadata: { year: 2007 } }] });
+    expect((await search({ year: { exists: true } })).json<IndexAnswer>().hits.map(({ id }) => id)).toEqual([image(7).id, image(3).id]);
+    expect((await pod.app.inject(`/vectors/${image(3).id}`)).json()).toMatchObject({ metadata: { year: 2003 } });
+    const [filtered, plain] = [await search({}), await post(pod, bytes(image(7).vector), { query: '?top=5' })];
+    expect(filtered.json<IndexAnswer>().hits).toEqual(plain.json<IndexAnswer>().hits);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a filter that is none', { vectors: '', filter: { year: null } }, 'EIS_FILTER_INVALID'],
+    ['vectors that are no base64', { vectors: 'äöü' }, 'EIS_BAD_REQUEST'],
+    ['numbers', { vectors: [1, 2] }, 'EIS_BAD_REQUEST'],
+    ['no vectors', { vectors: '' }, 'EIS_VECTOR_INVALID'],
+    ['a list', [], 'EIS_BAD_REQUEST'],
+    ['something else beside them', { vectors: '', top: 3 }, 'EIS_BAD_REQUEST'],
+  ])('refuses JSON with %s', async (_case, payload, code) => {
+    const pod = await startLoaded();
+    expect((await pod.app.inject({ method: 'POST', url: '/search', payload: payload as object })).json()).toMatchObject({ statusCode: 400, code });
   });
 
   it('refuses a vector of another model version than it holds', async () => {

@@ -51,6 +51,23 @@ describeVectorIndexContract('HnswIndex whose graph stands for all it holds', {
   },
 });
 
+describe('HnswIndex with a predicate', () => {
+  it('is exact where few are accepted, and never has fewer than there are', async () => {
+    const entries = clusteredEntries(3_000, DIM, { seed: 5, centres: 20 });
+    const index = makeIndex();
+    await index.upsert(entries);
+    await index.settled();
+    for (const share of [1_000, 300, 100, 10, 2]) {
+      const matching = entries.filter((_, i) => i % share === 0);
+      const accepted = new Set(matching.map(({ id }) => id));
+      const [hits] = await index.search([query], { top: 10, accept: (id) => accepted.has(id) });
+      expect(hits).toHaveLength(Math.min(10, matching.length));
+      expect(hits?.every(({ id }) => accepted.has(id))).toBe(true);
+      if (matching.length <= 10) expect(hits).toEqual(reference(matching, query, 10));
+    }
+  });
+});
+
 const idsOf = (hits: readonly { readonly id: string }[] | undefined): string[] => (hits ?? []).map(({ id }) => id);
 
 /** Which part of the exact top `top` an index answers, on average. */

@@ -29,6 +29,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
   'the seed configuration': seedText(),
   'models of this machine': MODELS_HERE,
   'a registry': JSON.stringify({ models: [{ name: 'builtin' }], platform: { image_registry: 'registry.example.com/team' } }),
+  'traces, and what a cluster scales': JSON.stringify({ models: [{ name: 'builtin' }], services: [{ name: 'extract_worker', models: [{ name: 'builtin', pods: { min: 1, max: 4 } }] }], platform: { autoscaling: 'keda', tracing: { endpoint: 'https://collector.example.com:4318' } } }),
 };
 
 describe.each(Object.entries(VARIANTS))('docker-compose.yml of %s', (_name, text) => {
@@ -67,6 +68,13 @@ describe.each(Object.entries(VARIANTS))('docker-compose.yml of %s', (_name, text
     const asked = new Set([...files.get(COMPOSE_FILE)!.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, name]) => name!));
     const named = new Set([...files.get('.env.example')!.matchAll(/^(\w+)=/gm)].map(([, name]) => name!));
     expect(asked).toEqual(named);
+  });
+
+  it('gives every process of ours the same collector of traces, and addresses of the broker that there is', () => {
+    const given = services.flatMap(([name, { build, profiles, command, environment = {} }]) => (build === undefined || profiles || command?.[0] === 'cli' ? [] : [[name, environment] as const]));
+    const { tracing } = parseConfig(text, '/config.json').platform;
+    for (const [name, environment] of given) expect(environment['OTEL_EXPORTER_OTLP_ENDPOINT'], name).toBe(tracing?.endpoint);
+    for (const [name, { AMQP_URL }] of given) if (AMQP_URL !== undefined) expect(AMQP_URL, name).toMatch(/@rabbitmq:5672$/);
   });
 
   it('mounts folders that are written, and volumes that are declared', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../common/config.js';
 import type { Change } from '../../k8s/changes.js';
-import type { Plan } from '../../k8s/plan.js';
-import { modelIn, planOf, seedText, serviceIn } from './support/deployments.js';
+import { makePlan, type Plan } from '../../k8s/plan.js';
+import { filesOf, modelIn, planOf, seedText, serviceIn } from './support/deployments.js';
 
 const SEED = seedText();
 
@@ -138,5 +139,35 @@ describe('the plan', () => {
     const fewer = seedText((config) => ((serviceIn(config, 'mongo')['services'] as { name: string; shards?: number }[]).find(({ name }) => name === 'shard')!.shards = 1));
     expect(planOf(SEED, fewer)).toMatchObject({ lostShards: ['mongo-shard-1'], warnings: expect.arrayContaining([expect.stringContaining('mongo-shard-1 holds a part of every collection')]) as unknown });
     expect(planOf(SEED, SEED).lostShards).toEqual([]);
+  });
+
+  it('tells what is asked for from what autoscalers may ask for, when the quota is met', () => {
+    const scaled = (quota: number): string => seedText((config) => {
+      modelIn(config, 'serving', 'resnet')['pods'] = { min: 10, max: 30 };
+      config.platform = { autoscaling: 'hpa', quota: { pods: quota } };
+    });
+    expect(planOf(undefined, scaled(40)).warnings[0]).toBe('The quota is 40 pods, and 46 are asked for, without what autoscalers add: 6 will not start. Ask for more, or for fewer pods in config.json.');
+    expect(planOf(undefined, scaled(60)).warnings[0]).toBe('The quota is 60 pods. 46 are asked for, and autoscalers may ask for up to 66: the last 6 of those will not start.');
+  });
+
+  it('counts the Job that a first deployment runs, and what runs by the clock', () => {
+    const quota = (pods: number): string => seedText((config) => (config.platform = { quota: { pods } }));
+    expect(planOf(undefined, quota(56))).toMatchObject({ peakPods: 57, warnings: expect.arrayContaining([expect.stringMatching(/^While this is applied up to 57 pods run at once, and the quota is 56/)]) as unknown });
+    expect(planOf(quota(56), quota(56)).warnings[0]).toBe('The quota is 56 pods, and 56 run all the time: none is left for what runs by the clock, which will not start.');
+    expect(planOf(quota(57), quota(57)).warnings[0]).toMatch(/^RabbitMQ/);
+  });
+
+  it('does not say that nothing runs, when it cannot read what was rendered last', () => {
+    const current = new Map([...filesOf(SEED), ['config.json', '{"models":[]}']]);
+    const plan = makePlan({ current, staging: filesOf(SEED), config: parseConfig(SEED, '/config.json'), counts: new Map() });
+    expect(plan).toMatchObject({ changes: [], meaning: [] });
+    const other = seedText((config) => (modelIn(config, 'indexing', 'resnet')['pods'] = 8));
+    expect(makePlan({ current, staging: filesOf(other), config: parseConfig(other, '/config.json'), counts: new Map() }).meaning).toEqual([expect.stringMatching(/^What runs was rendered from a config.json that this version cannot read/)]);
+  });
+
+  it('knows what Kubernetes does not let change', () => {
+    const larger = new Map([...filesOf(SEED)].map(([file, text]) => [file, file.startsWith('statefulset-rabbitmq') ? text.replace('storage: 10Gi', 'storage: 5Gi') : text]));
+    const { changes } = makePlan({ current: larger, staging: filesOf(SEED), config: parseConfig(SEED, '/config.json'), counts: new Map() });
+    expect(changes).toEqual([expect.objectContaining({ name: 'rabbitmq', effect: expect.stringMatching(/^Kubernetes refuses another volumeClaimTemplates: .*oc delete statefulset\/rabbitmq --cascade=orphan/) as unknown })]);
   });
 });

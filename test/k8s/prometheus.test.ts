@@ -105,6 +105,8 @@ async function exportedLabels(): Promise<Map<string, Set<string>>> {
       for (const suffix of suffixes) exported.set(name + suffix, new Set(['job', 'instance', 'role', ...own, ...labelNames, ...(suffix === '_bucket' ? ['le'] : [])]));
     }
   }
+  // RabbitMQ's own (its plugin rabbitmq_prometheus).
+  for (const alarm of ['memory_used', 'free_disk_space']) exported.set(`rabbitmq_alarms_${alarm}_watermark`, new Set(['job', 'instance']));
   for (const { record } of recordings) exported.set(record, new Set(['model']));
   return exported;
 }
@@ -113,7 +115,7 @@ describe('expressions', () => {
   it('are of metrics that the roles export, and of labels that these have', async () => {
     const exported = await exportedLabels();
     for (const expr of expressions) {
-      const names = [...expr.replaceAll(/"[^"]*"/g, '""').matchAll(/(?<![\w:])(?:model:\w+:\w+|eis_\w+|up|ALERTS)\b/g)].map(([name]) => name);
+      const names = [...expr.replaceAll(/"[^"]*"/g, '""').matchAll(/(?<![\w:])(?:model:\w+:\w+|eis_\w+|rabbitmq_\w+|up|ALERTS)\b/g)].map(([name]) => name);
       expect(names, expr).not.toEqual([]);
       for (const name of names) expect([...exported.keys()], expr).toContain(name);
       for (const [, name, matchers] of expr.matchAll(/([\w:]+)\{([^}]*)\}/g)) {

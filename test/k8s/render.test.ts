@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { loadConfig, parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
@@ -164,6 +165,66 @@ describe('the pods of the seed configuration', () => {
   });
 });
 
+describe('what surrounds the pods', () => {
+  const objects = manifestsOf(seedText());
+
+  it('lets nodes be drained of pods that are not well, but for those that hold a part of the data', () => {
+    const policies = Object.fromEntries(objects.flatMap((object) => (object.kind === 'PodDisruptionBudget' ? [[object.metadata.name, object.spec!.unhealthyPodEvictionPolicy]] : [])));
+    expect(policies).toMatchObject({ 'gateway-resnet': 'AlwaysAllow', 'index-resnet-2-0': 'AlwaysAllow', 'mongo-router': 'AlwaysAllow' });
+    for (const member of ['mongo-config', 'mongo-shard-0', 'rabbitmq']) expect(policies[member]).toBeUndefined();
+  });
+
+  it('gives a member of MongoDB that was replaced time to catch up, before the next one is', () => {
+    for (const name of ['mongo-config', 'mongo-shard-0']) expect(find(objects, 'StatefulSet', name).spec!.minReadySeconds).toBeGreaterThan(0);
+    expect(find(objects, 'StatefulSet', 'index-resnet-2-0').spec).not.toHaveProperty('minReadySeconds');
+  });
+
+  it('lets other namespaces reach nginx and Prometheus alone, and KEDA the broker that it asks', () => {
+    const closed = (of: readonly Manifest[]) => find(of, 'NetworkPolicy', 'within-namespace').spec!;
+    expect(closed(objects)).toMatchObject({ podSelector: { matchExpressions: [{ operator: 'NotIn', values: ['nginx', 'prometheus'] }] }, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }] });
+    expect(closed(manifestsOf(autoscaled('keda'))).podSelector.matchExpressions![0]!.values).toContain('rabbitmq');
+  });
+
+  it('lets no two objects of a kind have one name, whatever models are called', () => {
+    const names = ['pods', 'scrape', 'a', 'a-2', 'a-2-1', 'urls', 'init', 'nodes'];
+    const models = names.map((name) => ({ name }));
+    const ids = manifestsOf(JSON.stringify({ models, services: [{ name: 'indexing', models: names.map((name) => ({ name, num_indexes: 3 })) }] })).map(({ kind, metadata: { name } }) => `${kind}/${name}`);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+  });
+
+  it('deploys as many shards as a gateway can be told of, and says how many that are', () => {
+    const text = (shards: number): string => JSON.stringify({ models: [{ name: LONG }], services: [{ name: 'indexing', models: [{ name: LONG, num_indexes: shards }] }] });
+    let most = 0;
+    try {
+      manifestsOf(text(4_096));
+    } catch (error) {
+      most = Number(/(\d+) or fewer can be deployed/.exec((error as Error).message)![1]);
+    }
+    expect(most).toBeGreaterThan(1_500);
+    const gateway = manifestsOf(text(most)).find(({ kind, metadata: { labels } }) => kind === 'Deployment' && labels['app.kubernetes.io/component'] === 'gateway')!;
+    const urls = podOf(gateway)!.spec!.containers[0]!.env!.find(({ name }) => name.startsWith('INDEX_URLS'))!.value!;
+    expect(() => execFileSync('true', { env: { [`INDEX_URLS_${LONG.toUpperCase()}`]: urls } })).not.toThrow();
+    expect(() => execFileSync('true', { env: { [`INDEX_URLS_${LONG.toUpperCase()}`]: urls + urls } })).toThrow(/E2BIG/);
+  });
+
+  it('tells every process of ours where traces go, when config.json does, with headers that only a Secret holds', () => {
+    const traced = manifestsOf(seedText((config) => (config.platform = { tracing: { endpoint: 'http://collector:4318', sample: 0.1 } })));
+    for (const [kind, name] of [['Deployment', 'gateway-resnet'], ['Deployment', 'worker-resnet'], ['Deployment', 'wrapper'], ['StatefulSet', 'index-resnet-2-0']] as const) {
+      const variables = podOf(find(traced, kind, name))!.spec!.containers[0]!.env!;
+      expect(parseEnvironment(environmentOf(find(traced, kind, name))).otlpEndpoint).toBe('http://collector:4318');
+      expect(variables).toEqual(expect.arrayContaining([{ name: 'OTEL_TRACES_SAMPLER_ARG', value: '0.1' }, { name: 'OTEL_EXPORTER_OTLP_HEADERS', valueFrom: { secretKeyRef: { name: 'eis-tracing', key: 'headers', optional: true } } }]));
+    }
+    expect(environmentOf(find(objects, 'Deployment', 'gateway-resnet'))).not.toHaveProperty('OTEL_EXPORTER_OTLP_ENDPOINT');
+  });
+
+  it('keeps Prometheus from filling its disk', () => {
+    const set = find(objects, 'StatefulSet', 'prometheus').spec!;
+    const gibibytes = Number.parseInt(String(set.volumeClaimTemplates![0]!.spec!.resources!.requests!['storage']), 10);
+    const megabytes = Number(/retention\.size=(\d+)MB/.exec(set.template.spec!.containers[0]!.command!.join(' '))![1]);
+    expect(megabytes).toBeLessThan(gibibytes * 1024 * 0.9);
+  });
+});
+
 describe('autoscaling', () => {
   it('by CPU leaves the number of pods to the autoscaler', () => {
     const objects = manifestsOf(autoscaled('hpa'));
@@ -177,6 +238,7 @@ describe('autoscaling', () => {
     expect(find(objects, 'ScaledObject', 'worker-resnet').spec).toMatchObject({ minReplicaCount: 1, maxReplicaCount: 8, triggers: [{ metadata: { queueName: 'eis.extract.resnet' } }] });
     expect(objects.filter(({ kind }) => kind === 'HorizontalPodAutoscaler').map(({ metadata: { name } }) => name)).not.toContain('worker-resnet');
     expect(find(objects, 'HorizontalPodAutoscaler', 'gateway-resnet')).toBeDefined();
+    expect(environmentOf(find(objects, 'Deployment', 'worker-resnet'))['AMQP_URL']).toMatch(/@rabbitmq\.elastic-image-search\.svc:5672$/); // KEDA asks from its own namespace
     expect(extractQueue('resnet')).toBe(topologyNames('eis').workQueue('resnet'));
   });
 

@@ -175,6 +175,13 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: { 'all that is there waits its turn': { 'eis_queue_depth{model="m",state="ready",instance="a"}': '500x20', 'eis_queue_depth{model="m",state="dead",instance="a"}': '0x20' } },
   },
   {
+    alert: 'EisBrokerFull', at: '10m',
+    firing: { 'rabbitmq_alarms_free_disk_space_watermark{job="rabbitmq",instance="a"}': '0x2 1x20', 'rabbitmq_alarms_memory_used_watermark{job="rabbitmq",instance="a"}': '0x30' },
+    labels: {},
+    summary: 'RabbitMQ takes in no more images, because a node is short of memory or disk.',
+    quiet: { 'it has both': { 'rabbitmq_alarms_free_disk_space_watermark{job="rabbitmq",instance="a"}': '0x30', 'rabbitmq_alarms_memory_used_watermark{job="rabbitmq",instance="a"}': '0x30' } },
+  },
+  {
     alert: 'EisWorkerWaiting', at: '20m',
     firing: { 'eis_ingest_waiting{model="m",part="store",instance="a"}': '1x30', 'eis_ingest_waiting{model="m",part="function",instance="a"}': '0x30' },
     labels: { model: 'm', part: 'store' },

@@ -12,6 +12,7 @@ if [ "$calls" -eq "${FAKE_OC_FAIL_AT:-0}" ]; then fails=yes; fi
 fail() { echo 'error: the server is away' >&2; exit 1; }
 
 list() {
+  if ! ls objects/*.yaml > /dev/null 2>&1; then echo '{"items":[]}'; return; fi
   awk -v kinds=",$1," '
     function flush() { if (ours && (index(kinds, "," tolower(kind) ",") || index(kinds, "," tolower(kind) "."))) { printf "%s{\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app.kubernetes.io/component\":\"%s\"}}}", separator, kind, name, component; separator = "," } }
     BEGIN { printf "{\"items\":[" }
@@ -38,8 +39,10 @@ if [ "$fails" = yes ] && [ "$1" != apply ]; then fail; fi
 case "$1 ${2:-}" in
   'get secret') cat secrets ;;
   'get pods') if [ -e pods.json ]; then cat pods.json; else echo '{"items":[]}'; fi ;;
+  'get configmap') echo '{"data":{"FUNCTION_URL_BUILTIN":"https://embed.example.com"}}' ;;
+  'get job/'*) echo '{"status":{"conditions":[{"type":"Complete","status":"True"}]}}' ;;
   'get '*) list "$2" ;;
-  'api-resources '*) [ -e no-routes ] || echo routes.route.openshift.io ;;
+  'api-versions '*) echo apps/v1; [ -e no-routes ] || echo route.openshift.io/v1 ;;
   'apply '*) apply "$@" ;;
   'delete '*) for id in "$@"; do case "$id" in */*) rm -f "objects/${id%%[./]*}-${id#*/}.yaml" ;; esac; done ;;
 esac

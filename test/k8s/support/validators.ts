@@ -17,6 +17,7 @@ const MODELS: Readonly<Record<string, Model>> = Object.fromEntries(
     ['autoscaling/v2', 'HorizontalPodAutoscaler'],
     ['batch/v1', 'CronJob'],
     ['batch/v1', 'Job'],
+    ['networking.k8s.io/v1', 'NetworkPolicy'],
     ['policy/v1', 'PodDisruptionBudget'],
     ['v1', 'ConfigMap'],
     ['v1', 'Service'],
