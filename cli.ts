@@ -9,7 +9,7 @@ import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
 import { addEvaluateCommand } from './cli/evaluate-options.js';
 import { createGatewayOption } from './cli/gateway-option.js';
-import { addAutoscaleCommand, addOperatingCommands } from './cli/operating-commands.js';
+import { addAutoscaleCommand, addOperatingCommands, addReembedCommand } from './cli/operating-commands.js';
 import { parseSeconds, parseSubmission } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
 import { parseBucketUri } from './common/cloud-storage.js';
@@ -80,6 +80,7 @@ function buildProgram(): Command {
     });
   addOperatingCommands(program, gateway);
   addAutoscaleCommand(program, environment);
+  addReembedCommand(program, environment);
   addStoreCommand(program, environment);
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);

@@ -9,7 +9,7 @@ import { fetchModels } from './cli/fetch-models.js';
 import { loadConfig, readEnvironment, type Config } from './common/config.js';
 import type { Environment } from './common/environment.js';
 import { settledWithin } from './common/deadline.js';
-import { EisError } from './common/errors.js';
+import { EisError, toEisError } from './common/errors.js';
 import { runMain } from './common/lifecycle.js';
 import { SILENT_LOG } from './common/log.js';
 import { openStore } from './common/store/open-store.js';
@@ -22,7 +22,8 @@ import { catchUp } from './local/catch-up.js';
 import { lockDataFolder } from './local/data-lock.js';
 import { forgetGallery, ingestGalleryIfEmpty } from './local/first-images.js';
 import { findTakenPorts } from './local/ports.js';
-import { localUrl, planProcesses, type ProcessSpec } from './local/processes.js';
+import { localUrl, planProcesses, planSecondLane, type ProcessSpec } from './local/processes.js';
+import { SecondLanes } from './local/second-lanes.js';
 import { explainFailure, Supervisor } from './local/supervisor.js';
 import { describeCoverage, HELP, welcome } from './local/words.js';
 
@@ -36,6 +37,8 @@ const KILL_AFTER_MS = 4_200;
 /** Processes of a start that was killed need a moment to end: their ports are waited for. */
 const PORTS_WAIT_MS = 5_000;
 const PARENT_CHECK_MS = 500;
+/** How soon a second lane is started that a command asks for. */
+const LANES_EVERY_MS = 500;
 
 interface Start {
   readonly config: Config;
@@ -56,10 +59,12 @@ export async function start({ images }: StartOptions): Promise<void> {
   const lock = lockDataFolder(environment.dataDir);
   const interrupted = new AbortController();
   const { signal } = interrupted;
-  const parts: { fetching?: Promise<void>; supervisor?: Supervisor } = {};
+  const parts: { fetching?: Promise<void>; supervisor?: Supervisor; lanes?: Promise<void> } = {};
   const stop = async (): Promise<void> => {
     if (parts.fetching) await settledWithin(parts.fetching, KILL_AFTER_MS);
     await parts.supervisor?.stop();
+    interrupted.abort(new Error('stopping'));
+    await parts.lanes;
     lock.release();
   };
   stopOnSignal(stop, interrupted, environment.isNpmScript);
@@ -70,6 +75,7 @@ export async function start({ images }: StartOptions): Promise<void> {
     signal.throwIfAborted();
     parts.supervisor = new Supervisor(specs, { logFolder: join(environment.dataDir, 'logs'), killAfterMs: KILL_AFTER_MS, onNotice: notice });
     parts.supervisor.start();
+    parts.lanes = keepSecondLanes(parts.supervisor, { config, environment, signal }).catch((error: unknown) => notice(`Second lanes are not looked after: ${toEisError(error).message}`));
     await parts.supervisor.ready();
     await fill({ config, environment, specs, gatewayUrl: gatewayUrl(specs), signal }, folder);
   } catch (error) {
@@ -77,6 +83,24 @@ export async function start({ images }: StartOptions): Promise<void> {
     await stop();
     throw error;
   }
+}
+
+/** Until the signal is aborted. */
+async function keepSecondLanes(supervisor: Supervisor, { config, environment, signal }: Pick<Start, 'config' | 'environment' | 'signal'>): Promise<void> {
+  const store = await openStore(environment);
+  const lanes = new SecondLanes({
+    store,
+    supervisor,
+    readConfig: () => loadConfig(config.file),
+    plan: (lane) => planSecondLane(config, environment, lane),
+    folder: join(environment.dataDir, 'lanes'),
+    onNotice: notice,
+  });
+  while (!signal.aborted) {
+    await lanes.look().catch((error: unknown) => notice(`Second lanes could not be looked after: ${toEisError(error).message}`));
+    await sleep(LANES_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
+  await store.close();
 }
 
 /** The sample gallery comes before the welcome, so that the line to try finds something; everything larger after it. */

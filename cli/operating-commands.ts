@@ -1,17 +1,31 @@
-/** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis delete`, `eis autoscale`. */
-import { InvalidArgumentError, type Command, type Option } from 'commander';
+/** The commands of who operates the system: `eis status`, `eis dead`, `eis backfill`, `eis reembed`, `eis delete`, `eis autoscale`. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Environment } from '../common/environment.js';
 import type { AutoscaleCommandOptions } from './autoscale-command.js';
 import type { BackfillCommandOptions } from './backfill-command.js';
 import type { DeadDropOptions, DeadListOptions, DeadReplayOptions } from './dead-command.js';
 import type { DeleteCommandOptions } from './delete-command.js';
 import { parseSubmission, parseUrl } from './parse-options.js';
+import type { ReembedCommandOptions } from './reembed-command.js';
 import type { StatusCommandOptions } from './status-command.js';
 
 const LISTED_MAX = 100_000;
+/** Far above what versions agree on that have nothing in common, and below what any two good models do. */
+const MIN_OVERLAP = 0.1;
 
 function parseLimit(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > LISTED_MAX) throw new InvalidArgumentError(`It must be a whole number from 1 to ${LISTED_MAX}.`);
+  return Number(text);
+}
+
+function parseShare(text: string): number {
+  const share = Number(text);
+  if (!/^[\d.]+$/.test(text) || !(share >= 0 && share <= 1)) throw new InvalidArgumentError('It must be a number from 0 to 1.');
+  return share;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
 }
 
@@ -83,5 +97,23 @@ export function addAutoscaleCommand(program: Command, environment: Environment):
     .option('--json', 'print each round as one JSON object on standard output', false)
     .action(async (options: AutoscaleCommandOptions) => {
       process.exitCode = await (await import('./autoscale-command.js')).autoscaleCommand(environment, options);
+    });
+}
+
+/** `eis reembed`, which works on the store and the queue themselves. */
+export function addReembedCommand(program: Command, environment: Environment): void {
+  program
+    .command('reembed')
+    .description('embed a model again with other weights while it is searched, then switch to them; given again, it goes on where it was cut off')
+    .argument('<model>', 'a name of config.json')
+    .option('--to <place>', 'the new weights: a URL, or a path; default: "next" of the model in config.json')
+    .option('--min-overlap <share>', 'of the nearest 10 that both versions find, below which nothing is switched', parseShare, MIN_OVERLAP)
+    .option('--max-missing <n>', 'images that may stay behind because they cannot be embedded any more', parseCount, 0)
+    .addOption(new Option('--rollback', 'search the former version again, at once').conflicts(['to', 'finish']))
+    .addOption(new Option('--finish', 'keep the version that is searched, and remove the other').conflicts('to'))
+    .option('--write-config', 'with --finish: write the new weights into config.json')
+    .option('--json', 'print one JSON object on standard output', false)
+    .action(async (model: string, options: ReembedCommandOptions) => {
+      await (await import('./reembed-command.js')).reembedCommand(model, environment, options);
     });
 }

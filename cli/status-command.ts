@@ -1,5 +1,5 @@
 /** `eis status`: what waits, what failed, what is indexed; and what became of a submission, or of what was refused. */
-import type { LedgerAnswer, LedgerEntryWire, ModelStatus, QueueStatus, QueuesAnswer } from '../common/wire.js';
+import type { LedgerAnswer, LedgerEntryWire, ModelStatus, QueueStatus, QueuesAnswer, ReembeddingStatus } from '../common/wire.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
 import type { GatewayAddress } from './gateway-option.js';
@@ -18,6 +18,7 @@ export interface StatusCommandOptions {
 interface Status {
   readonly queues: readonly QueueStatus[];
   readonly models: readonly ModelStatus[];
+  readonly reembeddings?: readonly ReembeddingStatus[];
   readonly submission?: { readonly id: string; readonly counts: NonNullable<LedgerAnswer['counts']> };
   readonly rejected?: { readonly entries: readonly LedgerEntryWire[]; readonly more: boolean };
 }
@@ -30,7 +31,7 @@ export async function statusCommand(options: StatusCommandOptions): Promise<void
 }
 
 async function collect({ gateway, submission, rejected, limit }: StatusCommandOptions): Promise<Status> {
-  const [{ queues }, { models }] = await Promise.all([
+  const [{ queues, reembeddings }, { models }] = await Promise.all([
     askGateway<QueuesAnswer>({ gateway, path: '/queues' }),
     askGateway<{ models: ModelStatus[] }>({ gateway, path: '/models' }),
   ]);
@@ -38,6 +39,7 @@ async function collect({ gateway, submission, rejected, limit }: StatusCommandOp
   return {
     queues,
     models,
+    ...(reembeddings ? { reembeddings } : {}),
     ...(submission !== undefined && counts ? { submission: { id: submission, counts } } : {}),
     ...(rejected ? { rejected: await listRefused(gateway, submission, limit) } : {}),
   };
@@ -62,9 +64,10 @@ async function listRefused(gateway: GatewayAddress, submission: string | undefin
   return { entries: entries.slice(0, limit), more: entries.length > limit };
 }
 
-function describe({ queues, models, submission, rejected }: Status): string[] {
+function describe({ queues, models, reembeddings = [], submission, rejected }: Status): string[] {
   return [
     ...describeModels(queues, models),
+    ...reembeddings.flatMap((job) => ['', ...wrap(describeReembedding(job), terminalWidth(process.stdout))]),
     ...(submission ? ['', describeSubmission(submission)] : []),
     ...(rejected ? ['', ...describeRefused(rejected)] : []),
   ];
@@ -84,6 +87,23 @@ function describeModels(queues: readonly QueueStatus[], models: readonly ModelSt
   });
   const dead = queues.some((queue) => queue.dead > 0) ? ['', ...wrap('There are dead letters: "eis dead list" says why; "eis dead replay" tries them again.', terminalWidth(process.stdout))] : [];
   return [...alignColumns([['model', 'waiting', 'in hand', 'oldest', 'dead', 'vectors', 'shards'], ...rows], [1, 2, 3, 4, 5]), ...dead];
+}
+
+const STEPS: Readonly<Record<ReembeddingStatus['step'], string>> = {
+  starting: 'its second lane is starting',
+  filling: 'the new version is being filled',
+  comparing: 'both versions are being compared',
+  indexing: 'the indexes of the new version are coming up',
+  switching: 'the new version is about to be searched',
+  switched: 'the new version is searched, the former one is kept ("eis reembed MODEL --rollback", or --finish)',
+  rolled_back: 'the former version is searched, the new one is kept ("eis reembed MODEL --to …" to go on, or --finish)',
+  finishing: 'the new version is searched, and its main lane takes it over (--finish goes on)',
+  removing: 'what is not searched is being removed (--finish goes on)',
+};
+
+function describeReembedding({ model, step, to, missing = 0, agreement }: ReembeddingStatus): string {
+  const details = [...(agreement ? [`${(100 * agreement.overlap).toFixed(1)} % agreement`] : []), ...(missing > 0 ? [`${missing} images not embedded`] : [])];
+  return `${model} is being embedded again with ${to}: ${STEPS[step].replace('MODEL', model)}${details.length > 0 ? ` (${details.join(', ')})` : ''}.`;
 }
 
 function describeSubmission({ id, counts }: NonNullable<Status['submission']>): string {

@@ -26,14 +26,21 @@ const Pods = Type.Union(
 );
 export type PodsConfig = Static<typeof Pods>;
 
-export const ModelSchema = closed({
-  name: ModelName,
-  model_url: Type.Optional(Type.String({ minLength: 1, description: 'http(s)://, gs://, or a path (from this file) of a TF.js model.json, a Keras .keras or .h5, or the folder of one' })),
+const ModelUrl = Type.String({ minLength: 1, description: 'http(s)://, gs://, or a path (from this file) of a TF.js model.json, a Keras .keras or .h5, or the folder of one' });
+
+const definition = {
   sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the file that model_url names, not of its weights' })),
   layer: Type.Optional(Type.String({ minLength: 1, description: 'output layer; default: the pooled features under the classifier' })),
   input_size: Type.Optional(Type.Integer({ minimum: 8, maximum: 2048, description: 'pixels of the square input, where the model leaves it open' })),
   preprocess: Type.Optional(oneOf(PREPROCESSING, 'how pixels become numbers')),
   engine: Type.Optional(oneOf(ENGINES, 'what runs the model; auto: the fastest that can')),
+};
+
+export const ModelSchema = closed({
+  name: ModelName,
+  model_url: Type.Optional(ModelUrl),
+  ...definition,
+  next: Type.Optional(closed({ model_url: ModelUrl, ...definition }, 'what the model is to be embedded with from now on: runs beside it until eis reembed has switched to it')),
 });
 
 const ByModelPods = closed({ name: ModelName, pods: Type.Optional(Pods) });
@@ -141,5 +148,7 @@ export const PublishedSchema = {
 };
 
 export type ModelFile = Static<typeof ModelSchema>;
+/** What of a model's entry says which model it is. */
+export type DefinitionFile = Omit<ModelFile, 'name' | 'next'>;
 export type PlatformFile = Static<typeof PlatformSchema>;
 export type ServiceFile = { [N in ServiceName]: Static<(typeof SERVICE_SCHEMAS)[N]> };

@@ -136,6 +136,8 @@ function findNameProblems(models: readonly ModelFile[]): string[] {
   return models.flatMap((model, i) => {
     const repeats = findRepeats(models, i, `models[${i}].name`, 'model');
     if (repeats.length > 0) return repeats;
+    const lane = models.find((other) => other.next && kubernetesName(model.name) === `${kubernetesName(other.name)}-next`);
+    if (lane) return [`models[${i}].name: ${JSON.stringify(model.name)} is what the second lane of ${JSON.stringify(lane.name)} is called, which has "next". Rename it, or finish that first.`];
     const twin = models.slice(0, i).find((other) => kubernetesName(other.name) === kubernetesName(model.name));
     return twin ? [`models[${i}].name: ${JSON.stringify(model.name)} and ${JSON.stringify(twin.name)} become the same Kubernetes name ${kubernetesName(model.name)}. Rename one.`] : [];
   });

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import type { AUTOSCALING, ENGINES, INDEX_ALGORITHMS, ModelFile, PREPROCESSING, PodsConfig, ServiceFile } from './config-schema.js';
+import type { AUTOSCALING, DefinitionFile, ENGINES, INDEX_ALGORITHMS, ModelFile, PREPROCESSING, PodsConfig, ServiceFile } from './config-schema.js';
 import { findRelationProblems, findSchemaProblems, kubernetesName, serviceOf, type ConfigFile } from './config-validate.js';
 import { EisError } from './errors.js';
 import { parseEnvironment, type Environment } from './environment.js';
@@ -13,10 +13,8 @@ export type Preprocess = (typeof PREPROCESSING)[number];
 export type EngineChoice = (typeof ENGINES)[number];
 export type IndexAlgorithm = (typeof INDEX_ALGORITHMS)[number];
 
-export interface ModelConfig {
-  readonly name: string;
-  /** The name as Kubernetes takes it: `_` becomes `-`. */
-  readonly kubernetesName: string;
+/** What a model is: where its file is, and how it is used. Two that are equal give the same version. */
+export interface ModelDefinition {
   /** An absolute path or a URL; undefined: the name says where it comes from. */
   readonly modelUrl: string | undefined;
   readonly sha256: string | undefined;
@@ -24,6 +22,14 @@ export interface ModelConfig {
   readonly inputSize: number | undefined;
   readonly preprocess: Preprocess | undefined;
   readonly engine: EngineChoice;
+}
+
+export interface ModelConfig extends ModelDefinition {
+  readonly name: string;
+  /** The name as Kubernetes takes it: `_` becomes `-`. */
+  readonly kubernetesName: string;
+  /** What it is to be embedded with from now on: it has a second lane (`lanes.ts`). */
+  readonly next?: ModelDefinition | undefined;
 }
 
 export interface Pods {
@@ -203,10 +209,13 @@ function resolveFunctionsPlace(functions: ServiceFile['functions'] | undefined):
 }
 
 function resolveModel(model: ModelFile, folder: string): ModelConfig {
+  return { name: model.name, kubernetesName: kubernetesName(model.name), ...resolveDefinition(model, folder), next: model.next && resolveDefinition(model.next, folder) };
+}
+
+/** @param folder that a relative `model_url` is relative to */
+export function resolveDefinition(model: DefinitionFile, folder: string): ModelDefinition {
   const isUrl = model.model_url !== undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(model.model_url);
   return {
-    name: model.name,
-    kubernetesName: kubernetesName(model.name),
     modelUrl: model.model_url === undefined || isUrl || isAbsolute(model.model_url) ? model.model_url : resolve(folder, model.model_url),
     sha256: model.sha256,
     layer: model.layer,

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { isKey, parseApiKeys, type ApiKeys } from './api-keys.js';
 import { EisError } from './errors.js';
+import { LANES, type Lane } from './lanes.js';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from './limits.js';
 import { packagePath } from './package-root.js';
 
@@ -48,6 +49,8 @@ export interface Environment {
   readonly port: number | undefined;
   readonly basePort: number;
   readonly model: string | undefined;
+  /** LANE: the lane of the model that this process belongs to. */
+  readonly lane: Lane;
   /** Counted from 0. */
   readonly shard: { readonly index: number; readonly of: number } | undefined;
   readonly mongodbUri: string | undefined;
@@ -77,10 +80,10 @@ export interface Environment {
   readonly mlflow: MlflowSettings;
   readonly fetchFrom: FetchSettings;
   readonly limits: Limits;
-  /** FUNCTION_URL_<MODEL>. */
-  functionUrl(model: string): string | undefined;
-  /** INDEX_URLS_<MODEL>: by shard, the addresses of its replicas. */
-  indexUrls(model: string): readonly (readonly string[])[] | undefined;
+  /** FUNCTION_URL_<MODEL>; of its second lane FUNCTION_URL_<MODEL>_NEXT. */
+  functionUrl(model: string, lane?: Lane): string | undefined;
+  /** INDEX_URLS_<MODEL>, or INDEX_URLS_<MODEL>_NEXT: by shard, the addresses of its replicas. */
+  indexUrls(model: string, lane?: Lane): readonly (readonly string[])[] | undefined;
 }
 
 /**
@@ -132,6 +135,7 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     port: integer('PORT', 0, 65_535),
     basePort: integer('EIS_BASE_PORT', 1, 64_000) ?? 8080,
     model: read('MODEL'),
+    lane: readLane(read('LANE'), invalid),
     shard: readShard(read('SHARD'), invalid),
     mongodbUri: readMongodbUri(read('MONGODB_URI'), invalid),
     amqpUrl: readAmqpUrl(read('AMQP_URL'), invalid),
@@ -150,9 +154,9 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     mlflow: { trackingUri: read('MLFLOW_TRACKING_URI'), experiment: read('MLFLOW_EXPERIMENT_NAME'), token: read('MLFLOW_TRACKING_TOKEN'), username: read('MLFLOW_TRACKING_USERNAME'), password: read('MLFLOW_TRACKING_PASSWORD') },
     fetchFrom: { allow: splitList(read('EIS_FETCH_ALLOW')), deny: splitList(read('EIS_FETCH_DENY')), ports: splitList(read('EIS_FETCH_PORTS') ?? DEFAULT_FETCH_PORTS) },
     limits: readLimits(integer),
-    functionUrl: (model) => url(`FUNCTION_URL_${variableSuffix(model)}`),
-    indexUrls: (model) => {
-      const name = `INDEX_URLS_${variableSuffix(model)}`;
+    functionUrl: (model, lane) => url(`FUNCTION_URL_${variableSuffix(model, lane)}`),
+    indexUrls: (model, lane) => {
+      const name = `INDEX_URLS_${variableSuffix(model, lane)}`;
       const shards = read(name)?.split(';').map(splitList);
       for (const address of shards?.flat() ?? []) if (!isHttpUrl(address)) invalid(name, `${JSON.stringify(address)} is not an http:// URL. Separate shards by ";" and the replicas of one by ",".`);
       if (shards?.some((replicas) => replicas.length === 0)) invalid(name, 'a shard has no address. Separate shards by ";" and the replicas of one by ",".');
@@ -206,9 +210,14 @@ function readRanges(ranges: readonly string[], invalid: (variable: string, detai
   return ranges;
 }
 
-/** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`. */
-export function variableSuffix(model: string): string {
-  return model.toUpperCase().replace(/[^A-Z0-9]/g, '_');
+/** A model's name as it ends the variables that are named after it: `my-model` → `MY_MODEL`, of its second lane `MY_MODEL_NEXT`. */
+export function variableSuffix(model: string, lane: Lane = 'main'): string {
+  return `${model.toUpperCase().replace(/[^A-Z0-9]/g, '_')}${lane === 'next' ? '_NEXT' : ''}`;
+}
+
+function readLane(text: string | undefined, invalid: (variable: string, detail: string) => never): Lane {
+  const lane = LANES.find((known) => known === (text ?? 'main'));
+  return lane ?? invalid('LANE', `${JSON.stringify(text)} is none of ${LANES.join(', ')}.`);
 }
 
 function splitList(text: string | undefined): string[] {

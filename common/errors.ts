@@ -66,7 +66,7 @@ export const ERRORS = {
 
   // Models
   EIS_MODEL_UNKNOWN: template<{ model: string; known: readonly string[] }>(404, ({ model, known }) => `There is no model ${JSON.stringify(model)} here. ${known.length > 0 ? `Choose one of: ${known.join(', ')}.` : 'None is served.'}`),
-  EIS_MODEL_VERSION: template<{ held: string; asked: string }>(409, ({ held, asked }) => `The index holds embeddings of model version ${held}, the query is of ${asked}: they cannot be compared. The model was changed; its images have to be embedded again before they can be searched (on one machine "npm start" does that by itself).`),
+  EIS_MODEL_VERSION: template<{ held: string; asked: string }>(409, ({ held, asked }) => `The index holds embeddings of model version ${held}, the query is of ${asked}: they cannot be compared. The model was changed; its images have to be embedded again before they can be searched (on one machine "npm start" does that by itself; "eis reembed" does it beforehand, while the index is searched).`),
   EIS_MODEL_FILE: template<{ file: string; detail: string }>(500, ({ file, detail }) => `The model ${file} cannot be used: ${detail}`),
   EIS_MODEL_DOWNLOAD: template<{ url: string; detail: string }>(502, ({ url, detail }) => `The model ${url} could not be downloaded: ${detail}`),
   EIS_ENGINE_UNAVAILABLE: template<{ engine: string; detail: string }>(500, ({ engine, detail }) => `The engine ${engine} cannot run here: ${detail}`),
@@ -108,6 +108,7 @@ export const ERRORS = {
   EIS_DEPLOY_FUNCTIONS: template<{ missing: readonly string[] }>(500, ({ missing }) => `Functions are asked for whose addresses are not known. Nothing was changed. Deploy them (eis functions --deploy), which notes their addresses in k8s/function-urls.json, or say where they are:\n  oc create configmap function-urls ${missing.map((name) => `--from-literal=${name}=URL`).join(' ')}`),
   EIS_DEPLOY_SHARD: template<{ shard: string; advice: string }>(500, ({ shard, advice }) => `${shard} holds a part of every collection and is not in config.json any more. Nothing was changed. Drain it (${advice}), then name it with --drained ${shard}.`),
   EIS_DEPLOY_STOPPED: template<{ step: string; detail: string }>(500, ({ step, detail }) => `The apply stopped at: ${step}.\n${detail}\nWhat was applied before stays, nothing was removed that is still needed, and k8s/current says what ran before. Mend the cause and give the same command again: what is applied already does not change. To go back, give it with the config.json of before.`),
+  EIS_REEMBED: template<{ model: string; detail: string }>(409, ({ model, detail }) => `The re-embedding of model ${model}: ${detail}`),
   EIS_DELIVERY_LIMIT: template<{ deliveries: number; detail: string }>(500, ({ deliveries, detail }) => `Given up after ${deliveries} deliveries: ${detail}`),
 } as const;
 

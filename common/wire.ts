@@ -6,6 +6,13 @@ import { Type, type Static } from 'typebox';
 import { FilterDescription } from './filter.js';
 import { Metadata, type GivenMetadata } from './metadata.js';
 
+/**
+ * How far a re-embedding is. Before `switched` the former version is searched, and after `rolled_back` again; `finishing`: the
+ * main lane takes the version over; `removing`: the second lane ends, and what is not searched goes.
+ */
+export const REEMBEDDING_STEPS = ['starting', 'filling', 'comparing', 'indexing', 'switching', 'switched', 'rolled_back', 'finishing', 'removing'] as const;
+export type ReembeddingStep = (typeof REEMBEDDING_STEPS)[number];
+
 /** An image id: the sha256 of its bytes. */
 export const IMAGE_ID = /^[0-9a-f]{64}$/;
 
@@ -85,6 +92,7 @@ export const IndexStats = Type.Object({
   model_version: Type.String(),
   shard: Type.String({ description: 'i/n, counted from 0' }),
   algorithm: Type.String(),
+  live_version: Type.Optional(Type.String({ description: 'the version of the model that is searched, as the store says it; another one is held where the model is embedded again' })),
   dim: Type.Integer({ description: '0 while the shard holds nothing' }),
   vectors: Type.Integer(),
   freshness_s: Type.Number(),
@@ -259,7 +267,20 @@ export const QueueStatus = Type.Object({
 });
 export type QueueStatus = Static<typeof QueueStatus>;
 
-export const QueuesAnswer = Type.Object({ queues: Type.Array(QueueStatus) }, { $id: 'QueuesAnswer' });
+/** How far `eis reembed` is with a model. */
+export const ReembeddingStatus = Type.Object({
+  model: Type.String(),
+  step: Type.Enum(REEMBEDDING_STEPS),
+  to: Type.String({ description: 'where the file is of what it is embedded with' }),
+  from_version: Type.String(),
+  version: Type.Optional(Type.String({ description: 'the new one' })),
+  missing: Type.Optional(Type.Integer({ description: 'images that the new version has not, when that was last looked at' })),
+  agreement: Type.Optional(Type.Object({ overlap: Type.Number(), k: Type.Integer(), sampled: Type.Integer(), among: Type.Integer() }, { description: 'share of the nearest k that both versions find, over stored images' })),
+  updated_at: Type.String({ format: 'date-time' }),
+});
+export type ReembeddingStatus = Static<typeof ReembeddingStatus>;
+
+export const QueuesAnswer = Type.Object({ queues: Type.Array(QueueStatus, { description: 'a model that is embedded again has a second one, MODEL.next' }), reembeddings: Type.Optional(Type.Array(ReembeddingStatus)) }, { $id: 'QueuesAnswer' });
 export type QueuesAnswer = Static<typeof QueuesAnswer>;
 
 export const DeadLetterSchema = Type.Object({

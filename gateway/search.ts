@@ -14,10 +14,10 @@ import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
 import { findImages, toQuery, type Query, type QueryImages } from './query-vector.js';
 import type { SearchMetrics, Timings } from './search-metrics.js';
-import type { SearchedModel, Shard } from './served-models.js';
+import type { Searchable, SearchedModel, Shard } from './served-models.js';
 
 export interface SearchRequest {
-  readonly model: SearchedModel;
+  readonly model: Searchable;
   readonly images: QueryImages;
   /** Only images whose metadata match are found. */
   readonly filter?: Filter | undefined;
@@ -35,6 +35,11 @@ export interface SearchParts {
 
 export type Search = (request: SearchRequest) => Promise<SearchAnswer>;
 
+/** A search in one lane of its model. */
+interface LaneRequest extends Omit<SearchRequest, 'model'> {
+  readonly model: SearchedModel;
+}
+
 /**
  * The search of a gateway.
  *
@@ -49,7 +54,7 @@ export function createSearch(parts: SearchParts): Search {
   return async (request) => {
     const model = request.model.name;
     try {
-      const answer = await withDeadline({ timeoutMs: limits.searchTimeoutMs, parent: request.signal, timeoutError }, (signal) => run({ ...request, signal }, parts));
+      const answer = await withDeadline({ timeoutMs: limits.searchTimeoutMs, parent: request.signal, timeoutError }, (signal) => request.model.inOneLane((lane) => run({ ...request, model: lane, signal }, parts)));
       metrics.searched(model, answer.partial ? 'partial' : 'ok');
       metrics.took(model, answer.timings_ms);
       return answer;
@@ -60,7 +65,7 @@ export function createSearch(parts: SearchParts): Search {
   };
 }
 
-async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAnswer> {
+async function run(request: LaneRequest, parts: SearchParts): Promise<SearchAnswer> {
   const started = performance.now();
   const find = (): ReturnType<typeof findImages> => findImages(request.images, { ...request, limits: parts.limits });
   const found = await find();
@@ -73,7 +78,7 @@ async function run(request: SearchRequest, parts: SearchParts): Promise<SearchAn
   }
 }
 
-async function searchShards(request: SearchRequest, query: Query, { started, parts }: { readonly started: number; readonly parts: SearchParts }): Promise<SearchAnswer> {
+async function searchShards(request: LaneRequest, query: Query, { started, parts }: { readonly started: number; readonly parts: SearchParts }): Promise<SearchAnswer> {
   const { model, signal, requestId } = request;
   const { indexTimeoutMs, searchTimeoutMs } = parts.limits;
   const embedded = performance.now();
@@ -101,7 +106,7 @@ function toDepth(top: number, { selves }: Query, { topMax }: Limits): { readonly
 }
 
 /** Counts and logs every failed shard. @throws EisError when no shard is left */
-function noteFailures({ model, requestId }: SearchRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
+function noteFailures({ model, requestId }: LaneRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
   for (const { shard, error } of failures) {
     metrics.shardFailed(model.name, shard.name, error.code);
     log.warn({ reqId: requestId, model: model.name, shard: shard.name, code: error.code, err: error.cause }, 'a shard failed');

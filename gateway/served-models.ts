@@ -3,15 +3,19 @@ import type { Config } from '../common/config.js';
 import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { askFunctionVersion } from '../common/function-version.js';
+import { laneQueue, type Lane } from '../common/lanes.js';
 import type { Log } from '../common/log.js';
 import { createMeasureEmbeds, type MeasureEmbeds } from '../common/measured-embeds.js';
 import type { Metrics } from '../common/metrics.js';
+import type { SearchAnswer } from '../common/wire.js';
 import { ConcurrencyLimit } from './concurrency-limit.js';
 import { createEmbedMetrics, type CreateEmbedMetrics } from './embed-metrics.js';
 import { Embedder } from './embedder.js';
 import { EmbeddingCache } from './embedding-cache.js';
 import { FunctionCalls } from './function-calls.js';
-import { createIndexClient, type IndexClient } from './index-client.js';
+import { createIndexClient, type Call, type IndexClient } from './index-client.js';
+import { Lanes, type LaneIndex, type LaneProbe } from './lanes.js';
 import { createReplicaMetrics, type ReplicaMetrics } from './replica-metrics.js';
 import { Replicas } from './replicas.js';
 import { SpareEmbedder } from './spare-embedder.js';
@@ -19,23 +23,30 @@ import { ShardAddresses, type ResolveHost } from './shard-addresses.js';
 
 export type Shard = Replicas<IndexClient>;
 
-export interface ServedModel {
+/** A model as one search sees it: one function, and the index of what that embedded. */
+export interface SearchedModel {
   readonly name: string;
-  /** Share of the searches that name no model, relative to the others'. */
-  readonly weight: number;
   readonly embedder: ModelEmbedder;
   /** For searches that nobody waits for. */
   readonly spareEmbedder: ModelEmbedder;
   /** In the order of their slots: shard i owns the i-th range of `slotRange`. */
   readonly shards: readonly Shard[];
+}
+
+/** `embedder` and `shards` are those that searches go to now; a search holds on to those that it began with. */
+export interface ServedModel extends SearchedModel {
+  /** Share of the searches that name no model, relative to the others'. */
+  readonly weight: number;
   /** The model that answers a share (0 to 1) of its searches as well, unseen. */
   readonly shadow: Shadow | undefined;
+  /** Does a search in one of the model's lanes: see `Lanes.search`. */
+  inOneLane(work: (lane: SearchedModel) => Promise<SearchAnswer>): Promise<SearchAnswer>;
   /** Closes every connection. */
   close(): Promise<void>;
 }
 
 /** What a search needs of a model. */
-export type SearchedModel = Pick<ServedModel, 'name' | 'embedder' | 'shards'>;
+export type Searchable = Pick<ServedModel, 'name' | 'inOneLane'>;
 
 export interface Shadow {
   readonly model: Omit<ServedModel, 'shadow'>;
@@ -56,10 +67,13 @@ export interface ConnectionParts {
 
 /** Part of an index call's time that connecting may take, so that the next replica can still be asked. */
 const CONNECT_SHARE = 0.25;
+/** How late a gateway may notice that another version is searched: until then it answers by the one of before, as a whole. */
+const LANES_EVERY_MS = 1_000;
 
 interface Wiring {
   readonly config: Config;
   readonly environment: Environment;
+  readonly log: Log;
   readonly resolve: ResolveHost | undefined;
   readonly embedMetrics: CreateEmbedMetrics;
   readonly measureEmbeds: MeasureEmbeds;
@@ -77,48 +91,103 @@ export async function connectModels(config: Config, environment: Environment, { 
   if (served.length === 0) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: `${JSON.stringify(environment.model)} is not served according to ${config.file}. Choose one of: ${[...config.serving.keys()].join(', ')}; or unset it to serve them all.` });
   }
-  const wiring: Wiring = { config, environment, resolve, embedMetrics: createEmbedMetrics(metrics), measureEmbeds: createMeasureEmbeds(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
+  const wiring: Wiring = { config, environment, log, resolve, embedMetrics: createEmbedMetrics(metrics), measureEmbeds: createMeasureEmbeds(metrics), replicaMetrics: createReplicaMetrics(metrics, log) };
   const names = new Set(served.flatMap(([name, { shadow }]) => [name, ...(shadow ? [shadow.model] : [])]));
   const models = new Map(await Promise.all([...names].map(async (name) => [name, await connectModel(name, wiring)] as const)));
   const connected = (name: string): ConnectedModel => models.get(name) as ConnectedModel;
   return new Map(served.map(([name, { weight, shadow }]) => [
     name,
-    { ...connected(name), weight: environment.model === undefined ? weight : 1, shadow: shadow && { model: { ...connected(shadow.model), weight: 0 }, share: shadow.share } },
+    serve(connected(name), { weight: environment.model === undefined ? weight : 1, shadow: shadow && { model: serve(connected(shadow.model), { weight: 0, shadow: undefined }), share: shadow.share } }),
   ]));
 }
 
-type ConnectedModel = Omit<ServedModel, 'weight' | 'shadow'>;
+interface ConnectedModel extends Pick<ServedModel, 'name' | 'close'> {
+  readonly lanes: Lanes<ConnectedLane>;
+}
 
-async function connectModel(name: string, wiring: Wiring): Promise<ConnectedModel> {
-  const { embedder, spareEmbedder, closeClient } = connectFunction(name, wiring);
-  const shards = connectShards(name, wiring);
-  await Promise.all(shards.map(({ addresses }) => addresses.start()));
+function serve({ name, lanes, close }: ConnectedModel, { weight, shadow }: Pick<ServedModel, 'weight' | 'shadow'>): ServedModel {
   return {
     name,
-    embedder,
-    spareEmbedder,
-    shards: shards.map(({ replicas }) => replicas),
+    weight,
+    shadow,
+    get embedder() {
+      return lanes.current.embedder;
+    },
+    get spareEmbedder() {
+      return lanes.current.spareEmbedder;
+    },
+    get shards() {
+      return lanes.current.shards;
+    },
+    inOneLane: (work) => lanes.search(work),
+    close,
+  };
+}
+
+async function connectModel(name: string, wiring: Wiring): Promise<ConnectedModel> {
+  const main = await connectLane(name, 'main', wiring);
+  const next = wiring.environment.functionUrl(name, 'next') === undefined ? undefined : await connectLane(name, 'next', wiring);
+  const lanes = new Lanes({ main, next, onMoved: (version) => wiring.log.info({ model: name, version }, 'searches go to the lane of another version') });
+  await lanes.choose();
+  const loop = setInterval(() => void lanes.choose(), LANES_EVERY_MS).unref();
+  return {
+    name,
+    lanes,
     async close() {
-      for (const { addresses, replicas } of shards) {
-        addresses.close();
-        replicas.close();
-      }
-      await Promise.all([closeClient(), ...shards.map(({ whenClosed }) => whenClosed())]);
+      clearInterval(loop);
+      await Promise.all([main.close(), next?.close()]);
     },
   };
 }
 
-function connectFunction(model: string, { environment, embedMetrics, measureEmbeds }: Wiring): Pick<ServedModel, 'embedder' | 'spareEmbedder'> & { readonly closeClient: () => Promise<void> } {
-  const url = environment.functionUrl(model);
-  if (url === undefined) throw missing(`FUNCTION_URL_${variableSuffix(model)}`, `the address of the function that embeds images for model ${model}, for example http://127.0.0.1:8090`);
+/** A lane, with the connections to its parts. */
+interface ConnectedLane extends SearchedModel, LaneProbe {
+  close(): Promise<void>;
+}
+
+async function connectLane(name: string, lane: Lane, wiring: Wiring): Promise<ConnectedLane> {
+  const { url, closeClient, ...embedders } = connectFunction(name, lane, wiring);
+  const connections = connectShards(name, lane, wiring);
+  await Promise.all(connections.map(({ addresses }) => addresses.start()));
+  const shards = connections.map(({ replicas }) => replicas);
+  return {
+    name,
+    ...embedders,
+    shards,
+    index: () => askIndex(shards, wiring.environment.limits.indexTimeoutMs),
+    functionVersion: () => askFunctionVersion(url).then((live) => live?.version, () => undefined),
+    async close() {
+      for (const { addresses, replicas } of connections) {
+        addresses.close();
+        replicas.close();
+      }
+      await Promise.all([closeClient(), ...connections.map(({ whenClosed }) => whenClosed())]);
+    },
+  };
+}
+
+/** What every replica of every shard says alike; undefined when one does not answer, or says something else. */
+async function askIndex(shards: readonly Shard[], timeoutMs: number): Promise<LaneIndex | undefined> {
+  const call: Call = { signal: AbortSignal.timeout(timeoutMs), requestId: 'lanes', timeoutMs };
+  if (shards.some(({ pods }) => pods.length === 0)) return undefined;
+  const stats = await Promise.all(shards.flatMap(({ pods }) => pods.map((pod) => pod.stats(call)))).catch(() => []);
+  const [first] = stats;
+  if (!first || stats.some((each) => each.model_version !== first.model_version || each.live_version !== first.live_version)) return undefined;
+  return { version: first.model_version, live: first.live_version ?? first.model_version };
+}
+
+function connectFunction(model: string, lane: Lane, { environment, embedMetrics, measureEmbeds }: Wiring): Pick<SearchedModel, 'embedder' | 'spareEmbedder'> & { readonly url: string; readonly closeClient: () => Promise<void> } {
+  const url = environment.functionUrl(model, lane);
+  if (url === undefined) throw missing(`FUNCTION_URL_${variableSuffix(model, lane)}`, `the address of the function that embeds images for model ${model}, for example http://127.0.0.1:8090`);
   const { functionTimeoutMs: timeoutMs, inFlightMax, functionQueueTimeMaxMs: queueTimeMaxMs, embeddingCacheBytesMax } = environment.limits;
+  const name = laneQueue(model, lane);
   const connection = createEmbedClient({ model, url, timeoutMs, connections: inFlightMax });
-  const client = measureEmbeds(model, connection);
+  const client = measureEmbeds(name, connection);
   const limit = new ConcurrencyLimit({ model, callsMax: inFlightMax, queueTimeMaxMs });
   const cache = new EmbeddingCache(embeddingCacheBytesMax);
-  const metrics = embedMetrics(model, { cache, limit });
+  const metrics = embedMetrics(name, { cache, limit });
   const calls = new FunctionCalls({ client, limit, timeoutMs, onRepeated: (code) => metrics.repeated(code) });
-  return { embedder: new Embedder({ calls, cache, metrics }), spareEmbedder: new SpareEmbedder({ model, client: connection, limit }), closeClient: () => connection.close() };
+  return { embedder: new Embedder({ calls, cache, metrics }), spareEmbedder: new SpareEmbedder({ model, client: connection, limit }), url, closeClient: () => connection.close() };
 }
 
 interface ShardConnection {
@@ -128,18 +197,19 @@ interface ShardConnection {
   readonly whenClosed: () => Promise<unknown>;
 }
 
-function connectShards(model: string, wiring: Wiring): ShardConnection[] {
+function connectShards(model: string, lane: Lane, wiring: Wiring): ShardConnection[] {
   const { config, environment } = wiring;
-  const variable = `INDEX_URLS_${variableSuffix(model)}`;
-  const urls = environment.indexUrls(model);
+  const variable = `INDEX_URLS_${variableSuffix(model, lane)}`;
+  const urls = environment.indexUrls(model, lane);
   if (urls === undefined) throw missing(variable, `the addresses of the index pods of model ${model}: shards separated by ";", replicas of one by ",", for example "http://127.0.0.1:8100;http://127.0.0.1:8101"`);
   const expected = config.indexing.get(model)?.shards;
   if (urls.length !== expected) {
     throw new EisError('EIS_ENVIRONMENT_INVALID', { variable, detail: `it names ${urls.length} shard(s) and ${config.file} has num_indexes ${expected ?? 'nowhere'} for model ${model}. Name every shard once, separated by ";".` });
   }
-  return urls.map((replicas, i) => connectShard(model, { name: `${i}/${urls.length}`, urls: replicas }, wiring));
+  return urls.map((replicas, i) => connectShard(laneQueue(model, lane), { name: `${i}/${urls.length}`, urls: replicas }, wiring));
 }
 
+/** @param model as it is counted: a second lane by the name of its queue */
 function connectShard(model: string, { name, urls }: { readonly name: string; readonly urls: readonly string[] }, { environment: { limits }, resolve, replicaMetrics }: Wiring): ShardConnection {
   const { inFlightMax, indexTimeoutMs, dnsRefreshMs } = limits;
   const closing = new Set<Promise<void>>();

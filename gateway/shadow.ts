@@ -64,7 +64,7 @@ export class ShadowTraffic {
 
   async #run(asked: SearchRequest, live: SearchAnswer, { model }: Shadow): Promise<void> {
     const names = { model: asked.model.name, shadow: model.name };
-    const shadowed = await this.#search({ ...asked, model: { ...model, embedder: model.spareEmbedder }, signal: this.#closing.signal });
+    const shadowed = await this.#search({ ...asked, model: { name: model.name, inOneLane: (work) => model.inOneLane((lane) => work({ ...lane, embedder: lane.spareEmbedder })) }, signal: this.#closing.signal });
     const isWhole = !live.partial && !shadowed.partial;
     this.#metrics.answered(names, isWhole ? 'ok' : 'partial');
     this.#metrics.took(names, { live: live.timings_ms, shadow: shadowed.timings_ms });

@@ -59,6 +59,7 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     requireReady(host);
     const { vectors, filter } = readSearchBody(request.body ?? undefined, limits);
     const signal = callerSignal(request.raw, reply.raw);
+    host.requireVersion(request.headers[HEADERS.modelVersion]);
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
     const queries = readQueries(vectors, { dim: dim || Math.max(1, vectors.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
@@ -85,8 +86,8 @@ function addAdministration(app: App, { model, shard, algorithm, host }: IndexApp
     return { model, model_version: modelVersion, shard, vectors, load_s: loadS };
   });
   app.get('/stats', { schema: { description: 'What this pod holds', response: { 200: IndexStats, ...errors } } }, async (): Promise<IndexStats> => {
-    const { modelVersion, dim, vectors, freshnessS, loadedAt, memoryBytes } = host.stats();
-    return { model, model_version: modelVersion, shard, algorithm, dim, vectors, freshness_s: freshnessS, loaded_at: loadedAt === undefined ? null : new Date(loadedAt).toISOString(), memory_bytes: memoryBytes };
+    const { modelVersion, liveVersion, dim, vectors, freshnessS, loadedAt, memoryBytes } = host.stats();
+    return { model, model_version: modelVersion, live_version: liveVersion, shard, algorithm, dim, vectors, freshness_s: freshnessS, loaded_at: loadedAt === undefined ? null : new Date(loadedAt).toISOString(), memory_bytes: memoryBytes };
   });
 }
 

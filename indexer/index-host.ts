@@ -1,12 +1,15 @@
 /**
- * One shard of one model as the pod holds it: loads the live version from the store, follows it, and when another
- * version goes live (or on `reload`) loads that beside the one that is searched and swaps. Versions never mix: what is
+ * One shard of one lane of a model as the pod holds it: loads the lane's version from the store, follows it, and when that
+ * is another (or on `reload`) loads it beside the one that is searched and swaps. The version is the live one, but while
+ * the model is embedded again (`lane-versions.ts`). Versions never mix: what is
  * held of one is a `Shard` (`shard.ts`), and an answer is of one shard.
  */
 import { EisError, isEisError } from '../common/errors.js';
 import type { Readiness } from '../common/http.js';
+import type { Lane } from '../common/lanes.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { hasSlot } from '../common/slots.js';
+import { laneVersions } from '../common/store/lane-versions.js';
 import type { LiveVersion } from '../common/store/store.js';
 import type { IndexHit } from '../common/wire.js';
 import type { CatalogEntry } from './catalog.js';
@@ -21,6 +24,8 @@ export interface HostObserver {
 }
 
 export interface IndexHostOptions extends Omit<ShardOptions, 'now'> {
+  /** Default: main. */
+  readonly lane?: Lane;
   readonly observer: HostObserver;
   /** The least time between two snapshots. */
   readonly snapshotEveryMs?: number;
@@ -39,7 +44,7 @@ export interface HostAnswer {
 
 /** What a load came to. */
 export interface Loaded {
-  /** Empty when no version is live. */
+  /** Empty when there is no version to hold. */
   readonly modelVersion: string;
   /** How many are held. */
   readonly vectors: number;
@@ -48,6 +53,8 @@ export interface Loaded {
 
 export interface HostStats {
   readonly modelVersion: string;
+  /** The version that is searched, as the store said it last; empty while none is known. */
+  readonly liveVersion: string;
   readonly dim: number;
   readonly vectors: number;
   readonly memoryBytes: number;
@@ -62,6 +69,7 @@ export class IndexHost {
   readonly #options: Required<Omit<IndexHostOptions, 'snapshots'>> & Pick<IndexHostOptions, 'snapshots'>;
   readonly #closing = new AbortController();
   #held: Shard | undefined;
+  #liveVersion = '';
   #loadedAt: number | undefined;
   #polling: Promise<void> | undefined;
   #loading: Promise<Loaded> | undefined;
@@ -72,11 +80,11 @@ export class IndexHost {
   #isReady = false;
 
   constructor(options: IndexHostOptions) {
-    this.#options = { now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, ...options };
+    this.#options = { lane: 'main', now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, ...options };
     this.#freshAt = this.#options.now();
   }
 
-  /** Ready once the live version is loaded, or it is known that there is none yet; a version that comes later loads beside. */
+  /** Ready once its version is loaded, or it is known that there is none yet; a version that comes later loads beside. */
   readiness(): Readiness {
     if (this.#isReady) return { ready: true, detail: `${this.stats().vectors} vectors` };
     return { ready: false, detail: this.#loading ? `Loading the vectors of model ${this.#options.model}.` : 'Waiting for the store.' };
@@ -87,7 +95,7 @@ export class IndexHost {
   }
 
   /**
-   * One step of following: looks which version is live, starts loading it when it is another, applies what changed in
+   * One step of following: looks which version its lane has, starts loading it when it is another, applies what changed in
    * the one that is held. Calls share a step that is under way.
    *
    * @throws what the store threw, also while loading in the background
@@ -105,7 +113,7 @@ export class IndexHost {
   }
 
   /**
-   * Loads the live version anew beside what is held, and swaps. Concurrent calls, and a load that is under way, are one.
+   * Loads its version anew beside what is held, and swaps. Concurrent calls, and a load that is under way, are one.
    *
    * @throws what the store threw
    */
@@ -114,6 +122,17 @@ export class IndexHost {
       this.#loading = undefined;
     });
     return this.#loading;
+  }
+
+  /**
+   * To be asked before anything else about a query, whose length may be wrong for no other reason.
+   *
+   * @param asked the version that it is of; undefined: not checked
+   * @throws EisError EIS_MODEL_VERSION when another version is held
+   */
+  requireVersion(asked: string | undefined): void {
+    const held = this.#held?.live.version;
+    if (asked !== undefined && held !== undefined && asked !== held) throw new EisError('EIS_MODEL_VERSION', { held, asked });
   }
 
   /**
@@ -126,7 +145,7 @@ export class IndexHost {
     const shard = this.#held;
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;
-    if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
+    this.requireVersion(options.modelVersion);
     return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
   }
 
@@ -145,6 +164,7 @@ export class IndexHost {
   stats(): HostStats {
     return {
       modelVersion: this.#held?.live.version ?? '',
+      liveVersion: this.#liveVersion,
       dim: this.dim,
       vectors: this.#held?.size ?? 0,
       memoryBytes: this.#held?.memoryBytes ?? 0,
@@ -173,9 +193,9 @@ export class IndexHost {
     const failure = this.#loadFailure;
     this.#loadFailure = undefined;
     if (failure) throw failure.error;
-    const { store, model, now, snapshotEveryMs } = this.#options;
+    const { now, snapshotEveryMs } = this.#options;
     const startedAt = now();
-    const live = await store.liveVersion(model);
+    const live = await this.#version();
     const isCurrent = !live || isSame(live, this.#held?.live);
     if (isCurrent) this.#isReady = true;
     else this.#reloadBeside();
@@ -185,14 +205,22 @@ export class IndexHost {
     this.#held?.save({ everyMs: snapshotEveryMs });
   }
 
+  /** What it is to hold now. */
+  async #version(): Promise<LiveVersion | undefined> {
+    const { store, model, lane } = this.#options;
+    const { held, live } = await laneVersions(store, model, lane);
+    this.#liveVersion = live?.version ?? '';
+    return held;
+  }
+
   #reloadBeside(): void {
     this.reload().catch((error: unknown) => (this.#loadFailure = { error }));
   }
 
   async #load(): Promise<Loaded> {
-    const { store, model, log, observer, now } = this.#options;
+    const { log, observer, now } = this.#options;
     try {
-      const live = await store.liveVersion(model);
+      const live = await this.#version();
       if (!live) return { modelVersion: '', vectors: 0, loadS: 0 };
       const started = performance.now();
       const before = this.#held;

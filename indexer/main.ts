@@ -1,7 +1,8 @@
-/** Starts an index pod: one shard of one model's vectors (env MODEL, SHARD), loaded from the store and following it. */
+/** Starts an index pod: one shard of one model's vectors (env MODEL, SHARD; of its second lane: LANE=next), loaded from the store and following it. */
 import { loadConfig, modelConfig, readEnvironment, type Config, type IndexingConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { laneQueue } from '../common/lanes.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
@@ -32,15 +33,17 @@ runMain(async () => {
   const { check, create, restore } = indexFactory(indexing.algorithm);
   await check?.();
   const { index, of } = environment.shard ?? { index: 0, of: 1 };
-  const folders = new IndexFolders({ dataDir: environment.dataDir, model, shard: { index, of } });
+  const { lane } = environment;
+  const name = laneQueue(model, lane);
+  const folders = new IndexFolders({ dataDir: environment.dataDir, model: name, shard: { index, of } });
   const shard = `${index}/${of}`;
   const slots = slotRange(index, of);
   if (!restore) for (const folder of folders.claimLeft()) removeFolder(folder);
-  const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model, shard } });
+  const log = createLog({ role: 'indexer', level: environment.logLevel, bindings: { model: name, shard } });
   if (of !== indexing.shards) log.warn({ shards: of, numIndexes: indexing.shards }, 'SHARD and num_indexes of config.json differ');
 
   const tracing = startTracing({ role: 'indexer', environment, log });
-  const metrics = new Metrics('indexer', { model, shard }).collectProcess();
+  const metrics = new Metrics('indexer', { model: name, shard }).collectProcess();
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   const store = await openStore(environment, { log });
   const optionsFor = (dim: number): IndexOptions => ({
@@ -51,6 +54,7 @@ runMain(async () => {
   });
   const host: IndexHost = new IndexHost({
     model,
+    lane,
     slots,
     store,
     createIndex: ({ dim }) => create({ ...optionsFor(dim), newFolder: () => folders.create() }),

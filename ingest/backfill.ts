@@ -3,6 +3,7 @@
  * whose file was changed. They go the way of every image, through the queue of this model alone. It works through the
  * slots in ranges, so that however many images there are, it remembers those of one range.
  */
+import { laneLedgerKey, laneSubmission } from '../common/lanes.js';
 import { slotRange, type SlotRange } from '../common/slots.js';
 import type { Ledger, LiveVersion, Store, VectorCollection } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
@@ -12,6 +13,7 @@ import { PublishError, type ImageQueue } from './queue/queue.js';
 export interface BackfillParts {
   readonly store: Pick<Store, 'ledger'>;
   readonly queue: Pick<ImageQueue, 'publish'>;
+  /** Whose queue gets them: a model's, or that of its second lane. */
   readonly model: string;
   /** Undefined where nobody says which version the model has: then the ledger alone tells what was published before. */
   readonly target: VectorCollection | undefined;
@@ -62,10 +64,10 @@ export async function* backfill(parts: BackfillParts): AsyncGenerator<BackfillPr
 
 /** The submission of a backfill: one that has images without an outcome is gone on with, so that none is published twice. */
 export async function backfillSubmission(ledger: Pick<Ledger, 'counts'>, { model, live }: { readonly model: string; readonly live: LiveVersion | undefined }): Promise<string> {
-  const base = `backfill-${model}-${live?.version.slice(0, 8) ?? 'new'}`;
+  const base = `backfill-${model.replace('.', '-')}-${live?.version.slice(0, 8) ?? 'new'}`;
   for (let run = 1; ; run++) {
     const submission = `${base}-${run}`;
-    const { accepted, ...outcomes } = await ledger.counts(submission);
+    const { accepted, ...outcomes } = await ledger.counts(laneSubmission(model, submission));
     const isNew = accepted === 0 && Object.values(outcomes).every((count) => count === 0);
     if (accepted > 0 || isNew) return submission;
   }
@@ -91,7 +93,7 @@ async function* publishMissing(parts: BackfillParts, collection: VectorCollectio
   const records = await collection.getMany(ids.filter((id) => !removed.has(id)));
   const known = new Map(records.flatMap(({ urls: [source], metadata }) => (source === undefined ? [] : [[source, metadata] as const])));
   const sources = [...known.keys()];
-  const entries = await store.ledger.getMany(sources.map((source) => ({ submission, source, model })));
+  const entries = await store.ledger.getMany(sources.map((source) => laneLedgerKey(model, { submission, source })));
   const acceptedAt = Date.now();
   const messages = sources.filter((_, i) => entries[i] === undefined).map((source): ImageMessage => {
     const metadata = known.get(source);
@@ -108,7 +110,7 @@ async function* publish({ store, queue, model, submission, signal = new AbortCon
     signal.throwIfAborted();
     const failure = await queue.publish(left, { model }).then(() => undefined, (thrown: unknown) => (thrown instanceof PublishError ? thrown : new PublishError(thrown, [])));
     const confirmed = failure?.confirmed ?? left;
-    await store.ledger.accept(confirmed.map(({ source }) => ({ submission, source, model })));
+    await store.ledger.accept(confirmed.map(({ source }) => laneLedgerKey(model, { submission, source })));
     left = left.filter((message) => !confirmed.includes(message));
     yield { published: confirmed.length, known: 0 };
     if (failure) await wait(backoffMs(backoff, failures, failure.failure.retryAfterS), signal);

@@ -3,6 +3,7 @@
  * Where the store cannot serve, it tries until it can.
  */
 import type { EisError } from '../common/errors.js';
+import { laneLedgerKey, laneQueue, type Lane } from '../common/lanes.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { LedgerEntry, LedgerKey, LedgerOutcome, LiveVersion, Store } from '../common/store/store.js';
@@ -18,6 +19,7 @@ export type Outcome = Pick<LedgerOutcome, 'state' | 'code' | 'message'>;
 
 export interface OutcomeWriterOptions {
   readonly model: string;
+  readonly lane: Lane;
   readonly store: Store;
   readonly limits: Pick<Limits, 'writeBatchMax' | 'writeBatchWaitMs'>;
   readonly metrics: Pick<WorkerMetrics, 'countRetry' | 'observeWrite'>;
@@ -112,7 +114,7 @@ export class OutcomeWriter {
     }
   }
 
-  #keyOf({ submission, source }: ImageMessage): LedgerKey {
-    return { submission, source, model: this.#options.model };
+  #keyOf(message: ImageMessage): LedgerKey {
+    return laneLedgerKey(laneQueue(this.#options.model, this.#options.lane), message);
   }
 }

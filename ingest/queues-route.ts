@@ -2,14 +2,15 @@
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
-import type { Ledger } from '../common/store/store.js';
-import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReplayAnswer } from '../common/wire.js';
+import { isQueueOf, laneLedgerKey, laneQueue } from '../common/lanes.js';
+import type { Reembedding, Store } from '../common/store/store.js';
+import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
 
 export interface QueuesRouteParts {
   readonly queue: ImageQueue;
-  readonly ledger: Pick<Ledger, 'reopen' | 'settle'>;
-  /** The models that have a queue. */
+  readonly store: Pick<Store, 'ledger' | 'reembeddings'>;
+  /** The models that have a queue; one that is embedded again has a second one, for its second lane. */
   readonly models: readonly string[];
 }
 
@@ -19,15 +20,17 @@ const SETTLED_AT_ONCE = 1_000;
 
 const Params = Type.Object({ model: Type.String() });
 
-export function addQueuesRoutes(app: App, { queue, ledger, models }: QueuesRouteParts): void {
+export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings }, models }: QueuesRouteParts): void {
   const known = (model: string): string => {
-    if (!models.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
+    if (!isQueueOf(models, model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
     return model;
   };
 
   app.get('/queues', async (): Promise<QueuesAnswer> => {
-    const depths = await Promise.all(models.map(async (model) => ({ model, ...(await queue.depth(model)) })));
-    return { queues: depths.map(({ oldestAgeMs, ...depth }) => ({ ...depth, oldest_age_s: oldestAgeMs / 1000 })) };
+    const jobs = await reembeddings.list();
+    const names = [...models, ...jobs.flatMap(({ model }) => (models.includes(model) ? [laneQueue(model, 'next')] : []))];
+    const depths = await Promise.all(names.map(async (model) => ({ model, ...(await queue.depth(model)) })));
+    return { queues: depths.map(({ oldestAgeMs, ...depth }) => ({ ...depth, oldest_age_s: oldestAgeMs / 1000 })), ...(jobs.length > 0 ? { reembeddings: jobs.map(describeJob) } : {}) };
   });
 
   app.get('/queues/:model/dead', { schema: { params: Params, querystring: DeadQuery } }, async (request): Promise<DeadAnswer> => {
@@ -41,7 +44,7 @@ export function addQueuesRoutes(app: App, { queue, ledger, models }: QueuesRoute
   app.post('/queues/:model/dead/replay', { schema: { params: Params } }, async (request): Promise<ReplayAnswer> => {
     const model = known(request.params.model);
     try {
-      return { model, replayed: await queue.replay(model, { prepare: (messages) => ledger.reopen(messages.map(({ submission, source }) => ({ submission, source, model }))) }) };
+      return { model, replayed: await queue.replay(model, { prepare: (messages) => ledger.reopen(messages.map((message) => laneLedgerKey(model, message))) }) };
     } catch (error) {
       await settleDead(model, { queue, ledger }).catch((failure: unknown) => request.log.error({ err: failure }, 'the outcome of dead letters could not be written; replaying or dropping them does'));
       throw error;
@@ -56,14 +59,26 @@ export function addQueuesRoutes(app: App, { queue, ledger, models }: QueuesRoute
 }
 
 /** What lies among the dead letters has the outcome `dead`, also where a replay that was cut off had reopened it. */
-async function settleDead(model: string, { queue, ledger }: Pick<QueuesRouteParts, 'queue' | 'ledger'>): Promise<void> {
+async function settleDead(model: string, { queue, ledger }: { readonly queue: ImageQueue; readonly ledger: Pick<Store['ledger'], 'settle'> }): Promise<void> {
   let after: string | undefined;
   do {
     const page = await queue.dead(model, { limit: LISTED_AT_ONCE, ...(after === undefined ? {} : { after }) });
-    const outcomes = page.letters.flatMap(({ message: { submission, source }, reason }) => (submission === '' ? [] : [{ submission, source, model, state: 'dead' as const, ...reason }])); // '': no message of ours
+    const outcomes = page.letters.flatMap(({ message: { submission, source }, reason }) => (submission === '' ? [] : [{ ...laneLedgerKey(model, { submission, source }), state: 'dead' as const, ...reason }])); // '': no message of ours
     for (let i = 0; i < outcomes.length; i += SETTLED_AT_ONCE) await ledger.settle(outcomes.slice(i, i + SETTLED_AT_ONCE));
     after = page.next;
   } while (after !== undefined);
+}
+
+function describeJob({ model, step, to, from, version, missing, agreement, updatedAt }: Reembedding): ReembeddingStatus {
+  return {
+    model, step,
+    to: to.modelUrl ?? model,
+    from_version: from.version,
+    ...(version ? { version: version.version } : {}),
+    ...(missing === undefined ? {} : { missing }),
+    ...(agreement ? { agreement } : {}),
+    updated_at: new Date(updatedAt).toISOString(),
+  };
 }
 
 function toWire({ message: { submission, source, acceptedAt }, reason: { code, message }, deadAt }: DeadLetter): DeadLetterWire {

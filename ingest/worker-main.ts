@@ -5,6 +5,7 @@ import type { Environment } from '../common/environment.js';
 import { createEmbedClient } from '../common/embed-client.js';
 import { variableSuffix } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { laneQueue } from '../common/lanes.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
 import { createLog } from '../common/log.js';
 import { createMeasureEmbeds } from '../common/measured-embeds.js';
@@ -20,25 +21,26 @@ import { Worker } from './worker.js';
 const DEFAULT_PORT = 8082;
 
 function readTarget(environment: Environment): { readonly model: string; readonly functionUrl: string } {
-  const { model } = environment;
+  const { model, lane } = environment;
   if (model === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: 'MODEL', detail: 'a worker extracts for one model; name it.' });
   modelConfig(loadConfig(environment.configFile), model);
-  const functionUrl = environment.functionUrl(model);
-  if (functionUrl === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: `FUNCTION_URL_${variableSuffix(model)}`, detail: `the address of the function that embeds for model ${model} is missing.` });
+  const functionUrl = environment.functionUrl(model, lane);
+  if (functionUrl === undefined) throw new EisError('EIS_ENVIRONMENT_INVALID', { variable: `FUNCTION_URL_${variableSuffix(model, lane)}`, detail: `the address of the function that embeds for model ${model} is missing.` });
   return { model, functionUrl };
 }
 
 async function main(): Promise<void> {
   const environment = readEnvironment();
   const { model, functionUrl } = readTarget(environment);
-  const { limits, host } = environment;
-  const log = createLog({ role: 'worker', level: environment.logLevel, bindings: { model } });
+  const { limits, host, lane } = environment;
+  const name = laneQueue(model, lane);
+  const log = createLog({ role: 'worker', level: environment.logLevel, bindings: { model: name } });
   const tracing = startTracing({ role: 'worker', environment, log });
-  const metrics = new Metrics('worker', { model }).collectProcess();
-  const queue = await openQueue({ environment, models: [model], log });
+  const metrics = new Metrics('worker', { model: name }).collectProcess();
+  const queue = await openQueue({ environment, models: [name], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
-  const client = createMeasureEmbeds(metrics)(model, createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax }));
-  const worker = new Worker({ model, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model, queue }), log });
+  const client = createMeasureEmbeds(metrics)(name, createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax }));
+  const worker = new Worker({ model, lane, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model: name, queue }), log });
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });

@@ -8,6 +8,7 @@ import type { Bucket } from '../common/bucket/bucket.js';
 import type { EmbedClient } from '../common/embed-client.js';
 import { withDeadline } from '../common/deadline.js';
 import { EisError, toEisError } from '../common/errors.js';
+import { laneQueue, type Lane } from '../common/lanes.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
@@ -23,6 +24,8 @@ import type { WorkerMetrics } from './worker-metrics.js';
 
 export interface WorkerOptions {
   readonly model: string;
+  /** Of the model, whose queue it works off. Default: main. */
+  readonly lane?: Lane;
   readonly queue: ImageQueue;
   readonly store: Store;
   readonly bucket: Pick<Bucket, 'get' | 'sha256Of'>;
@@ -57,7 +60,7 @@ const HELD_TOO_LONG = new Error('The message was held for as long as it may be.'
 export type Awaited = 'function' | 'store';
 
 export class Worker {
-  readonly #options: WorkerOptions;
+  readonly #options: WorkerOptions & { readonly lane: Lane };
   readonly #backoff: Backoff;
   readonly #gate: FunctionGate;
   readonly #writer: OutcomeWriter;
@@ -68,10 +71,10 @@ export class Worker {
   #consumer: Consumer | undefined;
 
   constructor(options: WorkerOptions) {
-    this.#options = options;
+    this.#options = { lane: 'main', ...options };
     setMaxListeners(0, this.#stopping.signal, this.#abort.signal); // one for each message in hand
     this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
-    this.#writer = new OutcomeWriter({ ...options, backoff: this.#backoff, abort: this.#abort.signal, onChange: (isOpen, error) => this.#onChange('store', isOpen, error) });
+    this.#writer = new OutcomeWriter({ ...this.#options, backoff: this.#backoff, abort: this.#abort.signal, onChange: (isOpen, error) => this.#onChange('store', isOpen, error) });
     this.#gate = new FunctionGate({
       client: options.client,
       isReady: options.isFunctionReady,
@@ -92,8 +95,8 @@ export class Worker {
 
   /** Starts to take messages: as many at once as the function is asked to embed, and one write batch. */
   async start(): Promise<void> {
-    const { queue, model, limits } = this.#options;
-    this.#consumer = await queue.consume(model, {
+    const { queue, model, lane, limits } = this.#options;
+    this.#consumer = await queue.consume(laneQueue(model, lane), {
       prefetch: limits.workerEmbedsMax + limits.writeBatchMax,
       onDelivery: (delivery) => this.#begin(delivery),
     });

@@ -9,6 +9,7 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
+import { writtenVersions } from '../common/store/lane-versions.js';
 import type { LedgerEntry, LiveVersion, Store } from '../common/store/store.js';
 import { DeleteQuery, IMAGE_ID, LedgerQuery, SUBMISSION_ID, type DeleteAnswer, type LedgerAnswer, type LedgerEntryWire } from '../common/wire.js';
 import { accept } from './accept.js';
@@ -48,7 +49,7 @@ export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   addLedger(app, parts);
   addImages(app, parts);
   observeQueues(metrics, { models: parts.ingestModels, queue: parts.queue });
-  addQueuesRoutes(app, { queue: parts.queue, ledger: parts.store.ledger, models: parts.ingestModels });
+  addQueuesRoutes(app, { queue: parts.queue, store: parts.store, models: parts.ingestModels });
   addBackfillRoute(app, parts);
   return app;
 }
@@ -119,8 +120,8 @@ function addImages(app: App, { store, bucket, models }: WrapperParts): void {
   app.delete('/images/:id', { schema: { params: Params, querystring: DeleteQuery } }, async (request): Promise<DeleteAnswer> => {
     const id = requireId(request.params.id);
     const removed = await Promise.all(models.map(async (model) => {
-      const live = await store.liveVersion(model);
-      return live !== undefined && store.collection(model, live).delete(id);
+      const versions = await writtenVersions(store, model);
+      return (await Promise.all(versions.map((version) => store.collection(model, version).delete(id)))).includes(true);
     }));
     // After the models: an image that is found has its bytes. An object that outlived its image can still be removed.
     const object = request.query.object === true ? await bucket.delete(id) : undefined;

@@ -1,7 +1,8 @@
 /**
  * Brings every model up to the images that are known, when a machine is started: a model that was added to config.json
  * has none yet, and one whose file, layer or preprocessing was changed has embeddings that cannot be compared with the
- * new ones. Such a model is searched by its new embeddings once they are complete.
+ * new ones. Such a model is searched by its new embeddings once they are complete. One that is being embedded again by
+ * `eis reembed`, which keeps it searchable meanwhile, is left to that.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askFunctionVersion } from '../common/function-version.js';
@@ -30,6 +31,7 @@ export async function catchUp(parts: CatchUpParts): Promise<void> {
 
 async function catchUpModel(model: string, target: LiveVersion, parts: CatchUpParts): Promise<void> {
   const { store, signal, onNotice } = parts;
+  if (await store.reembeddings.get(model)) return;
   const live = await store.liveVersion(model);
   const hasChanged = live !== undefined && live.version !== target.version;
   const submission = parts.newSubmissionId();

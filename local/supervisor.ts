@@ -151,29 +151,59 @@ async function isReady({ port, readyPath }: ProcessSpec): Promise<boolean> {
 }
 
 export class Supervisor {
-  readonly #processes: readonly Supervised[];
+  readonly #options: SupervisorOptions;
+  readonly #processes = new Map<string, Supervised>();
+  #isStopped = false;
 
   constructor(specs: readonly ProcessSpec[], options: SupervisorOptions) {
     mkdirSync(options.logFolder, { recursive: true });
-    this.#processes = specs.map((spec) => new Supervised(spec, options));
+    this.#options = options;
+    for (const spec of specs) this.#processes.set(spec.name, new Supervised(spec, options));
   }
 
   start(): void {
-    for (const supervised of this.#processes) supervised.start();
+    for (const supervised of this.#processes.values()) supervised.start();
   }
 
   /** Resolves when every process can serve. @throws ProcessFailure of the first that cannot be started */
   async ready(): Promise<void> {
-    await Promise.all(this.#processes.map((supervised) => supervised.ready()));
+    await Promise.all([...this.#processes.values()].map((supervised) => supervised.ready()));
+  }
+
+  /** Starts more processes; resolves when they can serve. @throws ProcessFailure of the first that cannot be started */
+  async add(specs: readonly ProcessSpec[]): Promise<void> {
+    if (this.#isStopped) return;
+    const added = specs.filter(({ name }) => !this.#processes.has(name)).map((spec) => new Supervised(spec, this.#options));
+    for (const supervised of added) {
+      this.#processes.set(supervised.spec.name, supervised);
+      supervised.start();
+    }
+    await Promise.all(added.map((supervised) => supervised.ready()));
+  }
+
+  /** Ends processes, which are not started again. Names that are not known are left out. */
+  async remove(names: readonly string[]): Promise<void> {
+    const removed = names.flatMap((name) => this.#processes.get(name) ?? []);
+    for (const name of names) this.#processes.delete(name);
+    await Promise.all(removed.map((supervised) => supervised.stop()));
+  }
+
+  /** Ends a process, and starts it with what its files say now. @throws ProcessFailure when it cannot be started any more */
+  async restart(name: string): Promise<void> {
+    const spec = this.#processes.get(name)?.spec;
+    if (!spec) return;
+    await this.remove([name]);
+    await this.add([spec]);
   }
 
   /** Ends every process, by SIGKILL the ones that do not end by themselves in time. */
   async stop(): Promise<void> {
-    await Promise.all(this.#processes.map((supervised) => supervised.stop()));
+    this.#isStopped = true;
+    await Promise.all([...this.#processes.values()].map((supervised) => supervised.stop()));
   }
 
   /** The running processes' ids by name. */
   pids(): ReadonlyMap<string, number> {
-    return new Map(this.#processes.flatMap(({ spec, pid }) => (pid === undefined ? [] : [[spec.name, pid] as const])));
+    return new Map([...this.#processes.values()].flatMap(({ spec, pid }) => (pid === undefined ? [] : [[spec.name, pid] as const])));
   }
 }

@@ -103,6 +103,13 @@ export class LmdbCollection implements VectorCollection {
     });
   }
 
+  /** Forgets every image. The databases stay, empty: other processes have them open. */
+  clear(): Promise<void> {
+    return commit(this.#images, () => {
+      for (const database of [this.#images, this.#vectors, this.#changes]) database.clearSync();
+    });
+  }
+
   getMany(ids: readonly string[]): Promise<StoredRecord[]> {
     return guard(() =>
       ids.flatMap((id) => {

@@ -8,7 +8,8 @@ import { open, type Database, type RootDatabase } from 'lmdb';
 import { LmdbCollection } from './lmdb-collection.js';
 import { LmdbLedger } from './lmdb-ledger.js';
 import { commit, guard } from './lmdb-guard.js';
-import { versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
+import { LmdbReembeddings } from './lmdb-reembeddings.js';
+import { versionIsLive, versionName, type LiveVersion, type Store } from './store.js';
 
 /** Named databases in the environment: three for each model version, and the ledger's. */
 const DATABASES_MAX = 1024;
@@ -20,6 +21,7 @@ export interface LmdbStoreOptions {
 
 export class LmdbStore implements Store {
   readonly ledger: LmdbLedger;
+  readonly reembeddings: LmdbReembeddings;
   readonly #root: RootDatabase;
   readonly #live: Database<LiveVersion, string>;
   readonly #collections = new Map<string, LmdbCollection>();
@@ -31,6 +33,7 @@ export class LmdbStore implements Store {
     this.#live = this.#root.openDB({ name: 'live' });
     this.#urlsPerImageMax = urlsPerImageMax;
     this.ledger = new LmdbLedger(this.#root);
+    this.reembeddings = new LmdbReembeddings(this.#root);
   }
 
   liveVersion(model: string): Promise<LiveVersion | undefined> {
@@ -46,7 +49,7 @@ export class LmdbStore implements Store {
     });
   }
 
-  collection(model: string, live: LiveVersion): VectorCollection {
+  collection(model: string, live: LiveVersion): LmdbCollection {
     const name = versionName(model, live.version);
     let collection = this.#collections.get(name);
     if (!collection) {
@@ -54,6 +57,11 @@ export class LmdbStore implements Store {
       this.#collections.set(name, collection);
     }
     return collection;
+  }
+
+  async removeVersion(model: string, live: LiveVersion): Promise<void> {
+    if ((await this.liveVersion(model))?.version === live.version) throw versionIsLive(model, live);
+    await this.collection(model, live).clear();
   }
 
   close(): Promise<void> {

@@ -8,6 +8,7 @@ import { mongoFailure, serverCode } from './mongo-errors.js';
 
 export const LEDGER_COLLECTION = 'sources';
 export const MODELS_COLLECTION = 'models';
+export const REEMBEDDINGS_COLLECTION = 'reembeddings';
 const VECTORS_PREFIX = 'vectors_';
 
 const TOMBSTONE_S = 30 * 24 * 60 * 60;
@@ -86,6 +87,11 @@ export class MongoSchema {
       this.#ensured.delete(name);
       throw error;
     }
+  }
+
+  /** A collection was dropped: should it be written to again, it has to be prepared again. */
+  forget(name: string): void {
+    this.#ensured.delete(name);
   }
 
   async deployment(): Promise<Deployment> {

@@ -12,8 +12,9 @@ import { isPassing } from './mongo-errors.js';
 import { waitToRetry } from './mongo-guard.js';
 import { MongoLedger } from './mongo-ledger.js';
 import { MODELS_COLLECTION, MongoSchema, type StoreReport } from './mongo-schema.js';
+import { MongoReembeddings } from './mongo-reembeddings.js';
 import { isRace } from './mongo-upsert.js';
-import { versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
+import { versionIsLive, versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
 
 export interface MongoStoreOptions {
   readonly uri: string;
@@ -25,6 +26,7 @@ export interface MongoStoreOptions {
 
 export class MongoStore implements Store {
   readonly ledger: MongoLedger;
+  readonly reembeddings: MongoReembeddings;
   readonly #options: MongoStoreOptions;
   readonly #log: Log;
   readonly #connection: MongoConnection;
@@ -45,6 +47,7 @@ export class MongoStore implements Store {
     this.#schema = new MongoSchema(this.#connection, (advice) => this.#log.warn(advice));
     this.#models = this.#connection.db.collection(MODELS_COLLECTION);
     this.ledger = new MongoLedger(this.#connection, timeoutMs);
+    this.reembeddings = new MongoReembeddings(this.#connection);
   }
 
   /**
@@ -100,6 +103,13 @@ export class MongoStore implements Store {
       this.#collections.set(name, collection);
     }
     return collection;
+  }
+
+  async removeVersion(model: string, live: LiveVersion): Promise<void> {
+    if ((await this.liveVersion(model))?.version === live.version) throw versionIsLive(model, live);
+    const name = versionName(model, live.version);
+    await this.#connection.run(() => this.#connection.db.dropCollection(name));
+    this.#schema.forget(name);
   }
 
   close(): Promise<void> {

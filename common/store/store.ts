@@ -2,9 +2,11 @@
  * The store: the only truth, from which every index can be rebuilt. One contract for every implementation (LMDB on one
  * machine, MongoDB in a cluster), held by `test/common/store/store-contract.ts`.
  */
+import type { ModelDefinition } from '../config.js';
+import { EisError } from '../errors.js';
 import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
-import type { LedgerState } from '../wire.js';
+import type { LedgerState, ReembeddingStep } from '../wire.js';
 
 /** One distinct image under one model version. */
 export interface ImageRecord {
@@ -146,8 +148,47 @@ export interface Ledger {
   reopen(keys: readonly LedgerKey[]): Promise<void>;
 }
 
+/** A model on its way to other weights; at most one for each model. */
+export interface Reembedding {
+  readonly model: string;
+  readonly step: ReembeddingStep;
+  /** What it is embedded with from now on. */
+  readonly to: ModelDefinition;
+  /** The version that was searched when it began. */
+  readonly from: LiveVersion;
+  /** The version of `to`, once its function said so. */
+  readonly version?: LiveVersion;
+  /** Of the images that were known before. */
+  readonly submission?: string;
+  /** Images that the former version has and the new one has not, when that was last looked at. */
+  readonly missing?: number;
+  /** How many of the nearest `k` both versions agree on, as a share, over a sample of stored images. */
+  readonly agreement?: { readonly overlap: number; readonly k: number; readonly sampled: number; readonly among: number };
+  /** How often it was saved; 0: never. */
+  readonly revision: number;
+  /** ms since the epoch. */
+  readonly updatedAt: number;
+}
+
+/** The re-embeddings that are under way: what makes a command that was killed go on. */
+export interface Reembeddings {
+  get(model: string): Promise<Reembedding | undefined>;
+
+  list(): Promise<Reembedding[]>;
+
+  /**
+   * Saves it, if it stands there with the revision that it has (0: if there is none yet).
+   *
+   * @returns it with its next revision; undefined when somebody else saved or removed it meanwhile
+   */
+  save(job: Omit<Reembedding, 'updatedAt'>): Promise<Reembedding | undefined>;
+
+  remove(model: string): Promise<void>;
+}
+
 export interface Store {
   readonly ledger: Ledger;
+  readonly reembeddings: Reembeddings;
 
   /** The version of a model that is searched; undefined before its first image. */
   liveVersion(model: string): Promise<LiveVersion | undefined>;
@@ -166,6 +207,13 @@ export interface Store {
    */
   collection(model: string, live: LiveVersion): VectorCollection;
 
+  /**
+   * Removes every image of a version, tombstones included. Doing it again changes nothing.
+   *
+   * @throws EisError EIS_STORE_REFUSED when it is the version that is searched
+   */
+  removeVersion(model: string, live: LiveVersion): Promise<void>;
+
   close(): Promise<void>;
 }
 
@@ -183,4 +231,9 @@ export function versionName(model: string, version: string): string {
 export async function isEmpty(collection: VectorCollection): Promise<boolean> {
   for await (const keys of collection.keys(ALL_SLOTS)) if (keys.length > 0) return false;
   return true;
+}
+
+/** The error for removing a version that is searched. */
+export function versionIsLive(model: string, { version }: LiveVersion): EisError {
+  return new EisError('EIS_STORE_REFUSED', { detail: `version ${version.slice(0, 8)} of model ${model} is the one that is searched. Switch to another before it is removed.` });
 }

@@ -1,11 +1,12 @@
 /**
  * The queue over RabbitMQ, for many machines. How it is laid out and how attempts are counted stands in
- * `amqp-topology.ts`. With several models, a message is published once, to the fan-out exchange; for one alone, straight
- * into its queue, so that a backfill of one model reaches no other.
+ * `amqp-topology.ts`. A message is published once, to the fan-out exchange; for one model alone, straight into its queue,
+ * so that a backfill of one model reaches no other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from 'amqplib';
 import { EisError, isEisError } from '../../common/errors.js';
+import { isQueueOf, laneQueue } from '../../common/lanes.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { AmqpConnection } from './amqp-connection.js';
@@ -71,16 +72,15 @@ export class AmqpQueue implements ImageQueue {
     });
   }
 
-  #declare(): Promise<void> {
-    const { prefix = 'eis', models, messagesMax, log } = this.#options;
+  #declare(models = this.#options.models): Promise<void> {
+    const { prefix = 'eis', messagesMax, log } = this.#options;
     return declareTopology({ prefix, models, messagesMax }, (work) => this.#control.withChannel(work), log);
   }
 
   async publish(messages: readonly ImageMessage[], { model }: PublishOptions = {}): Promise<void> {
     if (model !== undefined) this.#requireModel(model);
     const models = model === undefined ? this.#options.models : [model];
-    const [only] = models;
-    const address = models.length === 1 && only !== undefined ? { exchange: '', routingKey: this.#names.workQueue(only) } : { exchange: this.#names.imagesExchange, routingKey: '' };
+    const address = model === undefined ? { exchange: this.#names.imagesExchange, routingKey: '' } : { exchange: '', routingKey: this.#names.workQueue(model) };
     const confirmed: ImageMessage[] = [];
     let left = messages;
     for (const startedAt = Date.now(); left.length > 0; await sleep(REFUSAL_WAIT_MS)) {
@@ -158,11 +158,35 @@ export class AmqpQueue implements ImageQueue {
     return this.#deadLetters(model).drop();
   }
 
+  /** What publishes needs not be told: the queue is bound to the exchange. */
+  addLane(model: string): Promise<void> {
+    this.#requireModel(model);
+    return this.#declare([laneQueue(model, 'next')]);
+  }
+
+  async removeLane(model: string): Promise<boolean> {
+    this.#requireModel(model);
+    const lane = laneQueue(model, 'next');
+    if (await this.#isConsumed(this.#names.workQueue(lane))) return false;
+    for (const queue of [this.#names.workQueue(lane), this.#names.deadQueue(lane)]) await this.#control.withChannel((channel) => channel.deleteQueue(queue));
+    return true;
+  }
+
   /** Returns what is held, waits for the confirms under way, and closes the connections; a broker that is gone is not waited for. */
   async close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
     await this.#publisher.close(CLOSE_TIMEOUT_MS);
     await Promise.all([this.#control.close(), this.#publishing.close()]);
+  }
+
+  /** Asked for, because a quorum queue cannot be told to be deleted only if it is not. */
+  async #isConsumed(queue: string): Promise<boolean> {
+    try {
+      return (await this.#control.withChannel((channel) => channel.checkQueue(queue))).consumerCount > 0;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
   }
 
   #deadLetters(model: string): AmqpDeadLetters {
@@ -172,8 +196,13 @@ export class AmqpQueue implements ImageQueue {
 
   #requireModel(model: string): void {
     const { models } = this.#options;
-    if (!models.includes(model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
+    if (!isQueueOf(models, model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
   }
+}
+
+/** That there is no such queue, as the broker says it. */
+function isNotFound(error: unknown): boolean {
+  return String((error as { readonly cause?: unknown }).cause).includes('NOT_FOUND');
 }
 
 /** The body of the message at the head of a queue, which stays there. */

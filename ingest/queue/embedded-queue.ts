@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EisError, cursorInvalid } from '../../common/errors.js';
+import { isQueueOf, laneQueue } from '../../common/lanes.js';
 import { inTime } from '../../common/store/lmdb-guard.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
@@ -14,9 +15,11 @@ import { EmbeddedConsumer } from './embedded-consumer.js';
 import { ModelTables } from './embedded-tables.js';
 import { PublishError, queueUnavailable, type ConsumeOptions, type Consumer, type DeadLetter, type DeadPage, type ImageQueue, type PublishOptions, type QueueDepth, type ReplayOptions } from './queue.js';
 
-/** Named databases of one model, and those that all models share. */
-const DATABASES_PER_MODEL = 4;
+/** Named databases of one queue, and those that all share. */
+const DATABASES_PER_QUEUE = 4;
 const DATABASES_SHARED = 4;
+/** With that of its second lane. */
+const QUEUES_PER_MODEL = 2;
 const REPLAY_BATCH = 256;
 
 export interface EmbeddedQueueOptions {
@@ -31,31 +34,41 @@ export interface EmbeddedQueueOptions {
 export class EmbeddedQueue implements ImageQueue {
   readonly #options: EmbeddedQueueOptions;
   readonly #root: RootDatabase;
-  readonly #tables: ReadonlyMap<string, ModelTables>;
+  readonly #sequence: Database<number, string>;
+  /** Queues of second lanes, which every publisher fills. */
+  readonly #lanes: Database<true, string>;
+  readonly #tables = new Map<string, ModelTables>();
   readonly #consumers = new Set<EmbeddedConsumer>();
 
   constructor(options: EmbeddedQueueOptions) {
     this.#options = options;
     mkdirSync(options.folder, { recursive: true });
-    this.#root = open({ path: join(options.folder, 'queue.mdb'), maxDbs: options.models.length * DATABASES_PER_MODEL + DATABASES_SHARED });
-    const sequence: Database<number, string> = this.#root.openDB({ name: 'sequence' });
-    this.#tables = new Map(options.models.map((model) => [model, new ModelTables(this.#root, model, sequence)]));
+    this.#root = open({ path: join(options.folder, 'queue.mdb'), maxDbs: options.models.length * QUEUES_PER_MODEL * DATABASES_PER_QUEUE + DATABASES_SHARED });
+    this.#sequence = this.#root.openDB({ name: 'sequence' });
+    this.#lanes = this.#root.openDB({ name: 'lanes' });
+    for (const model of options.models) this.#tablesOf(model);
   }
 
   /** One transaction for all messages and models: all are confirmed, or none. */
   async publish(messages: readonly ImageMessage[], { model: only }: PublishOptions = {}): Promise<void> {
-    const tablesByModel = only === undefined ? this.#tables : new Map([[only, this.#tablesOf(only)]]);
+    if (only !== undefined) this.#tablesOf(only);
     if (messages.length === 0) return;
     try {
       await this.#transact(() => {
-        for (const [model, tables] of tablesByModel) this.#requireRoom(model, tables, messages.length);
-        for (const tables of tablesByModel.values()) tables.append(messages);
+        const targets = only === undefined ? [...this.#options.models, ...this.#openLanes()] : [only];
+        for (const target of targets) this.#requireRoom(target, this.#tablesOf(target), messages.length);
+        for (const target of targets) this.#tablesOf(target).append(messages);
       });
       await inTime(Promise.resolve(this.#root.flushed));
     } catch (error) {
       throw new PublishError(error, []);
     }
     for (const consumer of this.#consumers) consumer.wake();
+  }
+
+  /** Those of this system's models that are there: inside a transaction. */
+  #openLanes(): string[] {
+    return this.#options.models.map((model) => laneQueue(model, 'next')).filter((queue) => this.#lanes.get(queue));
   }
 
   #requireRoom(model: string, tables: ModelTables, count: number): void {
@@ -112,14 +125,35 @@ export class EmbeddedQueue implements ImageQueue {
     });
   }
 
+  async addLane(model: string): Promise<void> {
+    const queue = laneQueue(model, 'next');
+    this.#tablesOf(queue);
+    await this.#transact(() => void this.#lanes.put(queue, true));
+    await inTime(Promise.resolve(this.#root.flushed));
+  }
+
+  async removeLane(model: string): Promise<boolean> {
+    const queue = laneQueue(model, 'next');
+    const tables = this.#tablesOf(queue);
+    return this.#transact(() => {
+      if (tables.isConsumed) return false;
+      void this.#lanes.remove(queue);
+      tables.clear();
+      return true;
+    });
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
     await this.#root.close();
   }
 
-  #tablesOf(model: string): ModelTables {
-    const tables = this.#tables.get(model);
-    if (!tables) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...this.#tables.keys()] });
+  /** @param queue a model, or the queue of a second lane of one */
+  #tablesOf(queue: string): ModelTables {
+    const { models } = this.#options;
+    if (!isQueueOf(models, queue)) throw new EisError('EIS_MODEL_UNKNOWN', { model: queue, known: [...models] });
+    const tables = this.#tables.get(queue) ?? new ModelTables(this.#root, queue, this.#sequence);
+    this.#tables.set(queue, tables);
     return tables;
   }
 

@@ -112,6 +112,11 @@ export class ModelTables {
     return letters.length;
   }
 
+  /** Takes everything out, from whoever holds it. */
+  clear(): void {
+    for (const table of [this.ready, this.leased, this.dead, this.#holders]) table.clearSync();
+  }
+
   // ── Reads ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The holders whose process has ended, or that have said nothing for too long. */
@@ -119,6 +124,11 @@ export class ModelTables {
     return Array.from(this.#holders.getRange())
       .filter(({ value }) => value.expiresAt < Date.now() || hasEnded(value))
       .map(({ key }) => key);
+  }
+
+  /** Whether there is a consumer that lives. */
+  get isConsumed(): boolean {
+    return Array.from(this.#holders.getKeys()).length > this.lostHolders().length;
   }
 
   counts(): { readonly ready: number; readonly unacked: number; readonly dead: number } {

@@ -120,6 +120,19 @@ export interface ImageQueue {
   /** Throws the dead letters of a model away. Returns how many. */
   drop(model: string): Promise<number>;
 
+  /**
+   * Gives a model's second lane (`laneQueue`) a queue that gets every message from now on, whoever publishes it. All that
+   * takes a model's name takes the lane's queue, too. Doing it again changes nothing.
+   */
+  addLane(model: string): Promise<void>;
+
+  /**
+   * Removes that queue with all that is in it, once nobody consumes it. Doing it again changes nothing.
+   *
+   * @returns false while somebody consumes it: then it stays
+   */
+  removeLane(model: string): Promise<boolean>;
+
   close(): Promise<void>;
 }
 

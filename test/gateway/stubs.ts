@@ -98,7 +98,8 @@ export function sendError(response: ServerResponse, status: number, code: string
 
 /** Embeds bytes by their first four (0 → -1, 255 → 1), and anything else as (1, 1, 1, 1). */
 export function startFunction(version = VERSION): Promise<Stub> {
-  return startStub(({ headers, body }, response) => {
+  return startStub(({ url, headers, body }, response) => {
+    if (url === '/ready') return sendJson(response, 200, { model_version: version, dim: DIM });
     const bytes = headers['content-type'] === 'application/json' ? Buffer.alloc(DIM, 255) : body;
     const vector = normalise(Array.from({ length: DIM }, (_, i) => ((bytes[i] ?? 255) - 127.5) / 127.5));
     response.writeHead(200, {
@@ -133,12 +134,12 @@ function toHits(images: readonly StubImage[], query: Float32Array, top: number):
     .slice(0, top);
 }
 
-/** An index pod: exact over a handful of images. */
-export function startPod({ shard, images, version = VERSION }: { shard: string; images: readonly StubImage[]; version?: string }): Promise<Stub> {
+/** An index pod: exact over a handful of images. `live` tells which version is searched. */
+export function startPod({ shard, images, version = VERSION, live }: { shard: string; images: readonly StubImage[]; version?: string; live?: () => string }): Promise<Stub> {
   return startStub(({ method, url, headers, body }, response) => {
     const { pathname, searchParams } = new URL(url, 'http://stub');
     const route = `${method} ${pathname}`;
-    if (route === 'GET /stats') return sendJson(response, 200, { model: 'm', model_version: version, shard, algorithm: 'brute', dim: version === '' ? 0 : DIM, vectors: images.length, freshness_s: 0.5, loaded_at: null, memory_bytes: 1 });
+    if (route === 'GET /stats') return sendJson(response, 200, { model: 'm', model_version: version, ...(live && { live_version: live() }), shard, algorithm: 'brute', dim: version === '' ? 0 : DIM, vectors: images.length, freshness_s: 0.5, loaded_at: null, memory_bytes: 1 });
     if (route === 'POST /reload') return sendJson(response, 200, { model: 'm', model_version: version, shard, vectors: images.length, load_s: 0.01 });
     if (route === 'POST /search') {
       if (version !== '' && headers['x-eis-model-version'] !== version) return sendError(response, 409, 'EIS_MODEL_VERSION');

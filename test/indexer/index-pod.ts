@@ -1,6 +1,7 @@
 /** An index pod in this process, over a store in memory, for tests. */
 import { onTestFinished } from 'vitest';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
+import type { Lane } from '../../common/lanes.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
 import { ALL_SLOTS, type SlotRange } from '../../common/slots.js';
@@ -25,9 +26,9 @@ export function image(name: string | number, dim = V1.dim): ImageWrite {
 }
 
 /** @param onIndex may change what an index does */
-export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex }: { slots?: SlotRange; shard?: string; onIndex?: (index: ExactIndex) => void } = {}) {
+export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex, lane = 'main', store: given }: { slots?: SlotRange; shard?: string; onIndex?: (index: ExactIndex) => void; lane?: Lane; store?: MemoryStore } = {}) {
   const clock = { now: 1_700_000_000_000 };
-  const store = new MemoryStore({ now: () => clock.now, pageSize: 10 });
+  const store = given ?? new MemoryStore({ now: () => clock.now, pageSize: 10 });
   const metrics = new Metrics('indexer');
   const indexMetrics = createIndexMetrics(metrics, () => host.stats());
   /** Which indexes were closed, and that their memory was given back. */
@@ -42,7 +43,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex }: { slots?
     onIndex?.(index);
     return index;
   };
-  const host: IndexHost = new IndexHost({ model: MODEL, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, reclaim: () => void closed.push('reclaimed'), now: () => clock.now });
+  const host: IndexHost = new IndexHost({ model: MODEL, lane, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, reclaim: () => void closed.push('reclaimed'), now: () => clock.now });
   const app = createIndexApp({ model: MODEL, shard, algorithm: 'brute', host, limits: DEFAULT_LIMITS, log: SILENT_LOG, metrics, indexMetrics });
   onTestFinished(async () => {
     await app.close();

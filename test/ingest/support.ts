@@ -5,6 +5,7 @@ import { expect, onTestFinished, vi } from 'vitest';
 import type { Bucket, BucketObject } from '../../common/bucket/bucket.js';
 import type { EmbedClient, EmbedInput } from '../../common/embed-client.js';
 import { EisError } from '../../common/errors.js';
+import type { Lane } from '../../common/lanes.js';
 import { DEFAULT_LIMITS, type Limits } from '../../common/limits.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
@@ -92,11 +93,11 @@ export interface WorkerFixture {
 }
 
 /** A worker that runs until the test ends. */
-export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; client: StubFunction; bucket?: Pick<Bucket, 'get' | 'sha256Of'>; limits?: Partial<Limits> }): Promise<WorkerFixture> {
-  const { queue, store, client, bucket = new MemoryBucket(), limits } = parts;
+export async function startWorker(parts: { queue: EmbeddedQueue; store: Store; client: StubFunction; bucket?: Pick<Bucket, 'get' | 'sha256Of'>; limits?: Partial<Limits>; lane?: Lane }): Promise<WorkerFixture> {
+  const { queue, store, client, bucket = new MemoryBucket(), limits, lane = 'main' } = parts;
   const metrics = new Metrics('worker');
   const worker = new Worker({
-    model: MODEL, queue, store, bucket, client,
+    model: MODEL, lane, queue, store, bucket, client,
     isFunctionReady: async () => client.isReady,
     functionVersion: async () => client.version,
     limits: { ...LIMITS, ...limits },

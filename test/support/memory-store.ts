@@ -5,7 +5,8 @@
 import { EisError } from '../../common/errors.js';
 import { hasSameValues, latestMetadata } from '../../common/metadata.js';
 import { hasSlot, type SlotRange } from '../../common/slots.js';
-import type { ChangeKey, ImageWrite, Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions, LiveVersion, Store, StoredRecord, VectorCollection, WriteOutcome } from '../../common/store/store.js';
+import type { ChangeKey, ImageWrite, Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions, LiveVersion, Reembedding, Reembeddings, Store, StoredRecord, VectorCollection, WriteOutcome } from '../../common/store/store.js';
+import { versionIsLive } from '../../common/store/store.js';
 import { LEDGER_STATES, type LedgerState } from '../../common/wire.js';
 
 export interface MemoryStoreOptions {
@@ -25,6 +26,7 @@ interface StoredImage extends StoredRecord {
 
 export class MemoryStore implements Store {
   readonly ledger: Ledger;
+  readonly reembeddings: Reembeddings = new MemoryReembeddings(async (operation) => this.fault(operation));
   fault: Fault = () => undefined;
   readonly #options: Required<MemoryStoreOptions>;
   readonly #live = new Map<string, LiveVersion>();
@@ -57,7 +59,41 @@ export class MemoryStore implements Store {
     return made;
   }
 
+  async removeVersion(model: string, live: LiveVersion): Promise<void> {
+    await this.fault('removeVersion');
+    if (this.#live.get(model)?.version === live.version) throw versionIsLive(model, live);
+    this.collection(model, live).clear();
+  }
+
   async close(): Promise<void> {}
+}
+
+class MemoryReembeddings implements Reembeddings {
+  readonly #jobs = new Map<string, Reembedding>();
+
+  constructor(readonly before: (operation: string) => Promise<void>) {}
+
+  async get(model: string): Promise<Reembedding | undefined> {
+    await this.before('getReembedding');
+    return this.#jobs.get(model);
+  }
+
+  async list(): Promise<Reembedding[]> {
+    return [...this.#jobs.values()];
+  }
+
+  async save(job: Omit<Reembedding, 'updatedAt'>): Promise<Reembedding | undefined> {
+    await this.before('saveReembedding');
+    if ((this.#jobs.get(job.model)?.revision ?? 0) !== job.revision) return undefined;
+    const saved = { ...job, revision: job.revision + 1, updatedAt: Date.now() };
+    this.#jobs.set(job.model, saved);
+    return saved;
+  }
+
+  async remove(model: string): Promise<void> {
+    await this.before('removeReembedding');
+    this.#jobs.delete(model);
+  }
 }
 
 interface CollectionOptions extends Required<MemoryStoreOptions> {
@@ -120,6 +156,10 @@ export class MemoryCollection implements VectorCollection {
 
   async count(): Promise<number> {
     return [...this.#images.values()].filter(({ deletedAt }) => deletedAt === undefined).length;
+  }
+
+  clear(): void {
+    this.#images.clear();
   }
 
   /** Takes a record away as if its tombstone had expired, without leaving a change. */

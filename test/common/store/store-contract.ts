@@ -282,6 +282,64 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
       });
     });
 
+    describe('removeVersion()', () => {
+      const other = { version: 'b'.repeat(64), dim: 4 };
+
+      it('removes every image of a version, for all who have the store open, and nothing of another', async () => {
+        await store.setLiveVersion('m', LIVE);
+        const elsewhere = await open();
+        for (const live of [LIVE, other]) await elsewhere.collection('m', live).write([imageWrite('a'), imageWrite('b')]);
+        await store.removeVersion('m', other);
+        expect(await collect(elsewhere.collection('m', other).keys(ALL_SLOTS))).toEqual([]);
+        expect(await elsewhere.collection('m', other).getMany([idOf('a')])).toEqual([]);
+        expect(await changedIds(elsewhere.collection('m', other), 0)).toEqual([]);
+        expect(await collection().count()).toBe(2);
+        await store.removeVersion('m', other);
+      });
+
+      it('leaves a collection that can be filled again', async () => {
+        await store.collection('m', other).write([imageWrite('a')]);
+        await store.removeVersion('m', other);
+        expect(await store.collection('m', other).write([imageWrite('a')])).toEqual(['stored']);
+        expect(await store.collection('m', other).count()).toBe(1);
+      });
+
+      it('refuses the version that is searched', async () => {
+        await store.setLiveVersion('m', LIVE);
+        await collection().write([imageWrite('a')]);
+        await expect(store.removeVersion('m', LIVE)).rejects.toMatchObject({ code: 'EIS_STORE_REFUSED' });
+        expect(await collection().count()).toBe(1);
+      });
+    });
+
+    describe('reembeddings', () => {
+      const job = { model: 'm', step: 'starting', to: { modelUrl: '/models/other', sha256: undefined, layer: undefined, inputSize: 96, preprocess: '[0,1]', engine: 'auto' }, from: LIVE, revision: 0 } as const;
+
+      it('are known to all who have the store open, with all that was saved', async () => {
+        expect(await store.reembeddings.get('m')).toBeUndefined();
+        const saved = await store.reembeddings.save(job);
+        const agreement = { overlap: 0.25, k: 10, sampled: 100, among: 2000 };
+        await store.reembeddings.save({ ...saved!, step: 'comparing', version: { version: 'b'.repeat(64), dim: 8 }, submission: 'x', missing: 3, agreement });
+        const elsewhere = await open();
+        expect(await elsewhere.reembeddings.get('m')).toMatchObject({ model: 'm', step: 'comparing', to: { modelUrl: '/models/other', inputSize: 96, preprocess: '[0,1]' }, from: LIVE, version: { dim: 8 }, submission: 'x', missing: 3, agreement, revision: 2 });
+        expect((await elsewhere.reembeddings.list()).map(({ model, step }) => [model, step])).toEqual([['m', 'comparing']]);
+        await elsewhere.reembeddings.remove('m');
+        expect(await store.reembeddings.get('m')).toBeUndefined();
+      });
+
+      it('are saved by one of two that changed what they read', async () => {
+        const first = await store.reembeddings.save(job);
+        expect(first).toMatchObject({ revision: 1 });
+        expect(await store.reembeddings.save(job)).toBeUndefined();
+        const elsewhere = await open();
+        expect(await elsewhere.reembeddings.save({ ...first!, step: 'filling' })).toMatchObject({ revision: 2 });
+        expect(await store.reembeddings.save({ ...first!, step: 'rolled_back' })).toBeUndefined();
+        expect(await store.reembeddings.get('m')).toMatchObject({ step: 'filling' });
+        await store.reembeddings.remove('m');
+        expect(await elsewhere.reembeddings.save({ ...first!, revision: 2 })).toBeUndefined();
+      });
+    });
+
     describeLedger(() => store, () => open());
   });
 }

@@ -82,6 +82,54 @@ export function describeQueue(name: string, createFixture: () => QueueFixture): 
       await expect(queue.publish(messages(1), { model: 'gamma' })).rejects.toThrow('alpha, beta');
     });
 
+    describe('the queue of a second lane', () => {
+      const remove = (): Promise<void> => until(() => queue.removeLane('alpha'));
+      afterEach(() => remove());
+
+      it('gets every message from when it is added, by whoever is publishing already, and none of before', async () => {
+        const publisher = await fixture.open();
+        await publisher.publish(messages(1));
+        await queue.addLane('alpha');
+        await queue.addLane('alpha');
+        await publisher.publish(messages(3));
+        await publisher.close();
+        const { deliveries, consumer } = await collect(queue, 'alpha.next');
+        await until(() => deliveries.length === 3);
+        expect(await queue.depth('alpha')).toMatchObject({ ready: 4 });
+        await Promise.all(deliveries.map((delivery) => delivery.ack()));
+        await consumer.close();
+      });
+
+      it('gets alone what is published for it, and has dead letters of its own', async () => {
+        await queue.addLane('alpha');
+        await queue.publish(messages(1), { model: 'alpha.next' });
+        const { deliveries, consumer } = await collect(queue, 'alpha.next');
+        for (let i = 0; i < DELIVERY_MAX; i++) {
+          await until(() => deliveries.length === i + 1);
+          await deliveries[i]!.reject(REASON);
+        }
+        await consumer.close();
+        expect((await queue.dead('alpha.next', { limit: 10 })).letters).toHaveLength(1);
+        expect(await queue.depth('alpha')).toMatchObject({ ready: 0, dead: 0 });
+      });
+
+      it('stays while it is consumed, then goes with what is in it, and gets no message any more', async () => {
+        await queue.addLane('alpha');
+        await queue.publish(messages(2));
+        const consuming = await fixture.open();
+        const { deliveries, consumer } = await collect(consuming, 'alpha.next', 1);
+        await until(() => deliveries.length === 1);
+        expect(await queue.removeLane('alpha')).toBe(false);
+        await consumer.close();
+        await consuming.close();
+        await remove();
+        await queue.publish(messages(1));
+        await queue.addLane('alpha');
+        expect(await queue.depth('alpha.next')).toMatchObject({ ready: 0, unacked: 0, dead: 0 });
+        expect(await queue.removeLane('alpha')).toBe(true);
+      });
+    });
+
     it('holds no more than the prefetch in hand, and goes on as they are settled', async () => {
       await queue.publish(messages(6));
       const { deliveries } = await collect(queue, 'alpha', 2);

@@ -1,0 +1,60 @@
+/** Fills the version that a model is embedded again with, until it has every image that the former one has. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { laneQueue, laneSubmission } from '../../common/lanes.js';
+import { slotRange } from '../../common/slots.js';
+import type { VectorCollection } from '../../common/store/store.js';
+import { backfill, backfillSubmission } from '../backfill.js';
+import type { ReembedParts } from './parts.js';
+
+export interface Filling {
+  readonly model: string;
+  readonly from: VectorCollection;
+  readonly target: VectorCollection;
+}
+
+/** While images come in, each pass finds the few that are on their way: these the lane's queue has anyhow. */
+const PASSES_MAX = 10;
+const RANGES = 256;
+const POLL_MS = 250;
+/** An image that is so new may be on its way in the lane's queue. */
+const ON_ITS_WAY_MS = 30_000;
+
+/**
+ * Puts what is missing into the queue of the second lane, waits for the outcomes, and looks again until nothing is. Doing it
+ * again, also after it was cut off, goes on where it was: what has no outcome yet is not published again.
+ *
+ * @returns the submission that the outcomes stand under, as `eis status` takes it
+ */
+export async function fill({ model, from, target }: Filling, parts: ReembedParts): Promise<string> {
+  const { store, queue, signal, onNotice } = parts;
+  const lane = laneQueue(model, 'next');
+  const submission = await backfillSubmission(store.ledger, { model: lane, live: { version: target.version, dim: 0 } });
+  for (let pass = 1; pass <= PASSES_MAX; pass++) {
+    let published = 0;
+    for await (const progress of backfill({ store, queue, model: lane, target, from: [from], submission, signal })) ({ published } = progress);
+    if (published > 0) onNotice(`${published} images are put into the queue of the second lane.`);
+    await waitForOutcomes(laneSubmission(lane, submission), parts);
+    if (published === 0) break;
+  }
+  return laneSubmission(lane, submission);
+}
+
+async function waitForOutcomes(submission: string, { store, signal, pollMs = POLL_MS }: ReembedParts): Promise<void> {
+  while ((await store.ledger.counts(submission)).accepted > 0) {
+    signal.throwIfAborted();
+    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** How many images `target` lacks of those that `from` has, without the newest, which may be on their way. */
+export async function countMissing({ from, target }: Filling, now = Date.now()): Promise<number> {
+  let missing = 0;
+  for (let i = 0; i < RANGES; i++) {
+    const held = new Set<string>();
+    for await (const keys of target.keys(slotRange(i, RANGES))) for (const { id } of keys) held.add(id);
+    const lacking: string[] = [];
+    for await (const keys of from.keys(slotRange(i, RANGES))) for (const { id, updatedAt } of keys) if (!held.has(id) && updatedAt < now - ON_ITS_WAY_MS) lacking.push(id);
+    if (lacking.length > 0) missing += lacking.length - (await target.getMany(lacking)).length; // removed meanwhile, or arrived
+  }
+  return missing;
+}
