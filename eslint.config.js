@@ -4,7 +4,7 @@ import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescrip
 import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
-const ROLES = ['functions', 'gateway', 'indexer', 'ingest', 'k8s', 'local'];
+const ROLES = ['functions', 'gateway', 'indexer', 'ingest', 'dedupe', 'k8s', 'local'];
 
 /** Imports point one way: `common/` imports no sibling; a role imports only `common/`. */
 const directions = [
@@ -44,7 +44,7 @@ export default tseslint.config(
   },
   // Domain code imports no framework.
   {
-    files: ['functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/top-k.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'common/vector.ts', 'common/slots.ts', 'k8s/plan.ts', 'k8s/meaning.ts', 'k8s/costs.ts', 'k8s/changes.ts', 'k8s/phases.ts'],
+    files: ['functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/top-k.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'dedupe/*.ts', 'common/vector.ts', 'common/slots.ts', 'k8s/plan.ts', 'k8s/meaning.ts', 'k8s/costs.ts', 'k8s/changes.ts', 'k8s/phases.ts'],
     rules: { 'no-restricted-imports': ['error', { paths: ['fastify', 'undici', 'lmdb', 'mongodb', 'amqplib', 'node:fs', 'node:http'], patterns: ['@fastify/*', '@google-cloud/*'] }] },
   },
   { files: ['cli.ts', 'start.ts', 'cli/**/*.ts', 'local/**/*.ts', 'common/lifecycle.ts'], rules: { 'no-console': 'off' } },
