@@ -3,10 +3,15 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Tests that take minutes, in folders of their own: `npm run test:faults`, `npm run test:cluster`. */
 const OWN_COMMANDS = ['faults', 'cluster'];
+/**
+ * Whole processes, a browser, a broker, real weights: `npm run test:system`, beside the sources that they are of like all
+ * others. Everything else is `npm test`, which is to be done within three minutes.
+ */
+const SYSTEM = 'test/**/*.system.test.ts';
 const SUITE = process.env['EIS_TEST_SUITE'];
 
-/** Whole systems, which take longest: begun first, so that none is left to run alone in the end. */
-const LONG = ['/test/page/', '/test/integration/', '/test/functions/pressure', '/test/cli/', '/test/ingest/queue/amqp', '/test/k8s/deploy'];
+/** What takes longest: begun first, so that none is left to run alone in the end. */
+const LONG = ['/test/page/page.', '/test/integration/local.', '/test/k8s/deploy', '/test/cli/models', '/keras-h5-loader', '/hnsw-index', '/test/functions/pressure', '/amqp-queue', '/catch-up', '/test/integration/', '/test/page/'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -17,8 +22,8 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: [SUITE === undefined ? 'test/**/*.test.ts' : `test/${SUITE}/**/*.test.ts`],
-    exclude: [...configDefaults.exclude, ...(SUITE === undefined ? OWN_COMMANDS.map((suite) => `test/${suite}/**`) : [])],
+    include: [SUITE === undefined ? 'test/**/*.test.ts' : SUITE === 'system' ? SYSTEM : `test/${SUITE}/**/*.test.ts`],
+    exclude: [...configDefaults.exclude, ...(SUITE === undefined ? [SYSTEM, ...OWN_COMMANDS.map((suite) => `test/${suite}/**`)] : [])],
     // Worker threads and child processes run compiled code, so the sources are compiled once before the tests.
     globalSetup: ['test/support/build.ts'],
     testTimeout: 60_000,

@@ -15,35 +15,59 @@ export interface Deadline {
  * moment, with the signal's reason, even if `work` ignores the signal, and may then still come to pass; no timer and no
  * listener is left behind.
  */
-export async function withDeadline<T>({ timeoutMs, parent, timeoutError }: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  parent?.throwIfAborted();
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal); // as many calls as there are shards listen to one deadline
-  const passOn = (): void => controller.abort(parent?.reason);
-  const timer = setTimeout(() => controller.abort(timeoutError()), timeoutMs);
-  parent?.addEventListener('abort', passOn, { once: true });
-  try {
-    return await unlessAborted(work(controller.signal), controller.signal);
-  } finally {
-    clearTimeout(timer);
-    parent?.removeEventListener('abort', passOn);
-  }
+export function withDeadline<T>({ timeoutMs, parent, timeoutError }: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    parent?.throwIfAborted();
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal); // as many calls as there are shards listen to one deadline
+    const giveUp = (reason: Error): void => {
+      settle();
+      controller.abort(reason);
+      reject(reason);
+    };
+    const passOn = (): void => giveUp(parent?.reason as Error);
+    const timer = setTimeout(() => giveUp(timeoutError()), timeoutMs);
+    parent?.addEventListener('abort', passOn, { once: true });
+    const settle = (): void => {
+      clearTimeout(timer);
+      parent?.removeEventListener('abort', passOn);
+    };
+    const fail = (thrown: Error): void => {
+      settle();
+      reject(thrown);
+    };
+    try {
+      work(controller.signal).then((result) => {
+        settle();
+        resolve(result);
+      }, fail);
+    } catch (thrown) {
+      fail(thrown as Error);
+    }
+  });
 }
 
 /**
  * What a promise comes to; rejects with the signal's reason as soon as that is aborted, and the promise may then still come
  * to pass. No listener is left behind.
  */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal.reason as Error)));
-  signal.addEventListener('abort', abort, { once: true });
-  try {
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
     if (signal.aborted) abort();
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
+    else signal.addEventListener('abort', abort, { once: true });
+    const settle = (): void => signal.removeEventListener('abort', abort);
+    promise.then(
+      (result) => {
+        settle();
+        resolve(result);
+      },
+      (thrown: Error) => {
+        settle();
+        reject(thrown);
+      },
+    );
+  });
 }
 
 /** Resolves when a promise has settled, one way or the other, or after a time; no timer is left behind. */

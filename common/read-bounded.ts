@@ -22,7 +22,7 @@ export function readBounded(stream: Readable, bytesMax: number, onBytes?: (bytes
       try {
         onBytes?.(chunk.length);
       } catch (thrown) {
-        return settle(() => reject(thrown as Error));
+        return fail(thrown as Error);
       }
       collected.add(chunk);
     };

@@ -119,7 +119,7 @@ describe('a search with the function failing', () => {
 
 describe('the deadline of a whole search', () => {
   it('ends it though every part is within its own', async () => {
-    const impatient = await startGateway({ models: [{ name: 'm', function: system.fn, pods: system.pods.map((pod) => [pod]) }], wrapper: system.wrapper, variables: { EIS_SEARCH_TIMEOUT_MS: '50' } });
+    const impatient = await startGateway({ models: [{ name: 'm', function: system.fn, pods: system.pods.map((pod) => [pod]) }], wrapper: system.wrapper, variables: { EIS_SEARCH_TIMEOUT_MS: '1000' } });
     system.pods[0].behave = hang;
     const response = await fetch(`${impatient.url}/search`, { method: 'POST', body: QUERY, headers: { 'content-type': 'image/jpeg' } });
     expect([response.status, ((await response.json()) as ErrorBody).code]).toEqual([504, 'EIS_SEARCH_TIMEOUT']);

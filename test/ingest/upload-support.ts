@@ -20,6 +20,8 @@ export interface Proxy {
   /** Answers a request instead of the wrapper when it returns true. */
   intercept: (request: IncomingMessage, response: Parameters<RequestListener>[1]) => boolean;
   requests: number;
+  /** Requests that it is at. */
+  open: number;
 }
 
 export interface UploadFixture {
@@ -40,9 +42,11 @@ export async function prepareUpload(): Promise<UploadFixture> {
   const app = await createWrapperApp({ queue, store, bucket, ingestModels: [MODEL], models: [MODEL], limits: LIMITS, metrics: new Metrics('wrapper'), log: SILENT_LOG });
   onTestFinished(() => app.close());
   await app.ready();
-  let gateway: Proxy = { url: '', intercept: () => false, requests: 0 };
+  let gateway: Proxy = { url: '', intercept: () => false, requests: 0, open: 0 };
   const server = createServer((request, response) => {
     gateway.requests++;
+    gateway.open++;
+    response.once('close', () => gateway.open--);
     if (!gateway.intercept(request, response)) app.routing(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,7 +1,7 @@
 /**
  * The 240 photos through the whole system, with three models: every one finds itself, and its altered copies find it.
  * Takes minutes, so it has a command of its own: `npm run test:recall`. The default suite holds the models to fewer
- * photos without the system around them (`test/functions/recall.test.ts`).
+ * photos without the system around them (`test/functions/recall.system.test.ts`).
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
