@@ -10,7 +10,7 @@ import { LmdbLedger } from './lmdb-ledger.js';
 import { commit, guard } from './lmdb-guard.js';
 import { versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
 
-/** Named databases in the environment: three for each model version, and the ledger's. */
+/** Named databases in the environment: four for each model version, and the ledger's. */
 const DATABASES_MAX = 1024;
 
 export interface LmdbStoreOptions {

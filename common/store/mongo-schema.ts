@@ -8,6 +8,7 @@ import { mongoFailure, serverCode } from './mongo-errors.js';
 
 export const LEDGER_COLLECTION = 'sources';
 export const MODELS_COLLECTION = 'models';
+export const NOTES_COLLECTION = 'notes';
 const VECTORS_PREFIX = 'vectors_';
 
 const TOMBSTONE_S = 30 * 24 * 60 * 60;
