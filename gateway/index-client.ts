@@ -5,7 +5,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { EisError, isEisError, relayError, type ErrorCode } from '../common/errors.js';
 import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
-import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { GroupsAnswer, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import { readResponse, tryParseJson } from '../common/read-bounded.js';
 import { traceHeaders } from '../common/trace-context.js';
 
@@ -23,6 +23,10 @@ export interface IndexQuery {
   /** Of the model that the vector is of: a pod that holds another must not answer. */
   readonly modelVersion: string;
   readonly top: number;
+  /** Of each group of near-duplicates only the best. */
+  readonly collapse: boolean;
+  /** With `collapse`: an image that is passed over. */
+  readonly without?: string | undefined;
 }
 
 /**
@@ -31,6 +35,8 @@ export interface IndexQuery {
  */
 export interface IndexClient {
   search(query: IndexQuery, call: Call): Promise<IndexAnswer>;
+  /** What of groups of near-duplicates, named by their canonical ids, is in this shard. */
+  groups(canonicals: readonly string[], call: Call): Promise<GroupsAnswer>;
   /** The stored vector of an image of this shard. */
   vector(id: string, call: Call): Promise<VectorAnswer>;
   stats(call: Call): Promise<IndexStats>;
@@ -57,6 +63,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const RELAYED: ReadonlySet<ErrorCode> = new Set(['EIS_MODEL_VERSION', 'EIS_IMAGE_UNKNOWN', 'EIS_NOT_READY', 'EIS_OVERLOADED', 'EIS_STORE_UNAVAILABLE', 'EIS_VECTOR_INVALID']);
 
 const isIndexAnswer = Compile(IndexAnswer);
+const isGroupsAnswer = Compile(GroupsAnswer);
 const isVectorAnswer = Compile(VectorAnswer);
 const isIndexStats = Compile(IndexStats);
 const isReady = Compile(Type.Object({ status: Type.Literal('ready') }));
@@ -92,11 +99,12 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
   }
 
   return {
-    async search({ vector, modelVersion, top }, options) {
+    async search({ vector, modelVersion, top, collapse, without }, options) {
       const headers = { 'content-type': 'application/octet-stream', [HEADERS.modelVersion]: modelVersion };
-      const answer = await call({ method: 'POST', path: `/search?top=${top}`, headers, body: encodeVector(vector), answer: isIndexAnswer }, options);
+      const answer = await call({ method: 'POST', path: `/search?top=${top}${collapse ? `&collapse=true${without === undefined ? '' : `&without=${without}`}` : ''}`, headers, body: encodeVector(vector), answer: isIndexAnswer }, options);
       return requireVersion(answer, modelVersion, shard);
     },
+    groups: (canonicals, options) => call({ method: 'POST', path: '/groups', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ canonical: canonicals })), answer: isGroupsAnswer }, options),
     async vector(id, options) {
       const answer = await call({ method: 'GET', path: `/vectors/${id}`, answer: isVectorAnswer }, options);
       if (answer.vector.length !== answer.dim) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `a vector of ${answer.vector.length} numbers where ${answer.dim} were announced.` });

@@ -35,6 +35,7 @@ export async function addSearchRoute(scope: App, { models, search, limits, place
         querystring: Type.Object({
           model: Type.Optional(Type.String({ description: 'default: chosen by the weights in config.json' })),
           top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: Math.min(10, limits.topMax), description: 'how many results' }),
+          collapse: Type.Boolean({ default: true, description: 'whether of each group of near-duplicates (`eis dedupe --apply` finds them) only the image that is nearest is a result, with the others in `duplicates`; `top` counts groups then' }),
         }),
         response: { 200: SearchAnswer },
       },
@@ -47,7 +48,7 @@ export async function addSearchRoute(scope: App, { models, search, limits, place
       const place = placeOf(request);
       const input = await readSearchInput(request, limits, (bytes) => place.receive(bytes));
       place.enter();
-      const answer = await search({ model, input, top: request.query.top, requestId: request.id, signal });
+      const answer = await search({ model, input, top: request.query.top, collapse: request.query.collapse, requestId: request.id, signal });
       void reply.header('server-timing', toServerTiming(answer.timings_ms));
       return answer;
     },

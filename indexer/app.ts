@@ -7,7 +7,7 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { ErrorBodySchema, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { ErrorBodySchema, GroupsAnswer, IMAGE_ID, ImageId, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import type { IndexHost } from './index-host.js';
 import type { IndexMetrics } from './index-metrics.js';
 import { readQueries } from './query-vectors.js';
@@ -36,6 +36,7 @@ export function createIndexApp(options: IndexAppOptions): App {
   app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   addSearch(app, options);
   addVectors(app, options);
+  addGroups(app, options);
   addAdministration(app, options);
   return app;
 }
@@ -44,7 +45,11 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
   const schema = {
     description: 'The nearest images of one or more vectors (little-endian float32, one after the other): one answer, or a list of them for several vectors.',
     consumes: [OCTETS],
-    querystring: Type.Object({ top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }) }),
+    querystring: Type.Object({
+      top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }),
+      collapse: Type.Boolean({ default: false, description: 'of each group of near-duplicates only the best' }),
+      without: Type.Optional(ImageId),
+    }),
     headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
     response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },
   };
@@ -57,7 +62,8 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
     const queries = readQueries(body, { dim: dim || Math.max(1, body.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
-    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, modelVersion: request.headers[HEADERS.modelVersion], signal });
+    const { top, collapse, without } = request.query;
+    const { modelVersion, hits } = await host.search(queries, { top, collapse, without, modelVersion: request.headers[HEADERS.modelVersion], signal });
     indexMetrics.searched(queries.length);
     const answers = hits.map((found): IndexAnswer => ({ model_version: modelVersion, hits: found, vectors: host.stats().vectors, freshness_s: freshnessS }));
     return answers.length === 1 ? (answers[0]) : answers;
@@ -71,6 +77,19 @@ function addVectors(app: App, { host }: IndexAppOptions): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
     const { modelVersion, vector, image: { urls, width, height } } = await host.vector(id);
     return { id, model_version: modelVersion, dim: vector.length, vector: Array.from(vector), urls: [...urls], width, height };
+  });
+}
+
+function addGroups(app: App, { host, limits }: IndexAppOptions): void {
+  const schema = {
+    description: 'What of groups of near-duplicates is in this shard',
+    body: Type.Object({ canonical: Type.Array(ImageId, { maxItems: limits.topMax }) }),
+    response: { 200: GroupsAnswer, ...errors },
+  };
+  app.post('/groups', { schema }, async (request): Promise<GroupsAnswer> => {
+    requireReady(host);
+    const { modelVersion, groups } = host.groups(request.body.canonical, { top: limits.duplicatesMax });
+    return { model_version: modelVersion, groups };
   });
 }
 

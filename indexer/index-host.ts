@@ -8,11 +8,10 @@ import type { Readiness } from '../common/http.js';
 import { DEFAULT_LIMITS } from '../common/limits.js';
 import { hasSlot } from '../common/slots.js';
 import type { LiveVersion } from '../common/store/store.js';
-import type { IndexHit } from '../common/wire.js';
+import type { IndexGroup, IndexHit } from '../common/wire.js';
 import type { CatalogEntry } from './catalog.js';
 import type { ChangeKind } from './follower.js';
-import { Shard, type ShardOptions } from './shard.js';
-import type { SearchOptions } from './vector-index.js';
+import { Shard, type ShardOptions, type ShardSearchOptions } from './shard.js';
 
 /** What happened, for whoever counts it. */
 export interface HostObserver {
@@ -123,12 +122,18 @@ export class IndexHost {
    * @param modelVersion of the queries; undefined: not checked
    * @throws EisError EIS_MODEL_VERSION when another version is held, and what the index throws
    */
-  async search(queries: readonly Float32Array[], options: SearchOptions & { readonly modelVersion?: string | undefined }): Promise<HostAnswer> {
+  async search(queries: readonly Float32Array[], options: ShardSearchOptions & { readonly modelVersion?: string | undefined }): Promise<HostAnswer> {
     const shard = this.#held;
     if (!shard) return { modelVersion: '', hits: queries.map(() => []) };
     const { version } = shard.live;
     if (options.modelVersion !== undefined && options.modelVersion !== version) throw new EisError('EIS_MODEL_VERSION', { held: version, asked: options.modelVersion });
     return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
+  }
+
+  /** What of each group of near-duplicates is in this shard. @param options.top members that are described, of each */
+  groups(canonicals: readonly string[], options: { readonly top: number }): { readonly modelVersion: string; readonly groups: IndexGroup[] } {
+    const shard = this.#held;
+    return { modelVersion: shard?.live.version ?? '', groups: shard ? canonicals.map((canonical) => shard.group(canonical, options)) : [] };
   }
 
   /**

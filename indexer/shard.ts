@@ -5,12 +5,13 @@
 import type { Log } from '../common/log.js';
 import type { SlotRange } from '../common/slots.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
-import type { IndexHit } from '../common/wire.js';
+import type { IndexGroup, IndexHit } from '../common/wire.js';
 import { Catalog, type CatalogEntry } from './catalog.js';
 import { Follower, type ChangeKind } from './follower.js';
+import { searchGroups } from './group-search.js';
 import type { FrozenShard, RestoredShard } from './shard-snapshot.js';
 import type { SnapshotKeeper } from './snapshot-keeper.js';
-import type { SearchOptions, VectorIndex } from './vector-index.js';
+import type { Hit, SearchOptions, VectorIndex } from './vector-index.js';
 
 export interface ShardOptions {
   readonly model: string;
@@ -24,6 +25,13 @@ export interface ShardOptions {
   readonly snapshots?: SnapshotKeeper | undefined;
   /** ms since the epoch. */
   readonly now: () => number;
+}
+
+export interface ShardSearchOptions extends SearchOptions {
+  /** Whether of each group of near-duplicates only the best is answered. */
+  readonly collapse?: boolean | undefined;
+  /** With `collapse`: an image that is passed over, so that another of its group is answered. */
+  readonly without?: string | undefined;
 }
 
 export class Shard {
@@ -113,9 +121,20 @@ export class Shard {
    *
    * @throws what `VectorIndex.search` throws
    */
-  async search(queries: readonly Float32Array[], options: SearchOptions): Promise<IndexHit[][]> {
-    const found = await this.#index.search(queries, options);
+  async search(queries: readonly Float32Array[], options: ShardSearchOptions): Promise<IndexHit[][]> {
+    const found = await this.#find(queries, options);
     return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
+  }
+
+  #find(queries: readonly Float32Array[], { collapse, without, ...options }: ShardSearchOptions): Promise<Hit[][]> {
+    if (collapse) return searchGroups(this.#index, queries, { ...options, without, groupOf: (id) => this.#catalog.groupOf(id) });
+    return this.#index.search(queries, options);
+  }
+
+  /** How many images of a group are here, and what is known of the first ones, by id. */
+  group(canonical: string, { top }: { readonly top: number }): IndexGroup {
+    const ids = [...this.#catalog.membersOf(canonical)].sort();
+    return { canonical, count: ids.length, members: ids.slice(0, top).flatMap((id) => this.#catalog.describe(id, 0).map(({ url, urls, width, height }) => ({ id, url, urls, width, height }))) };
   }
 
   /**
