@@ -52,11 +52,13 @@ function buildProgram(): Command {
     .addOption(gateway)
     .option('--no-wait', 'do not wait for what becomes of them')
     .option('--submission <id>', 'name of this submission: the same name and images again go on where it stopped', parseSubmission)
+    .option('--metadata <file>', 'metadata of the images: a JSON object by name, or .ndjson with {"name", "metadata"} a line; names are paths within the folder, or URLs')
+    .option('--sidecars', 'the metadata of photo.jpg is in photo.jpg.json, where that is', false)
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (sources: string[], options: Omit<IngestCommandOptions, 'bucket' | 'imageBytesMax' | 'journalFolder'>) => {
       const [{ ingestCommand }, { openBucket }] = await Promise.all([import('./cli/ingest-command.js'), import('./common/bucket/open-bucket.js')]);
       const bucket = parseBucketUri(environment.bucket) && (await openBucket(environment));
-      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, imageBytesMax: limits.imageBytesMax, bucket, journalFolder: join(dataDir, 'ingest') });
+      process.exitCode = await ingestCommand(sources.map((source) => locate(source, workingDir)), { ...options, ...(options.metadata === undefined ? {} : { metadata: locate(options.metadata, workingDir) }), imageBytesMax: limits.imageBytesMax, bucket, journalFolder: join(dataDir, 'ingest') });
     });
 
   program

@@ -14,6 +14,10 @@ export interface IngestCommandOptions {
   /** Of the deployment, where it is one that files can be put into from here. */
   readonly bucket: Bucket | undefined;
   readonly submission?: string;
+  /** A file with the metadata of images, by their names. */
+  readonly metadata?: string;
+  /** Whether the metadata of `photo.jpg` is read from `photo.jpg.json`. */
+  readonly sidecars: boolean;
   /** Where it is kept what was sent, for the same command after an interruption. */
   readonly journalFolder: string;
 }
@@ -21,7 +25,7 @@ export interface IngestCommandOptions {
 const REJECTED_SHOWN = 20;
 
 /** @returns the exit code: 0 only when nothing was rejected */
-export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, imageBytesMax, bucket, journalFolder }: IngestCommandOptions): Promise<number> {
+export async function ingestCommand(sources: readonly string[], { gateway, wait, json, submission, metadata, sidecars, imageBytesMax, bucket, journalFolder }: IngestCommandOptions): Promise<number> {
   const spinner = ora({ text: 'Sending…', isSilent: json, stream: process.stderr, discardStdin: false }).start();
   const interrupted = new AbortController();
   const interrupt = (): void => {
@@ -31,8 +35,9 @@ export async function ingestCommand(sources: readonly string[], { gateway, wait,
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     const summary = await ingest({
-      sources, gatewayUrl: gateway.url, apiKey: gateway.apiKey, wait, imageBytesMax, journalFolder, signal: interrupted.signal,
+      sources, gatewayUrl: gateway.url, apiKey: gateway.apiKey, wait, imageBytesMax, journalFolder, hasSidecars: sidecars, signal: interrupted.signal,
       ...(submission === undefined ? {} : { submission }),
+      ...(metadata === undefined ? {} : { metadataFile: metadata }),
       ...(bucket === undefined ? {} : { bucket }),
       onResume: ({ submission: resumed, sent }) => {
         spinner.stop();
@@ -59,9 +64,10 @@ function describeProgress({ sent, settled, expected, uploaded }: IngestProgress)
   return `${drawBar(expected === 0 ? 0 : settled / expected)} ${sent} sent, ${settled} of ${expected} done`;
 }
 
-function describeSummary({ submission, sent, stored, duplicates, rejected, skipped }: IngestSummary, waited: boolean): string {
+function describeSummary({ submission, sent, stored, duplicates, rejected, skipped, unmatched = 0 }: IngestSummary, waited: boolean): string {
   const outcome = waited ? `${stored} stored, ${duplicates} known already, ${rejected.length} rejected` : `not waited for; ${rejected.length} rejected so far`;
   const lines = [`${sent} sent: ${outcome}${skipped > 0 ? `; ${skipped} other files skipped` : ''}. (submission ${submission})`];
+  if (unmatched > 0) lines.push(`  ${unmatched} names in the file of metadata are of no image that was found.`);
   for (const { source, model, message } of rejected.slice(0, REJECTED_SHOWN)) lines.push(`  ${source} (${model}): ${message}`);
   if (rejected.length > REJECTED_SHOWN) lines.push(`  … and ${rejected.length - REJECTED_SHOWN} more; --json lists all.`);
   return lines.join('\n');

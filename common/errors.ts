@@ -27,6 +27,7 @@ export const ERRORS = {
   EIS_METHOD_NOT_ALLOWED: template<{ method: string; allowed: string }>(405, ({ method, allowed }) => `${method} is not answered here. Use ${allowed}.`),
   EIS_MEDIA_TYPE: template<{ received: string; accepted: string }>(415, ({ received, accepted }) => `Content-Type ${received} is not accepted here. Send ${accepted}.`),
   EIS_BODY_TOO_LARGE: template<{ bytesMax: number }>(413, ({ bytesMax }) => `The request body is larger than ${mebibytes(bytesMax)}. Send less at once.`),
+  EIS_HEADERS_TOO_LARGE: template(431, () => 'The headers of the request are too large. Send fewer or shorter ones: 16 KB in all.'),
   EIS_BODY_TIMEOUT: template<{ timeoutMs: number }>(408, ({ timeoutMs }) => `The request body did not arrive within ${timeoutMs} ms.`),
   EIS_CROSS_SITE: template(403, () => 'This request was made by a page of another site. What changes the index is taken from its own page, and from programs.'),
   EIS_KEY_MISSING: template(401, () => 'This takes an API key. Send one as "Authorization: Bearer KEY" or as "X-Api-Key: KEY"; the eis commands read it from EIS_API_KEY.'),
@@ -49,6 +50,8 @@ export const ERRORS = {
   EIS_IMAGE_DECODE_TIMEOUT: template<{ timeoutMs: number }>(422, ({ timeoutMs }) => `Decoding the image took longer than ${timeoutMs} ms. Send a smaller or simpler one.`),
   EIS_IMAGE_ID_INVALID: template(400, () => 'An image id is 64 lowercase hexadecimal digits (the sha256 of its bytes).'),
   EIS_IMAGE_UNKNOWN: template<{ id: string }>(404, ({ id }) => `No image ${id} is known here.`),
+
+  EIS_METADATA_INVALID: template<Detail>(400, ({ detail }) => detail),
 
   // URLs of images
   EIS_URL_INVALID: template<Detail>(400, ({ detail }) => `${detail} Send an http:// or https:// URL of an image.`),

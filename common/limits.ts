@@ -75,6 +75,10 @@ export interface Limits {
   readonly urlsPerImageMax: number;
   /** Characters of one source URL. */
   readonly urlLengthMax: number;
+  /** Bytes of the metadata of one image, as JSON. */
+  readonly metadataBytesMax: number;
+  /** Names in the metadata of one image. */
+  readonly metadataKeysMax: number;
   /** Images or URLs in one request to the wrapper. */
   readonly imagesPerRequestMax: number;
   /** Query vectors in one request to an index pod. */
@@ -125,6 +129,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   storeTimeoutMs: 10_000,
   urlsPerImageMax: 100,
   urlLengthMax: 2_048,
+  metadataBytesMax: 4_096,
+  metadataKeysMax: 64,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,
   drainMs: 0,

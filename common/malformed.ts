@@ -1,7 +1,7 @@
 /** Answers what is not HTTP at all. There is no request yet, so no framework sees it, and the answer goes to the socket. */
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { errorBody, type ErrorBody } from './errors.js';
+import { EisError, errorBody, type ErrorBody } from './errors.js';
 
 /** For the event `clientError` of an HTTP server: answers in the shape of every other error, and closes the connection. */
 export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
@@ -16,7 +16,7 @@ export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
 function describe(code: string | undefined): ErrorBody {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return errorBody(431, 'EIS_BAD_REQUEST', 'The headers of the request are too large. Send fewer or shorter ones: 16 KB in all.');
+      return new EisError('EIS_HEADERS_TOO_LARGE', {}).toBody();
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return errorBody(408, 'EIS_BODY_TIMEOUT', 'The request did not arrive in time. Send it again, all at once.');
     default:

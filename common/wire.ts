@@ -3,6 +3,7 @@
  * OpenAPI page. Roles talk to each other in these shapes only.
  */
 import { Type, type Static } from 'typebox';
+import { Metadata, type GivenMetadata } from './metadata.js';
 
 /** An image id: the sha256 of its bytes. */
 export const IMAGE_ID = /^[0-9a-f]{64}$/;
@@ -56,6 +57,7 @@ export const IndexHit = Type.Object({
   width: Type.Integer(),
   height: Type.Integer(),
   phash: Type.String(),
+  metadata: Type.Optional(Metadata),
   canonical: Type.Optional(Type.String({ description: 'id of the image that stands for its group of near-duplicates; missing: it is alone' })),
 });
 export type IndexHit = Static<typeof IndexHit>;
@@ -103,6 +105,7 @@ export const VectorAnswer = Type.Object({
   urls: Type.Optional(Type.Array(Type.String())),
   width: Type.Optional(Type.Integer()),
   height: Type.Optional(Type.Integer()),
+  metadata: Type.Optional(Metadata),
 });
 export type VectorAnswer = Static<typeof VectorAnswer>;
 
@@ -118,6 +121,7 @@ export const SearchResult = Type.Object({
   urls: Type.Array(Type.String(), { description: 'every source it was ingested from' }),
   width: Type.Integer(),
   height: Type.Integer(),
+  metadata: Type.Optional(Metadata),
   duplicates: Type.Optional(Type.Object(
     { count: Type.Integer({ description: 'how many images besides this one' }), images: Type.Array(DuplicateImage, { description: 'the first of them, by id' }) },
     { description: 'near-duplicates that this result stands for, its group\'s best for this search; missing: it is alone, or nothing was collapsed' },
@@ -132,6 +136,7 @@ export const SearchedImage = Type.Object(
     urls: Type.Optional(Type.Array(Type.String(), { description: 'every source it was ingested from, when it was named by its id' })),
     width: Type.Optional(Type.Integer()),
     height: Type.Optional(Type.Integer()),
+    metadata: Type.Optional(Metadata),
   },
   { description: 'the image that was searched for' },
 );
@@ -180,6 +185,8 @@ export interface ImageMessage {
   readonly source: string;
   /** When the wrapper took it, ms since the epoch. */
   readonly acceptedAt: number;
+  /** Undefined: the image keeps what it has. */
+  readonly metadata?: GivenMetadata;
   /** Of the request that brought it, where that belongs to a trace (W3C Trace Context). */
   readonly traceparent?: string;
 }

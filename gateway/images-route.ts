@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
+import { Metadata } from '../common/metadata.js';
 import { DeleteAnswer, DeleteQuery, IMAGE_ID, IngestAnswer, LedgerAnswer, LedgerQuery, SUBMISSION_ID } from '../common/wire.js';
 import { createForward, type ForwardParts } from './forward.js';
 import { Binary, documented, type Bodies } from './openapi.js';
@@ -14,7 +15,7 @@ const INGEST = {
     tags,
     operationId: 'ingest',
     summary: 'Take images in',
-    description: 'Images as multipart files, or URLs. Answered 202 only after the queue confirmed every one; what becomes of each is in the ledger, `GET /images?submission=`.',
+    description: 'Images as multipart files, or URLs. Each may come with metadata, which results carry and searches are filtered by: what is given last replaces what an image had, an empty object takes it away, and an image that comes without keeps what it has. Answered 202 only after the queue confirmed every one; what becomes of each is in the ledger, `GET /images?submission=`.',
     querystring: Type.Object({ submission: Type.Optional(Type.String({ pattern: SUBMISSION_ID.source, description: 'continues a submission' })) }),
   },
   config: documented({ scope: 'write', body: ingestBodies(), response: { 202: IngestAnswer } }),
@@ -54,10 +55,11 @@ function requireImageId(id: string): void {
 }
 
 function ingestBodies(): Bodies {
-  const urls = Type.Array(Type.String(), { description: 'http(s):// or gs://' });
+  const url = Type.String({ description: 'http(s):// or gs://' });
+  const urls = Type.Array(Type.Union([url, Type.Object({ url, metadata: Type.Optional(Metadata) })]));
   return {
-    'multipart/form-data': Type.Object({ image: Type.Array(Binary('an image')) }),
+    'multipart/form-data': Type.Object({ metadata: Type.Optional(Type.String({ description: 'JSON, as text: of the image that follows it' })), image: Type.Array(Binary('an image')) }),
     'application/json': Type.Object({ urls }),
-    'application/x-ndjson': Type.String({ description: 'one JSON text or { "url" } a line' }),
+    'application/x-ndjson': Type.String({ description: 'one JSON text or { "url", "metadata" } a line' }),
   };
 }

@@ -133,8 +133,8 @@ async function toQuery(request: SearchRequest, { limits }: SearchParts): Promise
   return { vector: Float32Array.from(answer.vector), modelVersion: answer.model_version, image: toSearchedImage(answer), isCached: false, self: input.id };
 }
 
-function toSearchedImage({ id, urls, width, height }: VectorAnswer): SearchedImage {
-  return { id, ...(urls && { url: browserUrl(id, urls), urls }), ...(width && { width }), ...(height && { height }) };
+function toSearchedImage({ id, urls, width, height, metadata }: VectorAnswer): SearchedImage {
+  return { id, ...(urls && { url: browserUrl(id, urls), urls }), ...(width && { width }), ...(height && { height }), ...(metadata && { metadata }) };
 }
 
 /** The shard that owns an id's slot. */
@@ -172,8 +172,8 @@ function noteFailures(request: SearchRequest, asked: FanOutResult<Shard, IndexAn
   throw new EisError('EIS_SEARCH_UNAVAILABLE', { model: model.name, shards: failures.length, codes: failures.map(({ error }) => error.code) }, { retryAfterS: 1 });
 }
 
-function toResult({ id, score, urls, width, height }: IndexHit): SearchResult {
-  return { id, score: Math.max(-1, Math.min(1, score)), url: browserUrl(id, urls), urls, width, height };
+function toResult({ id, score, urls, width, height, metadata }: IndexHit): SearchResult {
+  return { id, score: Math.max(-1, Math.min(1, score)), url: browserUrl(id, urls), urls, width, height, ...(metadata && { metadata }) };
 }
 
 /** Milliseconds to the microsecond. */

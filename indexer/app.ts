@@ -75,8 +75,8 @@ function addVectors(app: App, { host }: IndexAppOptions): void {
   app.get('/vectors/:id', { schema }, async ({ params: { id } }): Promise<VectorAnswer> => {
     requireReady(host);
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-    const { modelVersion, vector, image: { urls, width, height } } = await host.vector(id);
-    return { id, model_version: modelVersion, dim: vector.length, vector: Array.from(vector), urls: [...urls], width, height };
+    const { modelVersion, vector, image: { urls, width, height, metadata } } = await host.vector(id);
+    return { id, model_version: modelVersion, dim: vector.length, vector: Array.from(vector), urls: [...urls], width, height, ...(metadata && { metadata }) };
   });
 }
 

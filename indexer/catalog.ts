@@ -1,8 +1,10 @@
 /**
  * What a pod knows of each image besides its vector: what a hit is answered with, and the version it has of it. Images
- * are rows of columns and of an arena of texts: with one URL some 150 bytes each, of which no garbage collection knows.
+ * are rows of columns and of an arena of texts: with one URL some 150 bytes each, of which no garbage collection knows; one
+ * that has metadata takes its JSON and 3 bytes more, one that has none takes nothing more.
  */
 import { EisError } from '../common/errors.js';
+import { valuesOf, type Metadata } from '../common/metadata.js';
 import type { StoredRecord } from '../common/store/store.js';
 import { IMAGE_ID, type IndexHit } from '../common/wire.js';
 import { bytesOfColumns, CATALOG_ROW_BYTES, CatalogColumns, PHASH_BYTES, ROW_BITS, rowIn } from './catalog-columns.js';
@@ -12,7 +14,15 @@ import { readId, writeId } from './row-chunk.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { TextArena } from './text-arena.js';
 
-export type CatalogEntry = Pick<StoredRecord, 'urls' | 'width' | 'height' | 'phash' | 'updatedAt'>;
+export interface CatalogEntry extends Pick<StoredRecord, 'urls' | 'width' | 'height' | 'phash' | 'updatedAt'> {
+  readonly metadata?: Metadata;
+}
+
+/**
+ * The text of a row, as JSON: the URLs of an image; with its metadata, where it has some; or all of a document that does not
+ * fit into the columns.
+ */
+type RowText = readonly string[] | readonly [urls: readonly string[], metadata: Metadata] | Omit<CatalogEntry, 'updatedAt'>;
 
 /** Where the place of a row's text would be, a free row has the next free one, as `FREE_END − 1 − row`; the last has FREE_END. */
 const FREE_END = -1;
@@ -72,9 +82,9 @@ export class Catalog {
    *
    * @throws EisError EIS_IMAGE_ID_INVALID
    */
-  set({ id, urls, width, height, phash, updatedAt, canonical }: StoredRecord): void {
+  set({ id, urls, width, height, phash, updatedAt, metadata: given, canonical }: StoredRecord): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-    const isPlain = Array.isArray(urls) && PHASH.test(phash) && isUint32(width) && isUint32(height);
+    const isPlain = Array.isArray(urls) && !Array.isArray(urls[0]) && PHASH.test(phash) && isUint32(width) && isUint32(height);
     const row = this.#numbers.get(id) ?? this.#add(id);
     const columns = this.#columns.writable(row);
     this.#groups.set(id, canonical !== undefined && IMAGE_ID.test(canonical) ? canonical : undefined);
@@ -83,7 +93,9 @@ export class Catalog {
     columns.heights[rowIn(row)] = height;
     if (isPlain) columns.phashes.set(Buffer.from(phash, 'hex'), rowIn(row) * PHASH_BYTES);
     // What does not fit into the columns is all in the text, so that an odd document is answered as it is.
-    this.#setText(row, Buffer.from(JSON.stringify(isPlain ? urls : { urls, width, height, phash })));
+    const metadata = valuesOf(given);
+    const text = isPlain ? (metadata ? [urls, metadata] : urls) : { urls, width, height, phash, ...(metadata && { metadata }) };
+    this.#setText(row, Buffer.from(JSON.stringify(text satisfies RowText)));
   }
 
   /** The images here that are in the group of one, which may be elsewhere. */
@@ -100,9 +112,9 @@ export class Catalog {
   describe(id: string, score: number): IndexHit[] {
     const entry = this.get(id);
     if (!entry) return [];
-    const { urls, width, height, phash } = entry;
+    const { urls, width, height, phash, metadata } = entry;
     const canonical = this.#groups.canonicalOf(id);
-    return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(canonical !== undefined && { canonical }) }];
+    return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(metadata && { metadata }), ...(canonical !== undefined && { canonical }) }];
   }
 
   delete(id: string): void {
@@ -173,10 +185,11 @@ export class Catalog {
   #entry(row: number): CatalogEntry {
     const { updatedAt, widths, heights, phashes } = this.#columns.at(row);
     const at = rowIn(row);
-    const text = JSON.parse(decode(this.#texts.read(this.#placeOf(row)))) as string[] | Omit<CatalogEntry, 'updatedAt'>;
-    if (!Array.isArray(text)) return { ...{ urls: [] }, ...text, updatedAt: updatedAt[at] as number };
+    const text = JSON.parse(decode(this.#texts.read(this.#placeOf(row)))) as RowText;
+    if (!isList(text)) return { ...{ urls: [] }, ...text, updatedAt: updatedAt[at] as number };
+    const [urls, metadata] = hasMetadata(text) ? text : [text];
     const phash = Buffer.from(phashes.buffer, phashes.byteOffset + at * PHASH_BYTES, PHASH_BYTES).toString('hex');
-    return { urls: text, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number };
+    return { urls, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number, ...(metadata && { metadata }) };
   }
 
   /** A row for an id, to be filled in the same turn of the event loop. */
@@ -216,6 +229,14 @@ export class Catalog {
 
 function decode({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString();
+}
+
+function isList(text: RowText): text is Exclude<RowText, Omit<CatalogEntry, 'updatedAt'>> {
+  return Array.isArray(text);
+}
+
+function hasMetadata(text: readonly unknown[]): text is readonly [urls: readonly string[], metadata: Metadata] {
+  return Array.isArray(text[0]);
 }
 
 function isUint32(value: number): boolean {

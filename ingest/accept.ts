@@ -1,8 +1,17 @@
 /** Takes images in: what it says is accepted is in the queue of every model, and has an entry in the ledger. */
 import type { Ledger, LedgerKey } from '../common/store/store.js';
+import type { Metadata } from '../common/metadata.js';
 import type { ImageMessage, IngestAnswer } from '../common/wire.js';
 import { currentTrace } from '../common/trace-context.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
+
+/** An image of a request. */
+export interface GivenImage {
+  /** `ImageMessage.source`. */
+  readonly source: string;
+  /** Undefined: the image keeps what it has. */
+  readonly metadata?: Metadata | undefined;
+}
 
 export interface AcceptParts {
   readonly queue: Pick<ImageQueue, 'publish'>;
@@ -12,17 +21,22 @@ export interface AcceptParts {
 }
 
 /**
- * Publishes the sources of a submission, then notes them in the ledger. A source that the ledger knows was confirmed
- * before: it is not published again, so that sending a request twice changes nothing.
+ * Publishes the images of a submission, then notes them in the ledger. A source that the ledger knows was confirmed
+ * before: it is not published again, so that sending a request twice changes nothing. Of a source that stands there twice, what was
+ * given last counts.
  *
  * @throws PublishError when the queue did not confirm all, naming what it has
  */
-export async function accept({ submission, sources }: { readonly submission: string; readonly sources: readonly string[] }, parts: AcceptParts): Promise<IngestAnswer> {
-  const distinct = [...new Set(sources)];
+export async function accept({ submission, images }: { readonly submission: string; readonly images: readonly GivenImage[] }, parts: AcceptParts): Promise<IngestAnswer> {
+  const distinct = [...new Set(images.map(({ source }) => source))];
+  const given = new Map(images.flatMap(({ source, metadata }) => (metadata ? [[source, metadata] as const] : [])));
   const isKnown = await findKnown(submission, distinct, parts);
   const acceptedAt = Date.now();
   const trace = currentTrace();
-  const messages = distinct.map((source): ImageMessage => ({ submission, source, acceptedAt, ...(trace && { traceparent: trace.traceparent }) }));
+  const messages = distinct.map((source): ImageMessage => {
+    const values = given.get(source);
+    return { submission, source, acceptedAt, ...(values && { metadata: { values, givenAt: acceptedAt } }), ...(trace && { traceparent: trace.traceparent }) };
+  });
   const fresh = messages.filter((_, i) => !isKnown[i]);
   try {
     await parts.queue.publish(fresh);

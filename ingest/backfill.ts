@@ -89,10 +89,14 @@ async function* publishMissing(parts: BackfillParts, collection: VectorCollectio
   const { store, model, target, submission } = parts;
   const removed = new Set((await target?.getMany(ids))?.map(({ id }) => id)); // the living were seen before
   const records = await collection.getMany(ids.filter((id) => !removed.has(id)));
-  const sources = [...new Set(records.flatMap(({ urls: [source] }) => source ?? []))];
+  const known = new Map(records.flatMap(({ urls: [source], metadata }) => (source === undefined ? [] : [[source, metadata] as const])));
+  const sources = [...known.keys()];
   const entries = await store.ledger.getMany(sources.map((source) => ({ submission, source, model })));
   const acceptedAt = Date.now();
-  const messages = sources.filter((_, i) => entries[i] === undefined).map((source): ImageMessage => ({ submission, source, acceptedAt }));
+  const messages = sources.filter((_, i) => entries[i] === undefined).map((source): ImageMessage => {
+    const metadata = known.get(source);
+    return { submission, source, acceptedAt, ...(metadata && { metadata }) };
+  });
   yield { published: 0, known: sources.length - messages.length };
   yield* publish(parts, messages);
 }

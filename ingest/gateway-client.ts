@@ -28,7 +28,7 @@ export interface GatewayClientOptions {
   readonly patience: Patience;
 }
 
-export type IngestBody = { readonly form: () => FormData } | { readonly urls: readonly string[] };
+export type IngestBody = { readonly form: () => FormData } | { readonly urls: readonly (string | { readonly url: string; readonly metadata: object })[] };
 
 export class GatewayClient {
   readonly #options: GatewayClientOptions;

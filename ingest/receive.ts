@@ -1,21 +1,24 @@
 /**
- * Reads the body of `POST /images` into sources. Bytes go to the bucket as they arrive; URLs are all checked before
+ * Reads the body of `POST /images` into images: their sources, with the metadata that came with them. Bytes go to the bucket as they arrive; URLs are all checked before
  * anything is done with one.
  */
 import { Readable } from 'node:stream';
+import type { Multipart } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
+import { parseMetadata, type Metadata } from '../common/metadata.js';
 import { PART_BUFFER_BYTES, toMultipartError } from '../common/multipart.js';
 import { readBounded } from '../common/read-bounded.js';
 import { detached, mediaType, readWithin } from '../common/request-body.js';
+import type { GivenImage } from './accept.js';
 import { readLines } from './read-lines.js';
 import { nameSource, parseSource } from './sources.js';
 
 export interface ReceiveParts {
   readonly bucket: Pick<Bucket, 'put' | 'uri'>;
-  readonly limits: Pick<Limits, 'imageBytesMax' | 'imagesPerRequestMax' | 'urlLengthMax' | 'bodyTimeoutMs'>;
+  readonly limits: Pick<Limits, 'imageBytesMax' | 'imagesPerRequestMax' | 'urlLengthMax' | 'bodyTimeoutMs' | 'metadataBytesMax' | 'metadataKeysMax'>;
   /** Called with the bytes of each image that was stored. */
   readonly onBytes: (bytes: number) => void;
 }
@@ -25,27 +28,30 @@ const ACCEPTED = 'multipart/form-data with images, image/*, application/json wit
 /** Around each URL of a JSON body: quotes, a comma, escapes. */
 const URL_EXTRA_BYTES = 64;
 
+/** A character as JSON may escape it. */
+const ESCAPED_BYTES = 6;
+
 /** What a line of NDJSON may hold around its URL: quotes, `{"url": }`, escapes. */
 const LINE_EXTRA_CHARACTERS = 1024;
 
 /** Bytes of a body of URLs, as JSON or NDJSON. */
-export function urlBytesMax({ imagesPerRequestMax, urlLengthMax }: Pick<Limits, 'imagesPerRequestMax' | 'urlLengthMax'>): number {
-  return imagesPerRequestMax * (urlLengthMax + URL_EXTRA_BYTES);
+export function urlBytesMax({ imagesPerRequestMax, urlLengthMax, metadataBytesMax }: Pick<Limits, 'imagesPerRequestMax' | 'urlLengthMax' | 'metadataBytesMax'>): number {
+  return imagesPerRequestMax * (urlLengthMax + metadataBytesMax + URL_EXTRA_BYTES);
 }
 
 /**
- * The sources in a request, in the order they were sent, repeated ones included. At least one. Its body is a stream.
+ * The images of a request, in the order they were sent, repeated ones included. At least one. Its body is a stream.
  *
  * @throws EisError what is wrong with the request; EIS_BODY_TIMEOUT, EIS_CLIENT_CLOSED. Images stored before that stay in
  *   the bucket, unused.
  */
-export async function receiveSources(request: FastifyRequest, parts: ReceiveParts): Promise<string[]> {
+export async function receiveImages(request: FastifyRequest, parts: ReceiveParts): Promise<GivenImage[]> {
   return readWithin(request.raw, { timeoutMs: parts.limits.bodyTimeoutMs, mode: 'progress' }, async () => {
     const type = mediaType(request.headers);
     if (type === 'application/json') return parseUrls(await readJson(request, parts), parts);
     if (type === 'application/x-ndjson') return parseUrls(await readNdjson(request, parts), parts);
     if (type === 'multipart/form-data') return storeParts(request, parts);
-    if (type === 'application/octet-stream' || type?.startsWith('image/')) return [await storeBody(request, parts)];
+    if (type === 'application/octet-stream' || type?.startsWith('image/')) return [{ source: await storeBody(request, parts) }];
     throw new EisError('EIS_MEDIA_TYPE', { received: type ?? 'none', accepted: ACCEPTED });
   });
 }
@@ -75,9 +81,10 @@ async function readJson(request: FastifyRequest, parts: ReceiveParts): Promise<r
 }
 
 async function readNdjson(request: FastifyRequest, parts: ReceiveParts): Promise<unknown[]> {
-  const { imagesPerRequestMax, urlLengthMax } = parts.limits;
+  const { imagesPerRequestMax, urlLengthMax, metadataBytesMax } = parts.limits;
+  const charactersMax = (urlLengthMax + metadataBytesMax) * ESCAPED_BYTES + LINE_EXTRA_CHARACTERS;
   const urls: unknown[] = [];
-  for await (const line of readLines(Readable.from([await readUrlBytes(request, parts)]), urlLengthMax * 6 + LINE_EXTRA_CHARACTERS)) {
+  for await (const line of readLines(Readable.from([await readUrlBytes(request, parts)]), charactersMax)) {
     if (urls.length === imagesPerRequestMax) throw tooMany(imagesPerRequestMax);
     urls.push(parseLine(line, urls.length + 1));
   }
@@ -86,17 +93,20 @@ async function readNdjson(request: FastifyRequest, parts: ReceiveParts): Promise
 
 function parseLine(line: string, number: number): unknown {
   try {
-    const value = JSON.parse(line) as unknown;
-    return typeof value === 'string' ? value : (value as { url?: unknown } | null)?.url;
+    return JSON.parse(line);
   } catch (cause) {
-    throw new EisError('EIS_BAD_REQUEST', { detail: `Entry ${number} is not JSON. Send a JSON string, or { "url": "https://…" }, a line.` }, { cause });
+    throw new EisError('EIS_BAD_REQUEST', { detail: `Entry ${number} is not JSON. Send a JSON string, or { "url": "https://…", "metadata": { … } }, a line.` }, { cause });
   }
 }
 
-function parseUrls(urls: readonly unknown[], { limits }: ReceiveParts): string[] {
+function parseUrls(urls: readonly unknown[], { limits }: ReceiveParts): GivenImage[] {
   if (urls.length === 0) throw new EisError('EIS_BAD_REQUEST', { detail: 'The list of URLs is empty. Send at least one.' });
   if (urls.length > limits.imagesPerRequestMax) throw tooMany(limits.imagesPerRequestMax);
-  return urls.map((url, i) => parseSource(url, { where: `number ${i + 1}`, urlLengthMax: limits.urlLengthMax }));
+  return urls.map((entry, i): GivenImage => {
+    const { url, metadata } = typeof entry === 'object' && entry !== null ? (entry as { readonly url?: unknown; readonly metadata?: unknown }) : { url: entry };
+    const source = parseSource(url, { where: `number ${i + 1}`, urlLengthMax: limits.urlLengthMax });
+    return metadata === undefined ? { source } : { source, metadata: parseMetadata(metadata, { where: `of image number ${i + 1}`, ...limits }) };
+  });
 }
 
 function tooMany(imagesPerRequestMax: number): EisError {
@@ -105,26 +115,55 @@ function tooMany(imagesPerRequestMax: number): EisError {
 
 // ── Bytes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function storeParts(request: FastifyRequest, parts: ReceiveParts): Promise<string[]> {
-  const { imageBytesMax, imagesPerRequestMax } = parts.limits;
+const METADATA_FIELD = 'metadata';
+const METADATA_FORM = `Send it as text before the file that it is of: curl -F '${METADATA_FIELD}={"year": 2024}' -F image=@photo.jpg`;
+
+/** A field `metadata` is of the file that follows it. Other fields are read over. */
+async function storeParts(request: FastifyRequest, parts: ReceiveParts): Promise<GivenImage[]> {
+  const { imageBytesMax, imagesPerRequestMax, metadataBytesMax } = parts.limits;
   const options = {
     preservePath: true,
     throwFileSizeLimit: false, // the bucket says it with the image's own error
-    limits: { fileSize: imageBytesMax + 1, files: imagesPerRequestMax + 1, parts: imagesPerRequestMax * 2 },
+    limits: { fileSize: imageBytesMax + 1, files: imagesPerRequestMax + 1, parts: imagesPerRequestMax * 2 + 2, fieldSize: metadataBytesMax * ESCAPED_BYTES },
     fileHwm: PART_BUFFER_BYTES,
   };
-  const sources: string[] = [];
+  const images: GivenImage[] = [];
+  let metadata: Metadata | undefined;
   try {
-    for await (const part of request.files(options)) {
-      if (sources.length === imagesPerRequestMax) throw tooMany(imagesPerRequestMax);
-      const filename: string | undefined = part.filename; // the plugin's type hides that a part may have none
-      sources.push(await store(part.file, filename, parts));
+    for await (const part of request.parts(options)) {
+      if (part.fieldname === METADATA_FIELD) metadata = readMetadata(part, images.length + 1, { standing: metadata, limits: parts.limits });
+      else if (part.type === 'file') {
+        if (images.length === imagesPerRequestMax) throw tooMany(imagesPerRequestMax);
+        const filename: string | undefined = part.filename; // the plugin's type hides that a part may have none
+        images.push({ source: await store(part.file, filename, parts), metadata });
+        metadata = undefined;
+      }
     }
   } catch (thrown) {
     throw toMultipartError(thrown);
   }
-  if (sources.length === 0) throw new EisError('EIS_BAD_REQUEST', { detail: 'There is no file in the form. Send each image as a file, with a filename: curl -F image=@photo.jpg' });
-  return sources;
+  if (images.length === 0) throw new EisError('EIS_BAD_REQUEST', { detail: 'There is no file in the form. Send each image as a file, with a filename: curl -F image=@photo.jpg' });
+  if (metadata) throw new EisError('EIS_METADATA_INVALID', { detail: `No image follows the last metadata of the form. ${METADATA_FORM}` });
+  return images;
+}
+
+/** @param given.standing what was given before it, and no file since */
+function readMetadata(part: Multipart, number: number, { standing, limits }: { readonly standing: Metadata | undefined; readonly limits: ReceiveParts['limits'] }): Metadata {
+  const where = `of image number ${number}`;
+  if (part.type === 'file' || standing) {
+    const detail = standing ? `The metadata ${where} stands in the form twice.` : `The metadata ${where} is a file of the form.`;
+    throw new EisError('EIS_METADATA_INVALID', { detail: `${detail} ${METADATA_FORM}` });
+  }
+  if (part.valueTruncated) throw new EisError('EIS_METADATA_INVALID', { detail: `The metadata ${where} has more than ${limits.metadataBytesMax} bytes.` });
+  return parseMetadata(typeof part.value === 'string' ? parseJson(part.value, where) : part.value, { where, ...limits });
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EisError('EIS_METADATA_INVALID', { detail: `The metadata ${where} is not JSON. ${METADATA_FORM}` }, { cause });
+  }
 }
 
 async function storeBody({ raw, headers }: FastifyRequest, parts: ReceiveParts): Promise<string> {

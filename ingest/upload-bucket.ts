@@ -87,9 +87,9 @@ class Uploads {
 
   /** Never throws: what is wrong with the file is found, what is wrong with the bucket ends it all. */
   async #upload(file: FoundFile): Promise<void> {
-    const { path } = file;
+    const { path, metadata } = file;
     try {
-      this.#done.push({ kind: 'url', given: path, identity: imageIdentity(file), url: await this.#put(file) });
+      this.#done.push({ kind: 'url', given: path, identity: imageIdentity(file), url: await this.#put(file), ...(metadata && { metadata }) });
       this.#options.onUploaded(++this.#uploaded);
     } catch (thrown) {
       if (!isEisError(thrown)) this.#done.push({ kind: 'unreadable', path, error: unreadable(path, thrown) });

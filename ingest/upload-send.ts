@@ -23,8 +23,8 @@ export interface RejectedSource {
   readonly message: string;
 }
 
-type File = { readonly kind: 'file'; readonly given: string; readonly identity: string; readonly name: string; readonly bytes: Buffer };
-type Url = { readonly kind: 'url'; readonly given: string; readonly identity: string; readonly url: string };
+type File = { readonly kind: 'file'; readonly given: string; readonly identity: string; readonly name: string; readonly bytes: Buffer; readonly metadata: object | undefined };
+type Url = { readonly kind: 'url'; readonly given: string; readonly identity: string; readonly url: string; readonly metadata: object | undefined };
 type Item = File | Url;
 
 export interface SenderOptions {
@@ -67,7 +67,7 @@ export class Sender {
   async #take(found: Found): Promise<void> {
     if (found.kind === 'skipped') this.skipped++;
     else if (found.kind === 'unreadable') this.#reject(found.path, found.error);
-    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', url: found.url, given: found.given ?? found.url, identity: imageIdentity(found) });
+    else if (found.kind === 'url') await this.#addUrl({ kind: 'url', url: found.url, given: found.given ?? found.url, identity: imageIdentity(found), metadata: found.metadata });
     else await this.#addFile(found);
   }
 
@@ -94,7 +94,7 @@ export class Sender {
       this.#files = [];
       await this.#dispatch(full);
     }
-    this.#files.push({ kind: 'file', given: path, identity: imageIdentity(file), name, bytes });
+    this.#files.push({ kind: 'file', given: path, identity: imageIdentity(file), name, bytes, metadata: file.metadata });
   }
 
   /** Begins to send a batch once there is room for another request. */
@@ -128,11 +128,14 @@ export class Sender {
 
   #post(batch: readonly Item[]): Promise<IngestAnswer> {
     const files = batch.filter((item) => item.kind === 'file');
-    if (files.length === 0) return this.#options.client.send({ urls: batch.flatMap((item) => (item.kind === 'url' ? [item.url] : [])) });
+    if (files.length === 0) return this.#options.client.send({ urls: batch.flatMap((item) => (item.kind === 'url' ? [item.metadata ? { url: item.url, metadata: item.metadata } : item.url] : [])) });
     return this.#options.client.send({
       form: () => {
         const form = new FormData();
-        for (const { bytes, name } of files) form.append('images', new Blob([bytes]), name);
+        for (const { bytes, name, metadata } of files) {
+          if (metadata) form.append('metadata', JSON.stringify(metadata));
+          form.append('images', new Blob([bytes]), name);
+        }
         return form;
       },
     });
@@ -144,5 +147,5 @@ export class Sender {
 }
 
 function isFaultOfImage({ code }: EisError): boolean {
-  return /^EIS_(IMAGE|URL)_/.test(code) || code === 'EIS_BODY_TOO_LARGE';
+  return /^EIS_(IMAGE|URL|METADATA)_/.test(code) || code === 'EIS_BODY_TOO_LARGE';
 }

@@ -14,8 +14,8 @@ const LINE_CHARACTERS_MAX = 64 * 1024;
 
 /** As the user wrote it, or found under what the user wrote. */
 export type Found =
-  | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number; readonly modifiedAt: number }
-  | { readonly kind: 'url'; readonly url: string; /** Where it is not the URL itself. */ readonly given?: string; /** Of the file that was put there. */ readonly identity?: string }
+  | { readonly kind: 'file'; readonly path: string; /** Relative to the folder that was walked, with "/". */ readonly name: string; readonly bytes: number; readonly modifiedAt: number; /** As it was found beside it; the wrapper judges it. */ readonly metadata?: object }
+  | { readonly kind: 'url'; readonly url: string; /** Where it is not the URL itself. */ readonly given?: string; /** Of the file that was put there. */ readonly identity?: string; readonly metadata?: object }
   | { readonly kind: 'skipped'; readonly path: string }
   | { readonly kind: 'unreadable'; readonly path: string; readonly error: EisError };
 

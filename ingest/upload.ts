@@ -2,6 +2,7 @@
  * What `eis ingest` does: sends images to the gateway, or puts them into the bucket and sends their URLs, and waits until
  * each has an outcome.
  */
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Bucket } from '../common/bucket/bucket.js';
 import { EisError } from '../common/errors.js';
@@ -11,6 +12,7 @@ import { wait } from '../common/backoff.js';
 import { DEFAULT_PATIENCE, GatewayClient, type Patience } from './gateway-client.js';
 import { newSubmissionId } from './submission-id.js';
 import { uploadFound } from './upload-bucket.js';
+import { MetadataTable, withMetadata } from './upload-metadata.js';
 import { Sender, type RejectedSource } from './upload-send.js';
 import { UploadJournal } from './upload-journal.js';
 import { findSources, imageIdentity, isPath, type Found } from './upload-walk.js';
@@ -41,6 +43,8 @@ export interface IngestSummary {
   readonly rejected: readonly RejectedSource[];
   /** Files in folders that are no images by their name. */
   readonly skipped: number;
+  /** Names in the file of metadata that no image had; only where there is such a file. */
+  readonly unmatched?: number;
 }
 
 export interface IngestOptions {
@@ -51,6 +55,10 @@ export interface IngestOptions {
   readonly apiKey?: string | undefined;
   /** Of the deployment, where files are put from here. By default their bytes are sent to the gateway. */
   readonly bucket?: Pick<Bucket, 'put' | 'uri'>;
+  /** A file with the metadata of images, by their names. */
+  readonly metadataFile?: string;
+  /** Whether the metadata of `photo.jpg` is read from `photo.jpg.json`, where that is. */
+  readonly hasSidecars?: boolean;
   /** Whether to wait for the outcomes. */
   readonly wait: boolean;
   /** Continues a submission; by default a new one, or that of the same command when it was interrupted. */
@@ -70,14 +78,24 @@ export interface IngestOptions {
  * Ingests images: see `IngestOptions.sources`. What cannot be read or is refused is in `rejected`; the rest goes on.
  *
  * @throws EisError EIS_GATEWAY_UNREACHABLE, or what the gateway answered last, when it cannot serve for a minute (at
- *   first: 5 s); EIS_BUCKET_UNAVAILABLE; the signal's reason. What was accepted by then stays accepted.
+ *   first: 5 s); EIS_BUCKET_UNAVAILABLE; EIS_SOURCE_UNREADABLE and EIS_METADATA_INVALID of the file of metadata; the signal's reason. What was accepted by then stays accepted.
  */
 export async function ingest(options: IngestOptions): Promise<IngestSummary> {
   const { submission } = options;
   if (submission !== undefined && !SUBMISSION_ID.test(submission)) throw new EisError('EIS_BAD_REQUEST', { detail: 'A submission has 1 to 64 letters, digits, "-" or "_".' });
+  const table = options.metadataFile === undefined ? undefined : await MetadataTable.read(options.metadataFile);
+  try {
+    const summary = await ingestWith(options, table);
+    return table ? { ...summary, unmatched: await table.unmatched() } : summary;
+  } finally {
+    await table?.close();
+  }
+}
+
+async function ingestWith(options: IngestOptions, table: MetadataTable | undefined): Promise<IngestSummary> {
   const journal = await openJournal(options);
   try {
-    const summary = await send(options, journal);
+    const summary = await send(options, journal, table);
     await journal.finish();
     return summary;
   } catch (error) {
@@ -88,8 +106,10 @@ export async function ingest(options: IngestOptions): Promise<IngestSummary> {
 
 /** The journal of this command. One whose images the gateway does not know, because its store was made anew, is not gone on with. */
 async function openJournal(options: IngestOptions): Promise<UploadJournal> {
-  const { sources, gatewayUrl, submission, journalFolder } = options;
-  const command = [gatewayUrl, submission ?? '', ...sources.map((source) => (isPath(source) ? resolve(source) : source))];
+  const { sources, gatewayUrl, submission, journalFolder, metadataFile, hasSidecars = false } = options;
+  // Other metadata makes another command: what was sent before it is to be sent again.
+  const metadata = metadataFile === undefined ? [] : [resolve(metadataFile), String((await stat(metadataFile)).mtimeMs)];
+  const command = [gatewayUrl, submission ?? '', ...sources.map((source) => (isPath(source) ? resolve(source) : source)), ...metadata, ...(hasSidecars ? ['sidecars'] : [])];
   // What comes from standard input is another thing each time.
   const folder = sources.includes('-') && submission === undefined ? undefined : journalFolder;
   const open = (): Promise<UploadJournal> => UploadJournal.open({ folder, command, submission: submission ?? newSubmissionId() });
@@ -122,12 +142,13 @@ async function* unsent(found: AsyncIterable<Found>, { journal, signal }: { reado
   }
 }
 
-async function send(options: IngestOptions, journal: UploadJournal): Promise<IngestSummary> {
-  const { sources, onProgress, bucket, imageBytesMax = DEFAULT_LIMITS.imageBytesMax, signal = new AbortController().signal } = options;
+async function send(options: IngestOptions, journal: UploadJournal, table: MetadataTable | undefined): Promise<IngestSummary> {
+  const { sources, hasSidecars = false, onProgress, bucket, imageBytesMax = DEFAULT_LIMITS.imageBytesMax, signal = new AbortController().signal } = options;
   const report = (uploaded?: number): void => onProgress?.({ sent: journal.size, settled: 0, expected: journal.size, ...(uploaded === undefined ? {} : { uploaded }) });
   const client = createClient(options, journal);
   const sender = new Sender({ client, journal, imageBytesMax, onProgress: () => report() });
-  const found = unsent(findSources(sources, options.stdin ?? process.stdin), { journal, signal });
+  const described = withMetadata(findSources(sources, options.stdin ?? process.stdin), { table, hasSidecars });
+  const found = unsent(described, { journal, signal });
   await sender.sendAll(bucket ? uploadFound(found, { bucket, imageBytesMax, signal, onUploaded: report }) : found);
   const { rejected, skipped } = sender;
   const summary = { submission: journal.submission, sent: journal.size, skipped };

@@ -17,7 +17,7 @@ import { imageType } from './image-type.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
 import { observeQueues } from './queue-metrics.js';
 import { addQueuesRoutes } from './queues-route.js';
-import { receiveSources, urlBytesMax } from './receive.js';
+import { receiveImages, urlBytesMax } from './receive.js';
 import { newSubmissionId } from './submission-id.js';
 
 export interface WrapperParts {
@@ -40,7 +40,7 @@ const Params = Type.Object({ id: Type.String() });
 export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   const { limits, metrics, log } = parts;
   const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: 'taking images' }), bodyBytesMax: urlBytesMax(limits), requestTimeoutMs: 0 });
-  // Every body stays a stream, which `receiveSources` reads or refuses.
+  // Every body stays a stream, which `receiveImages` reads or refuses.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   await app.register(multipart);
@@ -62,8 +62,8 @@ function addIngest(app: App, { queue, store, bucket, ingestModels, limits, metri
   app.post('/images', { schema: { querystring } }, async (request, reply) => {
     const submission = request.query.submission ?? submissionHeader(request) ?? newSubmissionId();
     try {
-      const sources = await receiveSources(request, { bucket, limits, onBytes: (bytes) => received.inc(bytes) });
-      const answer = await accept({ submission, sources }, { queue, ledger: store.ledger, models: ingestModels });
+      const images = await receiveImages(request, { bucket, limits, onBytes: (bytes) => received.inc(bytes) });
+      const answer = await accept({ submission, images }, { queue, ledger: store.ledger, models: ingestModels });
       accepted.inc(answer.accepted);
       return await reply.code(202).send(answer);
     } catch (thrown) {

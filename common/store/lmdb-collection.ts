@@ -4,6 +4,7 @@
  */
 import type { Database, RootDatabase } from 'lmdb';
 import { EisError } from '../errors.js';
+import { hasSameValues, latestMetadata, type GivenMetadata } from '../metadata.js';
 import { hasSlot, idBounds, type SlotRange } from '../slots.js';
 import { decodeVector, encodeVector } from '../vector.js';
 import { commit, guard, paged } from './lmdb-guard.js';
@@ -21,6 +22,7 @@ interface ImageDocument {
   canonical?: string | undefined;
   /** The delivery that stored it: see `ImageWrite.origin`. */
   origin: string;
+  metadata?: GivenMetadata | undefined;
 }
 
 /** With 1,280 numbers each, vectors of 1.3 MB. */
@@ -71,14 +73,18 @@ export class LmdbCollection implements VectorCollection {
   #writeOne(image: ImageWrite, now: number): WriteOutcome {
     const standing = this.#images.get(image.id);
     if (!standing || standing.deletedAt !== undefined) {
-      const { phash, width, height, format, origin } = image;
+      const { phash, width, height, format, origin, metadata } = image;
       const updatedAt = changeTime(now, standing);
-      this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: updatedAt, updatedAt }, standing);
+      this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: updatedAt, updatedAt, ...(metadata && { metadata }) }, standing);
       void this.#vectors.put(image.id, encodeVector(image.vector));
       return 'stored';
     }
-    if (!standing.urls.includes(image.url) && standing.urls.length < this.#urlsPerImageMax) {
-      this.#put(image.id, { ...standing, urls: [...standing.urls, image.url], updatedAt: changeTime(now, standing) }, standing);
+    const isNewUrl = !standing.urls.includes(image.url) && standing.urls.length < this.#urlsPerImageMax;
+    const metadata = latestMetadata(standing.metadata, image.metadata);
+    if (isNewUrl || metadata !== standing.metadata) {
+      const isChange = isNewUrl || !hasSameValues(metadata, standing.metadata);
+      const urls = isNewUrl ? [...standing.urls, image.url] : standing.urls;
+      this.#put(image.id, { ...standing, urls, ...(metadata && { metadata }), updatedAt: isChange ? changeTime(now, standing) : standing.updatedAt }, standing);
     }
     return standing.origin === image.origin ? 'stored' : 'duplicate';
   }
@@ -136,9 +142,9 @@ export class LmdbCollection implements VectorCollection {
   }
 
   /** @param room for the vector, where it fits */
-  #toRecords(id: string, { urls, phash, width, height, format, createdAt, updatedAt, deletedAt, canonical }: ImageDocument, room?: Float32Array): StoredRecord[] {
+  #toRecords(id: string, { urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt, canonical }: ImageDocument, room?: Float32Array): StoredRecord[] {
     const bytes = this.#vectors.getBinaryFast(id); // LMDB's own, larger than it says, and good until it reads again
-    return bytes ? [{ id, vector: decodeVector(bytes.subarray(0, bytes.length), room), urls, phash, width, height, format, createdAt, updatedAt, deletedAt, canonical }] : [];
+    return bytes ? [{ id, vector: decodeVector(bytes.subarray(0, bytes.length), room), urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt, canonical }] : [];
   }
 
   async *scan(slots: SlotRange): AsyncIterable<StoredRecord[]> {

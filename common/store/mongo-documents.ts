@@ -1,5 +1,6 @@
 /** What lies in MongoDB, and what a caller sees of it. Fields that a person reads there are named as such tools name them: `snake_case`. */
 import { Binary } from 'mongodb';
+import type { Metadata } from '../metadata.js';
 import type { LedgerState } from '../wire.js';
 import type { ChangeKey, LedgerEntry, StoredRecord } from './store.js';
 
@@ -15,6 +16,9 @@ export interface ImageDocument {
   readonly width: number;
   readonly height: number;
   readonly format: string;
+  /** Both, or neither: see `GivenMetadata`. */
+  readonly metadata?: Metadata;
+  readonly metadata_at?: Date;
   /** The delivery that stored it: see `ImageWrite.origin`. */
   readonly origin: string;
   /** The server's clock, as the two below. */
@@ -63,9 +67,10 @@ export interface ModelDocument {
   readonly updated_at: Date;
 }
 
-export function toRecord({ _id, vector, urls, phash, width, height, format, ...times }: ImageDocument): StoredRecord {
-  const { created_at, updated_at, deleted_at, canonical } = times;
-  return { id: _id, vector: readVector(vector), urls, phash, width, height, format, createdAt: created_at.getTime(), updatedAt: updated_at.getTime(), deletedAt: deleted_at?.getTime(), canonical };
+export function toRecord({ _id, vector, urls, phash, width, height, format, ...others }: ImageDocument): StoredRecord {
+  const { created_at, updated_at, deleted_at, metadata: values, metadata_at, canonical } = others;
+  const metadata = values && metadata_at && { values, givenAt: metadata_at.getTime() };
+  return { id: _id, vector: readVector(vector), urls, phash, width, height, format, metadata, createdAt: created_at.getTime(), updatedAt: updated_at.getTime(), deletedAt: deleted_at?.getTime(), canonical };
 }
 
 /** Of what is no float32 vector, an empty one, whose length nobody accepts: one odd document must not end the loading of all others. */

@@ -4,6 +4,7 @@
  * a URL that begins with `$` would else be taken for a field.
  */
 import { Binary, type Document } from 'mongodb';
+import { latestMetadata, type GivenMetadata } from '../metadata.js';
 import { slotOf } from '../slots.js';
 import type { ImageWrite } from './store.js';
 
@@ -18,9 +19,16 @@ const CHANGE_TIME: Document = { $max: ['$$NOW', { $add: ['$updated_at', 1] }] };
 /** Whether an image is new here, or has a tombstone. */
 const IS_ABSENT: Document = { $or: [{ $eq: [{ $type: '$origin' }, 'missing'] }, { $ne: [{ $type: '$deleted_at' }, 'missing'] }] };
 
+/** What an image has that is written again: it may add to it. */
+interface Addition {
+  readonly urls: readonly string[];
+  readonly metadata: GivenMetadata | undefined;
+}
+
 /**
  * One update for each distinct image, in no order: the writes of one image, taken together, do what they would one after
- * the other. The first of them stores it, when it is absent; every one adds its URL, when it is new and there is room.
+ * the other. The first of them stores it, when it is absent; every one adds its URL, when it is new and there is room; and
+ * the metadata that was given last stands, when it was given later than what is there.
  */
 export function imageUpdates(images: readonly ImageWrite[], urlsPerImageMax: number): Update[] {
   const byId = new Map<string, [ImageWrite, ...ImageWrite[]]>();
@@ -31,26 +39,30 @@ export function imageUpdates(images: readonly ImageWrite[], urlsPerImageMax: num
   }
   return [...byId].map(([id, writes]) => {
     const urls = [...new Set(writes.map(({ url }) => url))].slice(0, urlsPerImageMax);
-    return { id, pipeline: [{ $replaceWith: { $cond: [IS_ABSENT, newImage(writes[0], urls), withUrls(urls, urlsPerImageMax)] } }] };
+    const metadata = writes.reduce<GivenMetadata | undefined>((latest, write) => latestMetadata(latest, write.metadata), undefined);
+    const addition = { urls, metadata };
+    return { id, pipeline: [{ $replaceWith: { $cond: [IS_ABSENT, newImage(writes[0], addition), withAddition(addition, urlsPerImageMax)] } }] };
   });
 }
 
-function newImage({ id, vector, phash, width, height, format, origin }: ImageWrite, urls: readonly string[]): Document {
-  const written = { slot: slotOf(id), vector: Binary.fromFloat32Array(vector), urls, phash, width, height, format, origin };
+function newImage({ id, vector, phash, width, height, format, origin }: ImageWrite, { urls, metadata }: Addition): Document {
+  const written = { slot: slotOf(id), vector: Binary.fromFloat32Array(vector), urls, phash, width, height, format, origin, ...(metadata && { metadata: metadata.values, metadata_at: new Date(metadata.givenAt) }) };
   const literals: Document = Object.fromEntries(Object.entries(written).map(([name, value]) => [name, { $literal: value }]));
   return { _id: '$_id', ...literals, created_at: CHANGE_TIME, updated_at: CHANGE_TIME };
 }
 
-/** The standing document, with those of the URLs that it lacks; exactly as it is when there are none, which changes nothing. */
-function withUrls(urls: readonly string[], urlsPerImageMax: number): Document {
+/** The standing document, with what it lacks; exactly as it is when there is nothing, which changes nothing. */
+function withAddition({ urls, metadata }: Addition, urlsPerImageMax: number): Document {
   const added = { $filter: { input: { $literal: urls }, as: 'url', cond: { $not: [{ $in: ['$$url', '$urls'] }] } } };
   const kept = { $slice: [{ $concatArrays: ['$urls', added] }, { $max: [urlsPerImageMax, { $size: '$urls' }] }] };
-  return {
-    $let: {
-      vars: { kept },
-      in: { $cond: [{ $eq: [{ $size: '$$kept' }, { $size: '$urls' }] }, '$$ROOT', { $mergeObjects: ['$$ROOT', { urls: '$$kept', updated_at: CHANGE_TIME }] }] },
-    },
-  };
+  const hasMoreUrls = { $ne: [{ $size: '$$kept' }, { $size: '$urls' }] };
+  const withUrls = { $cond: [hasMoreUrls, { $mergeObjects: ['$$ROOT', { urls: '$$kept', updated_at: CHANGE_TIME }] }, '$$ROOT'] };
+  if (!metadata) return { $let: { vars: { kept }, in: withUrls } };
+  const given = { metadata: { $literal: metadata.values }, metadata_at: { $literal: new Date(metadata.givenAt) } };
+  const isChange = { $or: [hasMoreUrls, { $ne: [{ $ifNull: ['$metadata', { $literal: {} }] }, given.metadata] }] };
+  const withMetadata = { $mergeObjects: ['$$ROOT', { urls: '$$kept', ...given, updated_at: { $cond: [isChange, CHANGE_TIME, '$updated_at'] } }] };
+  const isLater = { $lte: [{ $ifNull: ['$metadata_at', given.metadata_at] }, given.metadata_at] };
+  return { $let: { vars: { kept }, in: { $cond: [isLater, withMetadata, withUrls] } } };
 }
 
 /** Puts a living image into a group, or out of it; exactly as it is when it is there already. */

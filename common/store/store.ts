@@ -2,6 +2,7 @@
  * The store: the only truth, from which every index can be rebuilt. One contract for every implementation (LMDB on one
  * machine, MongoDB in a cluster), held by `test/common/store/store-contract.ts`.
  */
+import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
 import type { LedgerState } from '../wire.js';
 
@@ -18,6 +19,8 @@ export interface ImageRecord {
   readonly width: number;
   readonly height: number;
   readonly format: string;
+  /** Undefined: none was ever given. */
+  readonly metadata?: GivenMetadata | undefined;
 }
 
 export interface StoredRecord extends ImageRecord {
@@ -37,7 +40,7 @@ export interface GroupWrite {
   readonly canonical: string | undefined;
 }
 
-/** An image on its way into the store. */
+/** An image on its way into the store. Without metadata, it keeps what it has. */
 export interface ImageWrite extends Omit<ImageRecord, 'urls'> {
   readonly url: string;
   /**
@@ -62,7 +65,8 @@ export interface VectorCollection {
   readonly version: string;
 
   /**
-   * Writes images, each atomically; the batch need not be. The same image from another source adds its URL.
+   * Writes images, each atomically; the batch need not be. The same image from another source adds its URL, and metadata
+   * takes the place of what was given before it (by `givenAt`, whatever the order of the writes); the same again is no change.
    *
    * @returns the outcome of each, in order
    */

@@ -22,16 +22,16 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, unknown>>;
 }
 
-export function encodeMessage({ submission, source, acceptedAt, traceparent }: ImageMessage): Buffer {
-  return Buffer.from(JSON.stringify({ submission, source, acceptedAt, traceparent }));
+export function encodeMessage({ submission, source, acceptedAt, metadata, traceparent }: ImageMessage): Buffer {
+  return Buffer.from(JSON.stringify({ submission, source, acceptedAt, metadata, traceparent }));
 }
 
 /** The message of a body; undefined when it is none, because something else published it. */
 export function decodeMessage(content: Buffer): ImageMessage | undefined {
   try {
-    const { submission, source, acceptedAt, traceparent } = (JSON.parse(content.toString()) ?? {}) as Partial<ImageMessage>;
+    const { submission, source, acceptedAt, metadata, traceparent } = (JSON.parse(content.toString()) ?? {}) as Partial<ImageMessage>;
     if (typeof submission !== 'string' || typeof source !== 'string' || typeof acceptedAt !== 'number') return undefined;
-    return { submission, source, acceptedAt, ...(typeof traceparent === 'string' && { traceparent }) };
+    return { submission, source, acceptedAt, ...(metadata && { metadata }), ...(typeof traceparent === 'string' && { traceparent }) };
   } catch {
     return undefined;
   }

@@ -78,15 +78,15 @@ describe('createService()', () => {
     expect(sumOf(samples, 'eis_http_request_duration_seconds_count', { route: '/healthz', status: '200', role: 'test' })).toBe(1);
   });
 
-  it.each([
+  it.each<[name: string, bytes: string, status: number, code?: string]>([
     ['garbage', 'hello\r\n\r\n', 400],
     ['two lengths', 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
-    ['headers without end', `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
+    ['headers without end', `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`, 431, 'EIS_HEADERS_TOO_LARGE'],
     ['a chunk that is none', 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', 400],
     ['no Host', 'GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
-  ])('answers what is no HTTP with an error of ours: %s', async (_, bytes, status) => {
+  ])('answers what is no HTTP with an error of ours: %s', async (_, bytes, status, code = 'EIS_BAD_REQUEST') => {
     const url = await app.listen({ port: 0, host: '127.0.0.1' });
-    expect(await exchange(url, [bytes])).toMatchObject({ status, body: { statusCode: status, code: 'EIS_BAD_REQUEST', error: expect.any(String) as string, message: expect.stringMatching(/^The .*[.]$/) as string } });
+    expect(await exchange(url, [bytes])).toMatchObject({ status, body: { statusCode: status, code, error: expect.any(String) as string, message: expect.stringMatching(/^The .*[.]$/) as string } });
   });
 
   it('answers HTTP/1.0, which has no Host', async () => {

@@ -83,7 +83,7 @@ describe('a key in headers that no client would send', () => {
     ['a key without a scheme', [`Authorization: ${KEY}`], 401, 'EIS_KEY_MISSING'],
     ['another scheme', [`Authorization: Basic ${KEY}`], 401, 'EIS_KEY_MISSING'],
     ['a very long key', [`X-Api-Key: ${KEY}${'x'.repeat(12_000)}`], 401, 'EIS_KEY_UNKNOWN'],
-    ['a key that is too long for any header', [`X-Api-Key: ${KEY}${'x'.repeat(20_000)}`], 431, 'EIS_BAD_REQUEST'],
+    ['a key that is too long for any header', [`X-Api-Key: ${KEY}${'x'.repeat(20_000)}`], 431, 'EIS_HEADERS_TOO_LARGE'],
     ['a key that is not ASCII', [`X-Api-Key: ${KEY}\u00e9`], 401, 'EIS_KEY_UNKNOWN'],
     ['a prefix of a key', [`X-Api-Key: ${KEY.slice(0, -1)}`], 401, 'EIS_KEY_UNKNOWN'],
     ['a key in other letters', [`X-Api-Key: ${KEY.toUpperCase()}`], 401, 'EIS_KEY_UNKNOWN'],

@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { valuesOf } from '../../common/metadata.js';
 import type { StoredRecord } from '../../common/store/store.js';
 import { Catalog, type CatalogEntry } from '../../indexer/catalog.js';
 import { readSnapshotFile, writeSnapshotFile } from '../../indexer/snapshot-file.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { idOf, random } from './vectors.js';
 
-type Odd = Partial<Record<keyof CatalogEntry, unknown>>;
+type Odd = Partial<Record<keyof StoredRecord, unknown>>;
 
 const recordOf = (name: string | number, changes: Odd = {}): StoredRecord => ({
   id: idOf(name),
@@ -21,7 +22,10 @@ const recordOf = (name: string | number, changes: Odd = {}): StoredRecord => ({
   deletedAt: undefined,
   ...(changes as Partial<StoredRecord>),
 });
-const entryOf = ({ urls, width, height, phash, updatedAt }: StoredRecord): CatalogEntry => ({ urls, width, height, phash, updatedAt });
+const entryOf = ({ urls, width, height, phash, updatedAt, metadata: given }: StoredRecord): CatalogEntry => {
+  const metadata = valuesOf(given);
+  return { urls, width, height, phash, updatedAt, ...(metadata && { metadata }) };
+};
 
 /** What a next process would have of a catalog. */
 async function saveAndRestore(catalog: Catalog, whileFrozen: () => void = () => undefined): Promise<Catalog> {
@@ -45,7 +49,9 @@ function expectEqual(catalog: Catalog, map: ReadonlyMap<string, CatalogEntry>): 
 describe('Catalog', () => {
   it('is a map of what is known of images, whatever is done to it, saved and restored in between', async () => {
     const urls = fc.array(fc.string({ unit: 'binary', maxLength: 40 }), { maxLength: 5 });
-    const record = fc.record({ name: fc.nat(40), urls, width: fc.nat(70_000), height: fc.nat(0xffff_ffff), updatedAt: fc.nat(2 ** 53 - 1) });
+    const value = fc.oneof(fc.string({ unit: 'binary' }), fc.integer(), fc.boolean(), fc.array(fc.string()));
+    const metadata = fc.option(fc.record({ values: fc.dictionary(fc.stringMatching(/^[a-z]{1,4}$/), value, { maxKeys: 4 }), givenAt: fc.nat() }), { nil: undefined });
+    const record = fc.record({ name: fc.nat(40), metadata, urls, width: fc.nat(70_000), height: fc.nat(0xffff_ffff), updatedAt: fc.nat(2 ** 53 - 1) });
     const step = fc.oneof({ weight: 6, arbitrary: record }, { weight: 3, arbitrary: fc.record({ gone: fc.nat(40) }) }, { weight: 1, arbitrary: fc.constant('restart' as const) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
@@ -129,6 +135,28 @@ describe('Catalog', () => {
     expect(catalog.memoryBytes / catalog.size).toBeLessThan(200);
   });
 
+  it('takes nothing for the metadata of an image that has none, and little more than its text for one that has', () => {
+    const bytes = (changes: (i: number) => Odd): number => {
+      const catalog = new Catalog();
+      for (let i = 0; i < 20_000; i++) catalog.set(recordOf(i, changes(i)));
+      return catalog.memoryBytes;
+    };
+    const without = bytes(() => ({}));
+    expect(bytes(() => ({ metadata: { values: {}, givenAt: 1 } }))).toBe(without);
+    const values = { tags: ['cat', 'garden'], year: 2024 };
+    expect((bytes(() => ({ metadata: { values, givenAt: 1 } })) - without) / 20_000).toBeLessThan(JSON.stringify(values).length + 20);
+  });
+
+  it('answers a hit with its metadata, and one without it with none', () => {
+    const catalog = new Catalog();
+    catalog.set(recordOf('some', { metadata: { values: { year: 2024 }, givenAt: 1 } }));
+    catalog.set(recordOf('none'));
+    expect(catalog.describe(idOf('some'), 0.5)).toMatchObject([{ metadata: { year: 2024 } }]);
+    expect(catalog.describe(idOf('none'), 0.5)[0]).not.toHaveProperty('metadata');
+    catalog.set(recordOf('some', { metadata: { values: {}, givenAt: 2 } }));
+    expect(catalog.describe(idOf('some'), 0.5)[0]).not.toHaveProperty('metadata');
+  });
+
   it('holds a hundred URLs of any length and script, and an image without one', async () => {
     const catalog = new Catalog();
     const urls = Array.from({ length: 100 }, (_, i) => `https://example.com/${'日本語/"\\\n\u0000'.repeat(i * 30)}`);
@@ -147,6 +175,8 @@ describe('Catalog', () => {
     ['a height below 0', { height: -1 }],
     ['a width above 32 bits', { width: 2 ** 33 }],
     ['words for numbers', { width: '640', height: null }],
+    ['lists for URLs', { urls: [['https://example.com/'], { year: 1 }] }],
+    ['metadata beside a phash that is none', { phash: 'abc', metadata: { values: { year: 1 }, givenAt: 1 } }],
   ])('loses nothing of an odd document: %s', async (_name, odd) => {
     const record = recordOf('odd', odd);
     const catalog = new Catalog();

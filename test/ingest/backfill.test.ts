@@ -59,6 +59,15 @@ describe('backfill()', () => {
     expect(shares.at(-1)).toBe(1);
   });
 
+  it('hands on what was known of an image with it, and when that was given', async () => {
+    const [store, queue] = [new MemoryStore(), new StubQueue()];
+    const from = store.collection('one', version('a'));
+    const metadata = { values: { year: 2024 }, givenAt: 5 };
+    await from.write([imageWrite('a', { metadata }), imageWrite('b')]);
+    await run({ store, queue, target: undefined, from: [from] });
+    expect(new Map(queue.published.map((message) => [message.source, message.metadata]))).toEqual(new Map([['https://example.com/a', metadata], ['https://example.com/b', undefined]]));
+  });
+
   it('goes on after it was cut off, without publishing anything twice', async () => {
     const [store, queue] = [new MemoryStore(), new StubQueue()];
     const parts = { store, queue, model: 'new', target: undefined, from: [store.collection('one', version('a'))], submission: 's' };

@@ -73,6 +73,20 @@ describe('Worker', () => {
     expect(record?.urls).toHaveLength(3);
   });
 
+  it('keeps the metadata of an image, that of one that it does not embed again too', async () => {
+    const [queue, store, client, bucket] = [openQueue(), new MemoryStore(), new StubFunction(), new MemoryBucket()];
+    bucket.objects.set(sha256('bytes'), Buffer.from('bytes'));
+    client.version = LIVE;
+    await startWorker({ queue, store, client, bucket });
+    const metadata = async () => (await store.collection(MODEL, LIVE).getMany([sha256('bytes')]))[0]?.metadata?.values;
+    for (const [i, values] of [{ year: 2020 }, { year: 2021 }, undefined].entries()) {
+      await queue.publish([{ ...message(`eis://${sha256('bytes')}`, `s${i}`), ...(values && { metadata: { values, givenAt: i } }) }]);
+      await settled(store, i + 1);
+      expect(await metadata()).toEqual(values ?? { year: 2021 });
+    }
+    expect(client.calls).toEqual(['bytes']);
+  });
+
   it('does the same for the objects of a bucket of Cloud Storage, and sends the URIs of all others on', async () => {
     const wire = await WireServer.start();
     const [queue, store, client] = [openQueue(), new MemoryStore(), new StubFunction()];

@@ -105,8 +105,8 @@ describe('POST /images with a body that is too large', () => {
   };
 
   it.each([
-    ['JSON', () => `{"urls":["${'x'.repeat(3_000_000)}"]}`, 'application/json', 'EIS_BODY_TOO_LARGE'],
-    ['JSON of no stated length', () => endless(Buffer.alloc(65_536, 'x'), 48), 'application/json', 'EIS_BODY_TOO_LARGE'],
+    ['JSON', () => `{"urls":["${'x'.repeat(7_000_000)}"]}`, 'application/json', 'EIS_BODY_TOO_LARGE'],
+    ['JSON of no stated length', () => endless(Buffer.alloc(65_536, 'x'), 110), 'application/json', 'EIS_BODY_TOO_LARGE'],
     ['50 MB of empty lines', () => '\n'.repeat(50_000_000), 'application/x-ndjson', 'EIS_BODY_TOO_LARGE'],
     ['empty lines of no stated length', () => endless(Buffer.alloc(65_536, '\n'), 400), 'application/x-ndjson', 'EIS_BODY_TOO_LARGE'],
     ['an image', () => Buffer.alloc(5_000_000, 1), 'image/jpeg', 'EIS_IMAGE_TOO_LARGE'],

@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { FormData } from 'undici';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderBucket } from '../../common/bucket/folder-bucket.js';
 import type { App } from '../../common/http.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
-import type { IngestAnswer, LedgerAnswer } from '../../common/wire.js';
+import type { ImageMessage, IngestAnswer, LedgerAnswer } from '../../common/wire.js';
 import type { EmbeddedQueue } from '../../ingest/queue/embedded-queue.js';
 import { PublishError } from '../../ingest/queue/queue.js';
 import { createWrapperApp } from '../../ingest/wrapper-app.js';
@@ -16,7 +16,7 @@ import { LIMITS, embeddingOf, openQueue, sha256, url } from './support.js';
 
 const MODELS = ['alpha', 'beta'];
 const IMAGE_BYTES_MAX = 1000;
-const limits = { ...LIMITS, imageBytesMax: IMAGE_BYTES_MAX, imagesPerRequestMax: 10, urlLengthMax: 200 };
+const limits = { ...LIMITS, imageBytesMax: IMAGE_BYTES_MAX, imagesPerRequestMax: 10, urlLengthMax: 200, metadataBytesMax: 100, metadataKeysMax: 5 };
 const JPEG = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), Buffer.alloc(50, 1)]);
 
 let app: App;
@@ -108,7 +108,7 @@ describe('POST /images with URLs', () => {
     ['too many URLs', JSON.stringify({ urls: Array.from({ length: 11 }, (_, i) => url(i)) }), 'application/json', 400, 'EIS_BAD_REQUEST'],
     ['too many lines', Array.from({ length: 11 }, (_, i) => JSON.stringify(url(i))).join('\n'), 'application/x-ndjson', 400, 'EIS_BAD_REQUEST'],
     ['a line that is no JSON', `${JSON.stringify(url(1))}\nhello`, 'application/x-ndjson', 400, 'EIS_BAD_REQUEST'],
-    ['a line without end', `"${'a'.repeat(2_300)}`, 'application/x-ndjson', 400, 'EIS_BAD_REQUEST'],
+    ['a line without end', `"${'a'.repeat(3_000)}`, 'application/x-ndjson', 400, 'EIS_BAD_REQUEST'],
     ['a body that is too large', JSON.stringify({ urls: ['x'.repeat(10_000)] }), 'application/json', 413, 'EIS_BODY_TOO_LARGE'],
     ['a type that is not taken', 'hello', 'text/plain', 415, 'EIS_MEDIA_TYPE'],
   ])('refuses %s, and takes nothing', async (_, body, type, status, code) => {
@@ -207,6 +207,64 @@ describe('POST /images with bytes', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await readyIn('alpha')).toBe(0);
     expect(await bucket.get(sha256('half an image'))).toBeUndefined();
+  });
+});
+
+describe('POST /images with metadata', () => {
+  const CAT = { tags: ['cat'], year: 2024 };
+  /** By source, as the workers of a model get it. */
+  const delivered = async (): Promise<Map<string, unknown>> => {
+    const messages: ImageMessage[] = [];
+    const { ready } = await queue.depth('alpha');
+    const consumer = await queue.consume('alpha', { prefetch: 100, onDelivery: ({ message }) => messages.push(message) });
+    await vi.waitFor(() => expect(messages).toHaveLength(ready));
+    await consumer.close();
+    return new Map(messages.map(({ source, metadata }) => [source, metadata?.values]));
+  };
+  const mixed = (...parts: [field: string, value: string | Buffer, name?: string][]): FormData => {
+    const data = new FormData();
+    for (const [field, value, name] of parts) {
+      if (typeof value === 'string') data.append(field, value);
+      else data.append(field, new Blob([value]), name);
+    }
+    return data;
+  };
+
+  it('hands on what stands beside a URL, in JSON and in NDJSON', async () => {
+    await answerOf(await postJson({ urls: [url(1), { url: url(2), metadata: CAT }, { url: url(3) }, { url: url(4), metadata: {} }] }));
+    await answerOf(await post(`"${url(5)}"\n${JSON.stringify({ url: url(6), metadata: CAT })}`, { 'content-type': 'application/x-ndjson' }));
+    expect(await delivered()).toEqual(new Map<string, unknown>([[url(1), undefined], [url(2), CAT], [url(3), undefined], [url(4), {}], [url(5), undefined], [url(6), CAT]]));
+  });
+
+  it('hands on what stands before a file, for that file alone', async () => {
+    await answerOf(await post(mixed(['other', 'x'], ['metadata', JSON.stringify(CAT)], ['image', JPEG, 'a.jpg'], ['image', JPEG, 'b.jpg'], ['metadata', '{}'], ['other', 'y'], ['image', JPEG, 'c.jpg'])));
+    const id = sha256(JPEG);
+    expect(await delivered()).toEqual(new Map<string, unknown>([[`eis://${id}#a.jpg`, CAT], [`eis://${id}#b.jpg`, undefined], [`eis://${id}#c.jpg`, {}]]));
+  });
+
+  it('says when it was given, and keeps what was given last for a source that stands there twice', async () => {
+    const before = Date.now();
+    await answerOf(await postJson({ urls: [{ url: url(1), metadata: { n: 1 } }, { url: url(1), metadata: { n: 2 } }, url(1)] }));
+    expect(await delivered()).toEqual(new Map([[url(1), { n: 2 }]]));
+    const messages: ImageMessage[] = [];
+    const consumer = await queue.consume('beta', { prefetch: 1, onDelivery: ({ message }) => messages.push(message) });
+    await vi.waitFor(() => expect(messages).toHaveLength(1));
+    await consumer.close();
+    expect(messages[0]!.metadata!.givenAt).toBeGreaterThanOrEqual(before);
+  });
+
+  it.each<[string, () => Promise<Response>, RegExp]>([
+    ['a text for metadata in JSON', () => postJson({ urls: [url(1), { url: url(2), metadata: 'x' }] }), /of image number 2 is not an object/],
+    ['more bytes than are kept', () => postJson({ urls: [{ url: url(2), metadata: { a: 'x'.repeat(100) } }] }), /at most 100/],
+    ['more names than are kept', () => postJson({ urls: [{ url: url(2), metadata: { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1 } }] }), /at most 5/],
+    ['a field that is not JSON', () => post(mixed(['image', JPEG, 'a.jpg'], ['metadata', '{year: 1}'], ['image', JPEG, 'b.jpg'])), /of image number 2 is not JSON/],
+    ['a field that is cut off', () => post(mixed(['metadata', JSON.stringify({ a: 'x'.repeat(1_000) })], ['image', JPEG, 'b.jpg'])), /more than 100 bytes/],
+    ['two fields for one file', () => post(mixed(['metadata', '{}'], ['metadata', '{}'], ['image', JPEG, 'b.jpg'])), /stands in the form twice/],
+    ['a field behind the last file', () => post(mixed(['image', JPEG, 'b.jpg'], ['metadata', '{}'])), /No image follows/],
+    ['a file for a field', () => post(mixed(['metadata', Buffer.from('{}'), 'a.json'], ['image', JPEG, 'b.jpg'])), /is a file of the form/],
+  ])('refuses %s, and takes nothing', async (_name, send, message) => {
+    expect(await errorOf(await send())).toMatchObject({ status: 400, code: 'EIS_METADATA_INVALID', message: expect.stringMatching(message) as string });
+    expect(await readyIn('alpha')).toBe(0);
   });
 });
 

@@ -3,6 +3,7 @@
  * controls.
  */
 import { EisError } from '../../common/errors.js';
+import { hasSameValues, latestMetadata } from '../../common/metadata.js';
 import { hasSlot, type SlotRange } from '../../common/slots.js';
 import type { ChangeKey, GroupWrite, ImageWrite, Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions, LiveVersion, Store, StoredRecord, VectorCollection, WriteOutcome } from '../../common/store/store.js';
 import { LEDGER_STATES, type LedgerState } from '../../common/wire.js';
@@ -164,9 +165,10 @@ export class MemoryCollection implements VectorCollection {
       this.#images.set(image.id, { ...image, urls: [url], createdAt: now, updatedAt: now, deletedAt: undefined });
       return 'stored';
     }
-    if (!standing.urls.includes(url) && standing.urls.length < this.#options.urlsPerImageMax) {
-      this.#images.set(image.id, { ...standing, urls: [...standing.urls, url], updatedAt: now });
-    }
+    const isNewUrl = !standing.urls.includes(url) && standing.urls.length < this.#options.urlsPerImageMax;
+    const metadata = latestMetadata(standing.metadata, image.metadata);
+    const isChange = isNewUrl || !hasSameValues(metadata, standing.metadata);
+    this.#images.set(image.id, { ...standing, urls: isNewUrl ? [...standing.urls, url] : standing.urls, metadata, updatedAt: isChange ? now : standing.updatedAt });
     return standing.origin === image.origin ? 'stored' : 'duplicate';
   }
 

@@ -143,6 +143,76 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
       });
     });
 
+    describe('metadata', () => {
+      const given = (values: Record<string, string | number | boolean | string[]>, givenAt: number): Partial<ImageWrite> => ({ metadata: { values, givenAt }, origin: String(givenAt) });
+      const read = async (text = 'a') => (await collection().getMany([idOf(text)]))[0];
+
+      it('comes back as it was given, also from scans, and of an image without it there is none', async () => {
+        const values = { $literal: '$urls', tags: ['cat', ''], text: 'é$.\u0000', yes: true, zero: 0, large: 2 ** 53, small: -1.5e-7 };
+        await collection().write([imageWrite('a', given(values, 5)), imageWrite('b')]);
+        expect((await read())?.metadata).toEqual({ values, givenAt: 5 });
+        expect((await read('b'))?.metadata).toBeUndefined();
+        const scanned = new Map((await collect(collection().scan(ALL_SLOTS))).map(({ id, metadata }) => [id, metadata]));
+        expect(scanned).toEqual(new Map([[idOf('a'), { values, givenAt: 5 }], [idOf('b'), undefined]]));
+      });
+
+      it('is replaced as a whole by what is given later, which is a change', async () => {
+        await collection().write([imageWrite('a', given({ year: 2020, tags: ['cat'] }, 5))]);
+        const before = await read();
+        expect(await collection().write([imageWrite('a', given({ year: 2021 }, 6))])).toEqual(['duplicate']);
+        const after = await read();
+        expect(after?.metadata).toEqual({ values: { year: 2021 }, givenAt: 6 });
+        expect(after?.updatedAt).toBeGreaterThan(before!.updatedAt);
+        expect(after?.urls).toEqual(before?.urls);
+        expect(await changedIds(collection(), before!.updatedAt + 1)).toEqual([idOf('a')]);
+      });
+
+      it('stays where a write gives none, and where it gives what was given earlier', async () => {
+        await collection().write([imageWrite('a', given({ year: 2021 }, 6))]);
+        const before = await read();
+        await collection().write([imageWrite('a', given({ year: 2020 }, 5)), imageWrite('a', { origin: 'none' })]);
+        expect(await read()).toEqual(before);
+        await collection().write([imageWrite('a', { ...given({ year: 2020 }, 5), url: 'https://other/' })]);
+        expect(await read()).toMatchObject({ metadata: before!.metadata, urls: [before!.urls[0], 'https://other/'] });
+      });
+
+      it('is no change when the same is given again, which stands from then on', async () => {
+        await collection().write([imageWrite('a', given({ year: 2020 }, 5))]);
+        const before = await read();
+        await collection().write([imageWrite('a', given({ year: 2020 }, 9))]);
+        expect(await read()).toEqual({ ...before, metadata: { values: { year: 2020 }, givenAt: 9 } });
+        await collection().write([imageWrite('a', given({ year: 1999 }, 7))]);
+        expect(await read()).toMatchObject({ metadata: { values: { year: 2020 } }, updatedAt: before!.updatedAt });
+      });
+
+      it('is taken away by an empty object', async () => {
+        await collection().write([imageWrite('a', given({ year: 2020 }, 5))]);
+        await collection().write([imageWrite('a', given({}, 6))]);
+        expect((await read())?.metadata).toEqual({ values: {}, givenAt: 6 });
+      });
+
+      it('comes to an image that had none', async () => {
+        await collection().write([imageWrite('a')]);
+        const before = await read();
+        await collection().write([imageWrite('a', given({ year: 2020 }, 5))]);
+        const after = await read();
+        expect(after?.metadata).toEqual({ values: { year: 2020 }, givenAt: 5 });
+        expect(after?.updatedAt).toBeGreaterThan(before!.updatedAt);
+      });
+
+      it('is that of the last of several writes of one batch, and a new URL comes with it', async () => {
+        await collection().write([imageWrite('a', given({ year: 1 }, 1)), imageWrite('a', given({ year: 3 }, 3)), imageWrite('a', { ...given({ year: 2 }, 2), url: 'https://other/' })]);
+        expect(await read()).toMatchObject({ metadata: { values: { year: 3 }, givenAt: 3 }, urls: ['https://example.com/a', 'https://other/'] });
+      });
+
+      it('does not outlive the image', async () => {
+        await collection().write([imageWrite('a', given({ year: 2020 }, 5))]);
+        await collection().delete(idOf('a'));
+        await collection().write([imageWrite('a', { origin: 'later' })]);
+        expect((await read())?.metadata).toBeUndefined();
+      });
+    });
+
     describe('delete()', () => {
       it('leaves a tombstone that is a change, and is gone from scans and counts', async () => {
         await collection().write([imageWrite('a'), imageWrite('b')]);

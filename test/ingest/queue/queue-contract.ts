@@ -60,6 +60,14 @@ export function describeQueue(name: string, createFixture: () => QueueFixture): 
       expect(alpha.deliveries[0]!.message).toMatchObject({ submission: 's', acceptedAt: expect.any(Number) as number });
     });
 
+    it('delivers the metadata that came with an image', async () => {
+      const metadata = { values: { tags: ['été', ''], year: 2024, isPublic: true }, givenAt: 5 };
+      await queue.publish([{ ...message(0), metadata }, message(1)]);
+      const { deliveries } = await collect(queue, 'alpha');
+      await until(() => deliveries.length === 2);
+      expect(deliveries.map((delivery) => delivery.message.metadata)).toEqual([metadata, undefined]);
+    });
+
     it('delivers to a consumer that was there first', async () => {
       const { deliveries } = await collect(queue, 'alpha');
       await queue.publish(messages(3));
