@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
+import { addDedupeBench } from './dedupe.js';
 import { addEmbedBench } from './embed.js';
 import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
@@ -10,6 +11,7 @@ import { addServeBench } from './serve.js';
 import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
+addDedupeBench(program);
 addEmbedBench(program);
 addGatewayBench(program);
 addIndexBench(program);
