@@ -36,8 +36,6 @@ interface DedupeReport extends Omit<Findings, 'state' | 'changes'> {
 const NOTE = 'dedupe';
 /** For clocks that differ, as the followers of index pods have it. */
 const OVERLAP_MS = 10_000;
-/** When nothing was written for so long, all that was is in what a scan reads. */
-const QUIET_MS = 60_000;
 /** Groups that are told of on a terminal. */
 const GROUPS_TOLD = 10;
 
@@ -87,7 +85,7 @@ async function find(collection: VectorCollection, index: VectorIndex): Promise<F
   const pictures = await load(collection, index);
   await index.settled?.();
   const newest = pictures.reduce((latest, { createdAt }) => Math.max(latest, createdAt), 0);
-  return findDuplicates({ pictures, neighbours: index, state, completeUntil: startedAt - newest > QUIET_MS ? newest + 1 : Math.min(startedAt, newest) - OVERLAP_MS });
+  return findDuplicates({ pictures, neighbours: index, state, completeUntil: Math.min(startedAt, newest) - OVERLAP_MS });
 }
 
 /** Fills the index with every picture that it can hold. */

@@ -11,6 +11,8 @@ import { Judge, type JudgedPair, type Neighbours, type Picture } from './judge.j
 export interface DedupeState {
   /** What was created before this time was judged; ms since the epoch, by the store's clock. */
   readonly judgedUntil: number;
+  /** Of what was created from then on, what was judged too, with the time that it was created at. */
+  readonly judgedSince: readonly (readonly [id: string, createdAt: number])[];
   /** Undefined: there was too little to calibrate from. */
   readonly calibration: Calibration | undefined;
   /** Pictures that there were when it was calibrated. */
@@ -44,10 +46,12 @@ export interface DedupeInput {
   readonly neighbours: Neighbours;
   /** Of the run before; undefined: everything is judged. */
   readonly state: DedupeState | undefined;
-  /** What was created from this time on may not be among the pictures yet, and is judged again: ms since the epoch. */
+  /** What was created from this time on may not be among the pictures yet, and is looked for again: ms since the epoch. */
   readonly completeUntil: number;
 }
 
+/** A note of a store is not made longer than this: what is not in it is judged again. */
+const JUDGED_SINCE_MAX = 50_000;
 /** The collection is calibrated anew when it has grown so many times. */
 const GROWTH = 2;
 
@@ -55,8 +59,7 @@ export async function findDuplicates({ pictures, neighbours, state, completeUnti
   const byId = new Map([...pictures].sort(compareMembers).map((picture) => [picture.id, picture]));
   const judge = new Judge(byId, neighbours);
   const known = state !== undefined && byId.size < GROWTH * state.calibratedOn ? state : undefined;
-  const sizes = sizesOf(byId);
-  const due = [...byId.values()].filter((picture) => !known || isDue(picture, known, byId, sizes)).map(({ id }) => id);
+  const due = known ? dueIn(byId, known) : [...byId.keys()];
   const candidates = await judge.candidates(due);
   const calibration = known ? known.calibration : calibrateOn(candidates);
   const accepted = candidates.filter((pair) => isCopy(pair, calibration));
@@ -67,13 +70,20 @@ export async function findDuplicates({ pictures, neighbours, state, completeUnti
   return {
     pictures: byId.size, judged: due.length, compared: candidates.length, accepted: accepted.length, isFull: !known, changes,
     groups: [...groups, ...untouchedGroups(byId, affected)].sort((a, b) => b.members.length - a.members.length || (a.canonical < b.canonical ? -1 : 1)),
-    state: { judgedUntil: completeUntil, calibration, calibratedOn: known ? known.calibratedOn : byId.size },
+    state: { judgedUntil: completeUntil, judgedSince: createdSince(byId, completeUntil), calibration, calibratedOn: known ? known.calibratedOn : byId.size },
   };
 }
 
-/** New, come back since it was deleted, or left by the canonical member or all others of its group. Another URL of an image leaves its looks as they were. */
-function isDue({ createdAt, canonical }: Picture, { judgedUntil }: DedupeState, byId: ReadonlyMap<string, Picture>, sizes: ReadonlyMap<string, number>): boolean {
-  return createdAt >= judgedUntil || (canonical !== undefined && (!byId.has(canonical) || sizes.get(canonical) === 1));
+/** What is new, came back since it was deleted, or was left by the canonical member or all others of its group. Another URL of an image leaves its looks as they were. */
+function dueIn(byId: ReadonlyMap<string, Picture>, { judgedUntil, judgedSince }: DedupeState): string[] {
+  const sizes = sizesOf(byId);
+  const judged = new Map(judgedSince);
+  const isLeft = (canonical: string | undefined): boolean => canonical !== undefined && (!byId.has(canonical) || sizes.get(canonical) === 1);
+  return [...byId.values()].filter(({ id, createdAt, canonical }) => (createdAt >= judgedUntil && judged.get(id) !== createdAt) || isLeft(canonical)).map(({ id }) => id);
+}
+
+function createdSince(byId: ReadonlyMap<string, Picture>, since: number): DedupeState['judgedSince'] {
+  return [...byId.values()].filter(({ createdAt }) => createdAt >= since).slice(0, JUDGED_SINCE_MAX).map(({ id, createdAt }) => [id, createdAt] as const);
 }
 
 /** Members of each group, by its canonical id. */

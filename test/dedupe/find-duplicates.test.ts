@@ -53,9 +53,9 @@ class Gallery {
     };
   }
 
-  async run(state?: DedupeState): Promise<Findings> {
+  async run(state?: DedupeState, completeUntil = this.#clock + 1): Promise<Findings> {
     this.searched = 0;
-    const findings = await findDuplicates({ pictures: [...this.pictures.values()], neighbours: this.neighbours, state, completeUntil: this.#clock + 1 });
+    const findings = await findDuplicates({ pictures: [...this.pictures.values()], neighbours: this.neighbours, state, completeUntil });
     for (const { id, canonical } of findings.changes) this.pictures.set(id, { ...this.pictures.get(id)!, canonical });
     return findings;
   }
@@ -104,6 +104,15 @@ describe('findDuplicates()', () => {
     const again = await gallery.run(state);
     expect(again).toMatchObject({ judged: 0, compared: 0, changes: [], groups });
     expect(gallery.searched).toBe(0);
+  });
+
+  it('does not judge again what it saw before its time was complete, unless that came back', async () => {
+    const gallery = filled();
+    const { state } = await gallery.run(undefined, 0);
+    const picture = gallery.pictures.get(idOf('7'))!;
+    gallery.pictures.set(picture.id, { ...picture, createdAt: 10_000 });
+    gallery.add('late', { createdAt: 3 });
+    expect(await gallery.run(state, 0)).toMatchObject({ judged: 2 });
   });
 
   it('comes to the groups of a whole run when the pictures come one after the other', async () => {
