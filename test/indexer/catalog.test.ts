@@ -78,7 +78,7 @@ describe('Catalog', () => {
 
   it('knows the groups of images, saved and restored, and of none that is gone', async () => {
     const catalog = new Catalog();
-    for (const [name, canonical] of [['a', 'a'], ['b', 'a'], ['c', undefined], ['d', 'elsewhere'], ['e', 'a']] as const) catalog.set(recordOf(name, canonical === undefined ? {} : ({ canonical: idOf(canonical) } as Odd)));
+    for (const [name, canonical] of [['a', 'a'], ['b', 'a'], ['c', undefined], ['d', 'elsewhere'], ['e', 'a']] as const) catalog.set(recordOf(name, canonical === undefined ? {} : { ...{ canonical: idOf(canonical) } }));
     catalog.delete(idOf('e'));
     const restored = await saveAndRestore(catalog, () => catalog.delete(idOf('b')));
     expect([...restored.membersOf(idOf('a'))].sort()).toEqual(['a', 'b'].map(idOf).sort());
