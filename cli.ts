@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
 import type { ComposeCommandOptions } from './cli/compose-command.js';
+import type { DedupeCommandOptions } from './cli/dedupe-command.js';
 import type { FunctionsCommandOptions } from './cli/functions-command.js';
 import type { IngestCommandOptions } from './cli/ingest-command.js';
 import type { DeployCommandOptions } from './cli/deploy-command.js';
@@ -82,6 +83,7 @@ function buildProgram(): Command {
   addAutoscaleCommand(program, environment);
   addReembedCommand(program, environment);
   addStoreCommand(program, environment);
+  addDedupeCommand(program, environment);
   addFunctionsCommand(program, environment);
   addModelsCommand(program, environment);
   addEvaluateCommand(program, environment);
@@ -100,6 +102,17 @@ function addStoreCommand(program: Command, environment: Environment): void {
     .action(async (options: { json: boolean }) => {
       process.exitCode = await (await import('./cli/store-command.js')).storeInitCommand(environment, options);
     });
+}
+
+function addDedupeCommand(program: Command, environment: Environment): void {
+  program
+    .command('dedupe')
+    .description('find near-duplicates in the store: say which there are (the default), or group them, so that a search answers each group once')
+    .option('--model <name>', 'of one model only')
+    .addOption(new Option('--report', 'only say what is found').conflicts('apply'))
+    .option('--apply', 'and write it into the store', false)
+    .option('--json', 'print one JSON object on standard output, with all groups', false)
+    .action(async (options: DedupeCommandOptions) => (await import('./cli/dedupe-command.js')).dedupeCommand(options, environment));
 }
 
 function addFunctionsCommand(program: Command, environment: Environment): void {

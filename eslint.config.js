@@ -5,7 +5,7 @@ import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /** Folders that know nothing of each other: the roles, what puts them on one machine, and how good they are. */
-const ROLES = ['autoscale', 'evaluation', 'functions', 'gateway', 'indexer', 'ingest', 'k8s', 'local'];
+const ROLES = ['autoscale', 'dedupe', 'evaluation', 'functions', 'gateway', 'indexer', 'ingest', 'k8s', 'local'];
 
 /** Imports point one way: `common/` imports no sibling; a role imports only `common/`. */
 const directions = [
@@ -45,7 +45,7 @@ export default tseslint.config(
   },
   // Domain code imports no framework.
   {
-    files: ['evaluation/*.ts', 'functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/top-k.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'common/vector.ts', 'common/slots.ts', 'k8s/plan.ts', 'k8s/meaning.ts', 'k8s/costs.ts', 'k8s/changes.ts', 'k8s/phases.ts', 'autoscale/decide.ts', 'autoscale/target.ts'],
+    files: ['dedupe/*.ts', 'evaluation/*.ts', 'functions/image.ts', 'functions/phash.ts', 'gateway/merge.ts', 'gateway/traffic.ts', 'gateway/fan-out.ts', 'indexer/*-index.ts', 'indexer/vector-index.ts', 'indexer/top-k.ts', 'indexer/follower.ts', 'ingest/extract.ts', 'common/vector.ts', 'common/slots.ts', 'k8s/plan.ts', 'k8s/meaning.ts', 'k8s/costs.ts', 'k8s/changes.ts', 'k8s/phases.ts', 'autoscale/decide.ts', 'autoscale/target.ts'],
     ignores: ['evaluation/mlflow-client.ts'],
     rules: { 'no-restricted-imports': ['error', { paths: ['fastify', 'undici', 'lmdb', 'mongodb', 'amqplib', 'node:fs', 'node:http'], patterns: ['@fastify/*', '@google-cloud/*'] }] },
   },

@@ -104,6 +104,10 @@ export const SERVICE_SCHEMAS = {
   rabbitmq_wrapper: closed({ name: Type.Literal('rabbitmq_wrapper'), pods: Type.Optional(Pods) }),
   rabbitmq: closed({ name: Type.Literal('rabbitmq'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
   prometheus: closed({ name: Type.Literal('prometheus'), pods: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  dedupe: closed({
+    name: Type.Literal('dedupe'),
+    schedule: Type.Optional(Type.String({ pattern: '^[^\\s]+( [^\\s]+){4}$', description: 'when near-duplicates are looked for and grouped, as cron has it; default: 47 2 * * *. Without this service they are not' })),
+  }, 'finds near-duplicates by the clock (eis dedupe --apply)'),
   mongo: closed({ name: Type.Literal('mongo'), services: Type.Optional(Type.Array(MongoPart)) }),
 } as const;
 export type ServiceName = keyof typeof SERVICE_SCHEMAS;

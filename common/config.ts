@@ -90,6 +90,8 @@ export interface Config {
   readonly wrapper: { readonly pods: Pods };
   readonly rabbitmq: { readonly pods: number };
   readonly prometheus: { readonly pods: number };
+  /** Undefined: near-duplicates are not looked for by the clock. */
+  readonly dedupe: { readonly schedule: string } | undefined;
   readonly mongo: { readonly configPods: number; readonly routerPods: Pods; readonly shards: number; readonly podsPerShard: number };
   readonly platform: {
     readonly namespace: string;
@@ -187,6 +189,7 @@ function resolveConfig(file: ConfigFile, path: string): Config {
     wrapper: { pods: resolvePods(serviceOf(file, 'rabbitmq_wrapper')?.pods) },
     rabbitmq: { pods: serviceOf(file, 'rabbitmq')?.pods ?? 3 },
     prometheus: { pods: serviceOf(file, 'prometheus')?.pods ?? 1 },
+    dedupe: resolveDedupe(serviceOf(file, 'dedupe')),
     mongo: resolveMongo(serviceOf(file, 'mongo')),
     platform: {
       namespace: file.platform?.namespace ?? 'elastic-image-search',
@@ -223,6 +226,10 @@ export function resolveDefinition(model: DefinitionFile, folder: string): ModelD
     preprocess: model.preprocess,
     engine: model.engine ?? 'auto',
   };
+}
+
+function resolveDedupe(dedupe: ServiceFile['dedupe'] | undefined): Config['dedupe'] {
+  return dedupe && { schedule: dedupe.schedule ?? '47 2 * * *' };
 }
 
 function resolveMongo(mongo: ServiceFile['mongo'] | undefined): Config['mongo'] {

@@ -14,6 +14,8 @@ export interface Limits {
   readonly fetchRedirectsMax: number;
   /** The largest `top` that a search may ask for. */
   readonly topMax: number;
+  /** Near-duplicates that a result names, of those that it stands for. */
+  readonly duplicatesMax: number;
   /** Time for one call of the function. */
   readonly functionTimeoutMs: number;
   /** Time for one call of an index pod. */
@@ -110,6 +112,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   fetchTimeoutMs: 5_000,
   fetchRedirectsMax: 3,
   topMax: 1_000,
+  duplicatesMax: 100,
   functionTimeoutMs: 10_000,
   indexTimeoutMs: 2_000,
   functionQueueTimeMaxMs: 1_000,

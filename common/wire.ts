@@ -66,6 +66,7 @@ export const IndexHit = Type.Object({
   height: Type.Integer(),
   phash: Type.String(),
   metadata: Type.Optional(Metadata),
+  canonical: Type.Optional(Type.String({ description: 'id of the image that stands for its group of near-duplicates; missing: it is alone' })),
 });
 export type IndexHit = Static<typeof IndexHit>;
 
@@ -86,6 +87,20 @@ export const IndexSearch = Type.Object(
   { additionalProperties: false },
 );
 export type IndexSearch = Static<typeof IndexSearch>;
+
+/** An image of a group of near-duplicates. */
+export const DuplicateImage = Type.Object({ id: ImageId, url: Type.String({ description: 'where the image can be opened' }), urls: Type.Array(Type.String()), width: Type.Integer(), height: Type.Integer() });
+export type DuplicateImage = Static<typeof DuplicateImage>;
+
+export const IndexGroup = Type.Object({
+  canonical: ImageId,
+  count: Type.Integer({ description: 'images of the group in this shard' }),
+  members: Type.Array(DuplicateImage, { description: 'the first of them, by id' }),
+});
+export type IndexGroup = Static<typeof IndexGroup>;
+
+export const GroupsAnswer = Type.Object({ model_version: Type.String(), groups: Type.Array(IndexGroup) });
+export type GroupsAnswer = Static<typeof GroupsAnswer>;
 
 export const IndexStats = Type.Object({
   model: Type.String(),
@@ -126,6 +141,10 @@ export const SearchResult = Type.Object({
   width: Type.Integer(),
   height: Type.Integer(),
   metadata: Type.Optional(Metadata),
+  duplicates: Type.Optional(Type.Object(
+    { count: Type.Integer({ description: 'how many images besides this one' }), images: Type.Array(DuplicateImage, { description: 'the first of them, by id' }) },
+    { description: 'near-duplicates that this result stands for, its group\'s best for this search; missing: it is alone, or nothing was collapsed' },
+  )),
 });
 export type SearchResult = Static<typeof SearchResult>;
 

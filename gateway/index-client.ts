@@ -6,7 +6,7 @@ import { EisError, isEisError, relayError, type ErrorCode } from '../common/erro
 import type { Filter } from '../common/filter.js';
 import { HEADERS } from '../common/headers.js';
 import { encodeVector } from '../common/vector.js';
-import { IndexAnswer, IndexStats, type IndexSearch, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { GroupsAnswer, IndexAnswer, IndexStats, type IndexSearch, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import { readResponse, tryParseJson } from '../common/read-bounded.js';
 import { traceHeaders } from '../common/trace-context.js';
 
@@ -26,6 +26,10 @@ export interface IndexQuery {
   readonly top: number;
   /** Only images whose metadata match. */
   readonly filter?: Filter | undefined;
+  /** Of each group of near-duplicates only the best. */
+  readonly collapse: boolean;
+  /** With `collapse`: images that are passed over. */
+  readonly without: ReadonlySet<string>;
 }
 
 /**
@@ -34,6 +38,8 @@ export interface IndexQuery {
  */
 export interface IndexClient {
   search(query: IndexQuery, call: Call): Promise<IndexAnswer>;
+  /** What of groups of near-duplicates, named by their canonical ids, is in this shard. */
+  groups(canonicals: readonly string[], call: Call): Promise<GroupsAnswer>;
   /** The stored vector of an image of this shard. */
   vector(id: string, call: Call): Promise<VectorAnswer>;
   stats(call: Call): Promise<IndexStats>;
@@ -60,6 +66,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const RELAYED: ReadonlySet<ErrorCode> = new Set(['EIS_MODEL_VERSION', 'EIS_IMAGE_UNKNOWN', 'EIS_NOT_READY', 'EIS_OVERLOADED', 'EIS_STORE_UNAVAILABLE', 'EIS_VECTOR_INVALID', 'EIS_FILTER_INVALID']);
 
 const isIndexAnswer = Compile(IndexAnswer);
+const isGroupsAnswer = Compile(GroupsAnswer);
 const isVectorAnswer = Compile(VectorAnswer);
 const isIndexStats = Compile(IndexStats);
 const isReady = Compile(Type.Object({ status: Type.Literal('ready') }));
@@ -95,13 +102,14 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
   }
 
   return {
-    async search({ vector, modelVersion, top, filter }, options) {
+    async search({ vector, modelVersion, top, filter, collapse, without }, options) {
       const octets = encodeVector(vector);
       const [type, body] = filter ? ['application/json', toJson(octets, filter)] : ['application/octet-stream', octets];
       const headers = { 'content-type': type, [HEADERS.modelVersion]: modelVersion };
-      const answer = await call({ method: 'POST', path: `/search?top=${top}`, headers, body, answer: isIndexAnswer }, options);
+      const answer = await call({ method: 'POST', path: `/search?top=${top}${collapse ? `&collapse=true${without.size > 0 ? `&without=${[...without].join(',')}` : ''}` : ''}`, headers, body, answer: isIndexAnswer }, options);
       return requireVersion(answer, modelVersion, shard);
     },
+    groups: (canonicals, options) => call({ method: 'POST', path: '/groups', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ canonical: canonicals })), answer: isGroupsAnswer }, options),
     async vector(id, options) {
       const answer = await call({ method: 'GET', path: `/vectors/${id}`, answer: isVectorAnswer }, options);
       if (answer.vector.length !== answer.dim) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `a vector of ${answer.vector.length} numbers where ${answer.dim} were announced.` });

@@ -39,6 +39,7 @@ export async function addSearchRoute(scope: App, { models, search, shadows, limi
           model: Type.Optional(Type.String({ description: 'default: chosen by the weights in config.json' })),
           top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: Math.min(10, limits.topMax), description: 'how many results' }),
           filter: Type.Optional(Type.String({ description: `JSON, as it may stand in the body: only images whose metadata match are found. ${FILTER_FORM}` })),
+          collapse: Type.Boolean({ default: true, description: 'whether of each group of near-duplicates (`eis dedupe --apply` finds them) only the image that is nearest is a result, with the others in `duplicates`; `top` counts groups then' }),
         }),
         response: { 200: SearchAnswer },
       },
@@ -51,7 +52,7 @@ export async function addSearchRoute(scope: App, { models, search, shadows, limi
       const place = placeOf(request);
       const { images, filter } = withFilter(await readSearchQuery(request, limits, (bytes) => place.receive(bytes)), request.query.filter, limits);
       place.enter();
-      const asked = { model, images, filter, top: request.query.top, requestId: request.id, signal };
+      const asked = { model, images, filter, top: request.query.top, collapse: request.query.collapse, requestId: request.id, signal };
       const answer = await search(asked);
       if (model.shadow) reply.raw.once('finish', () => shadows.follow(asked, answer, model.shadow));
       void reply.header('server-timing', toServerTiming(answer.timings_ms));

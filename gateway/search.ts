@@ -7,9 +7,10 @@ import type { Filter } from '../common/filter.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import { withSpan } from '../common/tracing.js';
-import type { IndexAnswer, IndexHit, SearchAnswer, SearchResult } from '../common/wire.js';
+import type { GroupsAnswer, IndexAnswer, IndexHit, SearchAnswer, SearchResult } from '../common/wire.js';
 import { browserUrl } from './browser-url.js';
 import { withDeadline } from '../common/deadline.js';
+import { groupsOf, withDuplicates, type GroupedResult } from './duplicates.js';
 import { fanOut, type FanOutResult } from './fan-out.js';
 import { mergeTop } from './merge.js';
 import { findImages, toQuery, type Query, type QueryImages } from './query-vector.js';
@@ -22,6 +23,8 @@ export interface SearchRequest {
   /** Only images whose metadata match are found. */
   readonly filter?: Filter | undefined;
   readonly top: number;
+  /** Whether of each group of near-duplicates only the best is a result. */
+  readonly collapse: boolean;
   readonly requestId: string;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
@@ -82,18 +85,35 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
   const { model, signal, requestId } = request;
   const { indexTimeoutMs, searchTimeoutMs } = parts.limits;
   const embedded = performance.now();
-  const timeoutMs = Math.max(1, Math.min(indexTimeoutMs, Math.ceil(searchTimeoutMs - (embedded - started))));
+  const timeLeft = (): number => Math.max(1, Math.min(indexTimeoutMs, Math.ceil(searchTimeoutMs - (performance.now() - started))));
+  const timeoutMs = timeLeft();
   const depth = toDepth(request.top, query, parts.limits);
-  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask, filter: request.filter };
+  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask, filter: request.filter, collapse: request.collapse, without: query.selves };
   const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod, wanted) => pod.search(search, { signal: wanted, requestId, timeoutMs }), deadline);
   const asked = await fanOut({ shards: model.shards, ask, timeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
   const lists = asked.answers.map(({ answer }) => answer.hits);
-  const results = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.selves }).map(toResult));
+  const groupOf = request.collapse ? ({ id, canonical }: IndexHit): string => canonical ?? id : undefined;
+  const found = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.selves, groupOf }).map((hit): GroupedResult => ({ result: toResult(hit), canonical: request.collapse ? hit.canonical : undefined })));
+  const groups = await askGroups(request, asked, groupsOf(found), timeLeft());
+  noteShards(request, groups, parts);
+  const results = withDuplicates(found, groups.answers.map(({ answer }) => answer), { imagesMax: parts.limits.duplicatesMax, without: query.selves });
   const merged = performance.now();
   const timings = { embed: toMs(embedded - started), fan_out: toMs(answered - embedded), merge: toMs(merged - answered), total: toMs(merged - started) };
-  return toAnswer({ model: model.name, query, asked, results, timings });
+  return toAnswer({ model: model.name, query, asked: without(asked, groups), results, timings });
+}
+
+/** What the shards that answered hold of the groups among the results; nobody is asked when there are none. */
+function askGroups({ signal, requestId }: LaneRequest, { answers }: FanOutResult<Shard, IndexAnswer>, canonicals: readonly string[], timeoutMs: number): Promise<FanOutResult<Shard, GroupsAnswer>> {
+  const ask = (shard: Shard, deadline: AbortSignal): Promise<GroupsAnswer> => shard.ask((pod, wanted) => pod.groups(canonicals, { signal: wanted, requestId, timeoutMs }), deadline);
+  return fanOut({ shards: canonicals.length > 0 ? answers.map(({ shard }) => shard) : [], ask, timeoutMs, signal });
+}
+
+/** A shard that answered, but then did not say what it holds of the groups, is missing from the answer: what it holds is not counted. */
+function without(asked: FanOutResult<Shard, IndexAnswer>, { failures }: FanOutResult<Shard, GroupsAnswer>): FanOutResult<Shard, IndexAnswer> {
+  const failed = new Set(failures.map(({ shard }) => shard));
+  return { answers: asked.answers.filter(({ shard }) => !failed.has(shard)), failures: [...asked.failures, ...failures] };
 }
 
 /**
@@ -105,12 +125,19 @@ function toDepth(top: number, { selves }: Query, { topMax }: Limits): { readonly
   return { ask, keep: Math.max(0, ask - selves.size) };
 }
 
-/** Counts and logs every failed shard. @throws EisError when no shard is left */
-function noteFailures({ model, requestId }: LaneRequest, { answers, failures }: FanOutResult<Shard, IndexAnswer>, { metrics, log }: SearchParts): void {
+/** Counts and logs every failed shard. */
+function noteShards({ model, requestId }: LaneRequest, { failures }: Pick<FanOutResult<Shard, unknown>, 'failures'>, { metrics, log }: SearchParts): void {
   for (const { shard, error } of failures) {
     metrics.shardFailed(model.name, shard.name, error.code);
     log.warn({ reqId: requestId, model: model.name, shard: shard.name, code: error.code, err: error.cause }, 'a shard failed');
   }
+}
+
+/** Notes every failed shard. @throws EisError when no shard is left */
+function noteFailures(request: LaneRequest, asked: FanOutResult<Shard, IndexAnswer>, parts: SearchParts): void {
+  noteShards(request, asked, parts);
+  const { model } = request;
+  const { answers, failures } = asked;
   const [first] = failures;
   if (answers.length > 0 || !first) return;
   if (failures.every(({ error }) => error.code === 'EIS_MODEL_VERSION')) throw first.error;

@@ -7,7 +7,7 @@ import { createService, type App } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
-import { ErrorBodySchema, IMAGE_ID, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
+import { ErrorBodySchema, GroupsAnswer, IMAGE_ID, ImageId, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../common/wire.js';
 import type { IndexHost } from './index-host.js';
 import type { IndexMetrics } from './index-metrics.js';
 import { readQueries } from './query-vectors.js';
@@ -42,6 +42,7 @@ export function createIndexApp(options: IndexAppOptions): App {
   app.addContentTypeParser(OCTETS, { parseAs: 'buffer', bodyLimit: vectorBytesMax }, (_request, body, done) => done(null, body));
   addSearch(app, options);
   addVectors(app, options);
+  addGroups(app, options);
   addAdministration(app, options);
   return app;
 }
@@ -50,7 +51,11 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
   const schema = {
     description: 'The nearest images of one or more vectors (little-endian float32, one after the other): one answer, or a list of them for several vectors. With a filter: as JSON, `{ "vectors": "<base64>", "filter": { … } }`, and the nearest are those of the images that match.',
     consumes: [OCTETS, JSON_TYPE],
-    querystring: Type.Object({ top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }) }),
+    querystring: Type.Object({
+      top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }),
+      collapse: Type.Boolean({ default: false, description: 'of each group of near-duplicates only the best' }),
+      without: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$', description: 'with `collapse`: ids that are passed over, separated by commas' })),
+    }),
     headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
     response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },
   };
@@ -63,7 +68,8 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     const { freshnessS, dim } = host.stats();
     // While nothing is held no length is known: whatever was sent is one vector that nothing is similar to.
     const queries = readQueries(vectors, { dim: dim || Math.max(1, vectors.byteLength / Float32Array.BYTES_PER_ELEMENT), queriesMax: limits.queriesPerRequestMax });
-    const { modelVersion, hits } = await host.search(queries, { top: request.query.top, filter, modelVersion: request.headers[HEADERS.modelVersion], signal });
+    const { top, collapse, without } = request.query;
+    const { modelVersion, hits } = await host.search(queries, { top, filter, collapse, without: without === undefined ? undefined : new Set(without.split(',')), modelVersion: request.headers[HEADERS.modelVersion], signal });
     indexMetrics.searched(queries.length);
     const answers = hits.map((found): IndexAnswer => ({ model_version: modelVersion, hits: found, vectors: host.stats().vectors, freshness_s: freshnessS }));
     return answers.length === 1 ? (answers[0]) : answers;
@@ -77,6 +83,19 @@ function addVectors(app: App, { host }: IndexAppOptions): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
     const { modelVersion, vector, image: { urls, width, height, metadata } } = await host.vector(id);
     return { id, model_version: modelVersion, dim: vector.length, vector: Array.from(vector), urls: [...urls], width, height, ...(metadata && { metadata }) };
+  });
+}
+
+function addGroups(app: App, { host, limits }: IndexAppOptions): void {
+  const schema = {
+    description: 'What of groups of near-duplicates is in this shard',
+    body: Type.Object({ canonical: Type.Array(ImageId, { maxItems: limits.topMax }) }),
+    response: { 200: GroupsAnswer, ...errors },
+  };
+  app.post('/groups', { schema }, async (request): Promise<GroupsAnswer> => {
+    requireReady(host);
+    const { modelVersion, groups } = host.groups(request.body.canonical, { top: limits.duplicatesMax });
+    return { model_version: modelVersion, groups };
   });
 }
 

@@ -8,6 +8,7 @@ import { valuesOf, type Metadata } from '../common/metadata.js';
 import type { StoredRecord } from '../common/store/store.js';
 import { IMAGE_ID, type IndexHit } from '../common/wire.js';
 import { bytesOfColumns, CATALOG_ROW_BYTES, CatalogColumns, PHASH_BYTES, ROW_BITS, rowIn } from './catalog-columns.js';
+import { GroupTable } from './group-table.js';
 import { IdTable, NUMBERS_MAX } from './id-table.js';
 import { readId, writeId } from './row-chunk.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
@@ -35,6 +36,8 @@ interface SavedCatalog {
   readonly rows: number;
   /** Bytes of the arena's parts. */
   readonly texts: readonly number[];
+  /** Bytes of the section after the arena's. */
+  readonly groups: number;
 }
 
 /** A catalog of one moment, to be saved. */
@@ -52,6 +55,7 @@ export class Catalog {
     placeOf: (row) => this.#placeOf(row),
     moved: (row, place) => this.#setPlace(row, place),
   });
+  #groups = new GroupTable();
   #rows = 0;
   #firstFree = FREE_END;
 
@@ -79,11 +83,12 @@ export class Catalog {
    *
    * @throws EisError EIS_IMAGE_ID_INVALID
    */
-  set({ id, urls, width, height, phash, updatedAt, metadata: given }: StoredRecord): void {
+  set({ id, urls, width, height, phash, updatedAt, metadata: given, canonical }: StoredRecord): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
     const isPlain = Array.isArray(urls) && !Array.isArray(urls[0]) && PHASH.test(phash) && isUint32(width) && isUint32(height);
     const row = this.#numbers.get(id) ?? this.#add(id);
     const columns = this.#columns.writable(row);
+    this.#groups.set(id, canonical !== undefined && IMAGE_ID.test(canonical) ? canonical : undefined);
     columns.updatedAt[rowIn(row)] = updatedAt;
     columns.widths[rowIn(row)] = width;
     columns.heights[rowIn(row)] = height;
@@ -94,12 +99,23 @@ export class Catalog {
     this.#setText(row, Buffer.from(JSON.stringify(text satisfies RowText)));
   }
 
+  /** The images here that are in the group of one, which may be elsewhere. */
+  membersOf(canonical: string): ReadonlySet<string> {
+    return this.#groups.membersOf(canonical);
+  }
+
+  /** Id of the image that stands for an image's group; its own when it is alone. */
+  groupOf(id: string): string {
+    return this.#groups.canonicalOf(id) ?? id;
+  }
+
   /** A hit as it is answered; none when the image was removed in this very moment. */
   describe(id: string, score: number): IndexHit[] {
     const entry = this.get(id);
     if (!entry) return [];
     const { urls, width, height, phash, metadata } = entry;
-    return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(metadata && { metadata }) }];
+    const canonical = this.#groups.canonicalOf(id);
+    return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(metadata && { metadata }), ...(canonical !== undefined && { canonical }) }];
   }
 
   /** Which images have metadata that matches, as of when it is asked. */
@@ -117,6 +133,7 @@ export class Catalog {
     const row = this.#numbers.get(id);
     if (row === undefined) return;
     this.#numbers.delete(id);
+    this.#groups.set(id, undefined);
     const place = this.#placeOf(row);
     this.#setFree(row);
     this.#texts.drop(place);
@@ -131,11 +148,13 @@ export class Catalog {
   freeze(): FrozenCatalog {
     const [size, rows, chunks] = [this.size, this.#rows, this.#columns.hold()];
     const texts = this.#texts.parts();
+    const groups = this.#groups.toBytes();
     return {
       async write(writer) {
         await writer.write(bytesOfColumns(chunks, rows));
         await writer.write(texts);
-        return { size, rows, texts: texts.map(({ length }) => length) } satisfies SavedCatalog;
+        await writer.write([groups]);
+        return { size, rows, texts: texts.map(({ length }) => length), groups: groups.length } satisfies SavedCatalog;
       },
       end: () => this.#columns.release(chunks),
     };
@@ -148,7 +167,7 @@ export class Catalog {
    * @throws EisError EIS_SNAPSHOT_INVALID
    */
   static async restore(contents: unknown, reader: SectionReader): Promise<Catalog> {
-    const { size, rows, texts } = contents as SavedCatalog;
+    const { size, rows, texts, groups } = contents as SavedCatalog;
     const catalog = new Catalog();
     if (!(Number.isSafeInteger(rows) && rows >= 0 && rows < NUMBERS_MAX) || rows * CATALOG_ROW_BYTES !== reader.nextBytes) throw invalid();
     catalog.#columns.grow(rows);
@@ -156,6 +175,10 @@ export class Catalog {
     if (!Array.isArray(texts) || texts.reduce((sum: number, bytes: number) => sum + bytes, 0) !== reader.nextBytes) throw invalid();
     await reader.read(catalog.#texts.allocate(texts));
     catalog.#adopt(rows, size);
+    if (groups !== reader.nextBytes) throw invalid();
+    const bytes = new Uint8Array(groups);
+    await reader.read([bytes]);
+    catalog.#groups = GroupTable.fromBytes(bytes);
     return catalog;
   }
 

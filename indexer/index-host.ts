@@ -11,7 +11,7 @@ import { DEFAULT_LIMITS } from '../common/limits.js';
 import { hasSlot } from '../common/slots.js';
 import { laneVersions } from '../common/store/lane-versions.js';
 import type { LiveVersion } from '../common/store/store.js';
-import type { IndexHit } from '../common/wire.js';
+import type { IndexGroup, IndexHit } from '../common/wire.js';
 import type { CatalogEntry } from './catalog.js';
 import type { ChangeKind } from './follower.js';
 import { Shard, type ShardOptions, type ShardSearch } from './shard.js';
@@ -147,6 +147,12 @@ export class IndexHost {
     const { version } = shard.live;
     this.requireVersion(options.modelVersion);
     return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
+  }
+
+  /** What of each group of near-duplicates is in this shard. @param options.top members that are described, of each */
+  groups(canonicals: readonly string[], options: { readonly top: number }): { readonly modelVersion: string; readonly groups: IndexGroup[] } {
+    const shard = this.#held;
+    return { modelVersion: shard?.live.version ?? '', groups: shard ? canonicals.map((canonical) => shard.group(canonical, options)) : [] };
   }
 
   /**

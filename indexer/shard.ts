@@ -6,12 +6,13 @@ import { compileFilter, type Filter } from '../common/filter.js';
 import type { Log } from '../common/log.js';
 import type { SlotRange } from '../common/slots.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
-import type { IndexHit } from '../common/wire.js';
+import type { IndexGroup, IndexHit } from '../common/wire.js';
 import { Catalog, type CatalogEntry } from './catalog.js';
 import { Follower, type ChangeKind } from './follower.js';
+import { searchGroups } from './group-search.js';
 import type { FrozenShard, RestoredShard } from './shard-snapshot.js';
 import type { SnapshotKeeper } from './snapshot-keeper.js';
-import type { SearchOptions, VectorIndex } from './vector-index.js';
+import type { Hit, SearchOptions, VectorIndex } from './vector-index.js';
 
 export interface ShardOptions {
   readonly model: string;
@@ -30,6 +31,10 @@ export interface ShardOptions {
 export interface ShardSearch extends Omit<SearchOptions, 'accept'> {
   /** Only images whose metadata match: the top is the top of those. */
   readonly filter?: Filter | undefined;
+  /** Whether of each group of near-duplicates only the best is answered. */
+  readonly collapse?: boolean | undefined;
+  /** With `collapse`: images that are passed over, so that others of their groups are answered. */
+  readonly without?: ReadonlySet<string> | undefined;
 }
 
 export class Shard {
@@ -119,10 +124,21 @@ export class Shard {
    *
    * @throws what `VectorIndex.search` throws
    */
-  async search(queries: readonly Float32Array[], { filter, ...options }: ShardSearch): Promise<IndexHit[][]> {
-    const accept = filter && this.#catalog.whereMetadata(compileFilter(filter));
-    const found = await this.#index.search(queries, { ...options, accept });
+  async search(queries: readonly Float32Array[], options: ShardSearch): Promise<IndexHit[][]> {
+    const found = await this.#find(queries, options);
     return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
+  }
+
+  #find(queries: readonly Float32Array[], { filter, collapse, without, ...options }: ShardSearch): Promise<Hit[][]> {
+    const search = { ...options, accept: filter && this.#catalog.whereMetadata(compileFilter(filter)) };
+    if (collapse) return searchGroups(this.#index, queries, { ...search, without, groupOf: (id) => this.#catalog.groupOf(id) });
+    return this.#index.search(queries, search);
+  }
+
+  /** How many images of a group are here, and what is known of the first ones, by id. */
+  group(canonical: string, { top }: { readonly top: number }): IndexGroup {
+    const ids = [...this.#catalog.membersOf(canonical)].sort();
+    return { canonical, count: ids.length, members: ids.slice(0, top).flatMap((id) => this.#catalog.describe(id, 0).map(({ url, urls, width, height }) => ({ id, url, urls, width, height }))) };
   }
 
   /**

@@ -8,7 +8,7 @@ import { hasSameValues, latestMetadata, type GivenMetadata } from '../metadata.j
 import { hasSlot, idBounds, type SlotRange } from '../slots.js';
 import { decodeVector, encodeVector } from '../vector.js';
 import { commit, guard, paged } from './lmdb-guard.js';
-import type { ChangeKey, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
+import type { ChangeKey, GroupWrite, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
 
 interface ImageDocument {
   urls: string[];
@@ -19,6 +19,7 @@ interface ImageDocument {
   createdAt: number;
   updatedAt: number;
   deletedAt?: number | undefined;
+  canonical?: string | undefined;
   /** The delivery that stored it: see `ImageWrite.origin`. */
   origin: string;
   metadata?: GivenMetadata | undefined;
@@ -40,6 +41,7 @@ export class LmdbCollection implements VectorCollection {
   readonly #images: Database<ImageDocument, string>;
   readonly #vectors: Database<Buffer, string>;
   readonly #changes: Database<true, [updatedAt: number, id: string]>;
+  readonly #notes: Database<unknown, string>;
 
   constructor(root: RootDatabase, options: { readonly name: string; readonly model: string; readonly live: LiveVersion; readonly urlsPerImageMax: number }) {
     this.model = options.model;
@@ -49,6 +51,7 @@ export class LmdbCollection implements VectorCollection {
     this.#images = root.openDB({ name: options.name });
     this.#vectors = root.openDB({ name: `${options.name}.vectors`, encoding: 'binary' });
     this.#changes = root.openDB({ name: `${options.name}.changes` });
+    this.#notes = root.openDB({ name: `${options.name}.notes` });
   }
 
   write(images: readonly ImageWrite[]): Promise<WriteOutcome[]> {
@@ -110,6 +113,32 @@ export class LmdbCollection implements VectorCollection {
     });
   }
 
+  async setGroups(writes: readonly GroupWrite[]): Promise<number> {
+    let changed = 0;
+    for (let i = 0; i < writes.length; i += PAGE) changed += await this.#setGroups(writes.slice(i, i + PAGE));
+    return changed;
+  }
+
+  #setGroups(writes: readonly GroupWrite[]): Promise<number> {
+    return commit(this.#images, () => {
+      const now = this.#now();
+      return writes.filter(({ id, canonical }) => {
+        const standing = this.#images.get(id);
+        if (!standing || standing.deletedAt !== undefined || standing.canonical === canonical) return false;
+        this.#put(id, { ...standing, canonical, updatedAt: changeTime(now, standing) }, standing);
+        return true;
+      }).length;
+    });
+  }
+
+  readNote(name: string): Promise<unknown> {
+    return guard(() => this.#notes.get(name));
+  }
+
+  async writeNote(name: string, value: unknown): Promise<void> {
+    await commit(this.#notes, () => void this.#notes.put(name, value));
+  }
+
   getMany(ids: readonly string[]): Promise<StoredRecord[]> {
     return guard(() =>
       ids.flatMap((id) => {
@@ -120,9 +149,9 @@ export class LmdbCollection implements VectorCollection {
   }
 
   /** @param room for the vector, where it fits */
-  #toRecords(id: string, { urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt }: ImageDocument, room?: Float32Array): StoredRecord[] {
+  #toRecords(id: string, { urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt, canonical }: ImageDocument, room?: Float32Array): StoredRecord[] {
     const bytes = this.#vectors.getBinaryFast(id); // LMDB's own, larger than it says, and good until it reads again
-    return bytes ? [{ id, vector: decodeVector(bytes.subarray(0, bytes.length), room), urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt }] : [];
+    return bytes ? [{ id, vector: decodeVector(bytes.subarray(0, bytes.length), room), urls, phash, width, height, format, metadata, createdAt, updatedAt, deletedAt, canonical }] : [];
   }
 
   async *scan(slots: SlotRange): AsyncIterable<StoredRecord[]> {

@@ -11,7 +11,7 @@ import { commit, guard } from './lmdb-guard.js';
 import { LmdbReembeddings } from './lmdb-reembeddings.js';
 import { versionIsLive, versionName, type LiveVersion, type Store } from './store.js';
 
-/** Named databases in the environment: three for each model version, and the ledger's. */
+/** Named databases in the environment: four for each model version, and the ledger's. */
 const DATABASES_MAX = 1024;
 
 export interface LmdbStoreOptions {

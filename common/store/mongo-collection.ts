@@ -7,11 +7,11 @@ import { EisError } from '../errors.js';
 import { SLOTS, slotOf, type SlotRange } from '../slots.js';
 import type { MongoConnection } from './mongo-connection.js';
 import { batches, merged } from './mongo-cursors.js';
-import { toKey, toRecord, type ImageDocument, type ImageKeyDocument } from './mongo-documents.js';
-import type { MongoSchema } from './mongo-schema.js';
-import { imageUpdates, TOMBSTONE_PIPELINE } from './mongo-updates.js';
+import { toKey, toRecord, type ImageDocument, type ImageKeyDocument, type NoteDocument } from './mongo-documents.js';
+import { NOTES_COLLECTION, type MongoSchema } from './mongo-schema.js';
+import { groupPipeline, imageUpdates, TOMBSTONE_PIPELINE } from './mongo-updates.js';
 import { upsertAll } from './mongo-upsert.js';
-import type { ChangeKey, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
+import type { ChangeKey, GroupWrite, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
 
 const BATCH = 256;
 const KEY_BATCH = 4096;
@@ -34,10 +34,12 @@ export interface MongoCollectionOptions {
 export class MongoCollection implements VectorCollection {
   readonly #options: MongoCollectionOptions;
   readonly #images: Collection<ImageDocument>;
+  readonly #notes: Collection<NoteDocument>;
 
   constructor(options: MongoCollectionOptions) {
     this.#options = options;
     this.#images = options.connection.db.collection(options.name);
+    this.#notes = options.connection.db.collection(NOTES_COLLECTION);
   }
 
   get model(): string {
@@ -74,6 +76,29 @@ export class MongoCollection implements VectorCollection {
   async delete(id: string): Promise<boolean> {
     const { modifiedCount } = await this.#run(() => this.#images.updateOne({ _id: id, deleted_at: { $exists: false } }, TOMBSTONE_PIPELINE));
     return modifiedCount === 1;
+  }
+
+  async setGroups(writes: readonly GroupWrite[]): Promise<number> {
+    let changed = 0;
+    for (let i = 0; i < writes.length; i += KEY_BATCH) {
+      const operations = writes.slice(i, i + KEY_BATCH).map(({ id, canonical }) => ({ updateOne: { filter: { _id: id, deleted_at: { $exists: false } }, update: groupPipeline(canonical) } }));
+      changed += (await this.#run(() => this.#images.bulkWrite(operations, { ordered: false }))).modifiedCount;
+    }
+    return changed;
+  }
+
+  async readNote(name: string): Promise<unknown> {
+    const note = await this.#run(() => this.#notes.findOne({ _id: this.#noteId(name) }));
+    return note ? (JSON.parse(note.value) as unknown) : undefined;
+  }
+
+  async writeNote(name: string, value: unknown): Promise<void> {
+    const written = [{ $replaceWith: { _id: '$_id', value: { $literal: JSON.stringify(value) }, updated_at: '$$NOW' } }];
+    await this.#run(() => upsertAll(this.#notes, [{ id: this.#noteId(name), pipeline: written }]));
+  }
+
+  #noteId(name: string): string {
+    return `${this.#options.name}/${name}`;
   }
 
   async getMany(ids: readonly string[]): Promise<StoredRecord[]> {

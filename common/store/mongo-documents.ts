@@ -25,6 +25,8 @@ export interface ImageDocument {
   readonly created_at: Date;
   readonly updated_at: Date;
   readonly deleted_at?: Date;
+  /** Of its group of near-duplicates. */
+  readonly canonical?: string;
 }
 
 /** What indexes hold of an image; an index says null of what is not there. */
@@ -47,6 +49,15 @@ export interface LedgerDocument {
   readonly updated_at: Date;
 }
 
+/** What a job leaves to its next run. */
+export interface NoteDocument {
+  /** The collection's name, `/`, the note's. */
+  readonly _id: string;
+  /** JSON, as text: no key of it means anything to the server. */
+  readonly value: string;
+  readonly updated_at: Date;
+}
+
 /** The version of a model that is searched. */
 export interface ModelDocument {
   /** The model's name. */
@@ -57,9 +68,9 @@ export interface ModelDocument {
 }
 
 export function toRecord({ _id, vector, urls, phash, width, height, format, ...others }: ImageDocument): StoredRecord {
-  const { created_at, updated_at, deleted_at, metadata: values, metadata_at } = others;
+  const { created_at, updated_at, deleted_at, metadata: values, metadata_at, canonical } = others;
   const metadata = values && metadata_at && { values, givenAt: metadata_at.getTime() };
-  return { id: _id, vector: readVector(vector), urls, phash, width, height, format, metadata, createdAt: created_at.getTime(), updatedAt: updated_at.getTime(), deletedAt: deleted_at?.getTime() };
+  return { id: _id, vector: readVector(vector), urls, phash, width, height, format, metadata, createdAt: created_at.getTime(), updatedAt: updated_at.getTime(), deletedAt: deleted_at?.getTime(), canonical };
 }
 
 /** Of what is no float32 vector, an empty one, whose length nobody accepts: one odd document must not end the loading of all others. */

@@ -9,6 +9,7 @@ import { mongoFailure, serverCode } from './mongo-errors.js';
 export const LEDGER_COLLECTION = 'sources';
 export const MODELS_COLLECTION = 'models';
 export const REEMBEDDINGS_COLLECTION = 'reembeddings';
+export const NOTES_COLLECTION = 'notes';
 const VECTORS_PREFIX = 'vectors_';
 
 const TOMBSTONE_S = 30 * 24 * 60 * 60;

@@ -65,5 +65,12 @@ function withAddition({ urls, metadata }: Addition, urlsPerImageMax: number): Do
   return { $let: { vars: { kept }, in: { $cond: [isLater, withMetadata, withUrls] } } };
 }
 
+/** Puts a living image into a group, or out of it; exactly as it is when it is there already. */
+export function groupPipeline(canonical: string | undefined): Document[] {
+  const group: Document | string = canonical === undefined ? '$$REMOVE' : { $literal: canonical };
+  const isSame: Document = canonical === undefined ? { $eq: [{ $type: '$canonical' }, 'missing'] } : { $eq: ['$canonical', group] };
+  return [{ $set: { updated_at: { $cond: [isSame, '$updated_at', CHANGE_TIME] }, canonical: group } }];
+}
+
 /** Sets the tombstone of a living image. */
 export const TOMBSTONE_PIPELINE: Document[] = [{ $set: { updated_at: CHANGE_TIME } }, { $set: { deleted_at: '$updated_at' } }];

@@ -32,6 +32,14 @@ export interface StoredRecord extends ImageRecord {
   readonly updatedAt: number;
   /** Set: a tombstone. Ingesting the image again clears it. */
   readonly deletedAt: number | undefined;
+  /** Id of the image that stands for its group of near-duplicates, maybe its own; undefined: it is alone. Ingesting a deleted image again clears it. */
+  readonly canonical?: string | undefined;
+}
+
+/** Another group for an image: see `StoredRecord.canonical`. */
+export interface GroupWrite {
+  readonly id: string;
+  readonly canonical: string | undefined;
 }
 
 /** An image on its way into the store. Without metadata, it keeps what it has. */
@@ -68,6 +76,20 @@ export interface VectorCollection {
 
   /** Sets the tombstone. False when the image is not here or has one already. */
   delete(id: string): Promise<boolean>;
+
+  /**
+   * Puts living images into groups, or out of them; the batch need not be atomic. It is a change of an image only where it
+   * had another group; unknown and deleted ones are left as they are.
+   *
+   * @returns how many were changed
+   */
+  setGroups(writes: readonly GroupWrite[]): Promise<number>;
+
+  /** What a job left here for its next run under a name; undefined: nothing. */
+  readNote(name: string): Promise<unknown>;
+
+  /** @param value JSON */
+  writeNote(name: string, value: unknown): Promise<void>;
 
   /** The records of these ids, tombstones included, unknown ids left out, in no particular order. */
   getMany(ids: readonly string[]): Promise<StoredRecord[]>;

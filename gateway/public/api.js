@@ -2,7 +2,7 @@
 
 import { fetchWithKey } from './key.js';
 
-/** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number, metadata?: Record<string, string | number | boolean | string[]> }} Picture an image of the index */
+/** @typedef {{ id: string, score?: number, url: string, urls: string[], width?: number, height?: number, metadata?: Record<string, string | number | boolean | string[]>, duplicates?: { count: number, images: { id: string, url: string, urls: string[], width?: number, height?: number }[] } }} Picture an image of the index, and the near-duplicates that it stands for */
 /** @typedef {{ id: string, url?: string, urls?: string[], width?: number, height?: number }} Searched */
 /**
  * @typedef {object} Answer

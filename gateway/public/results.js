@@ -1,6 +1,6 @@
 /** The grid of pictures, in rows of one height, each picture in its own shape. */
 import { showImage } from './key.js';
-import { describeScore, nameOf } from './words.js';
+import { count, describeDuplicates, describeScore, nameOf } from './words.js';
 
 /** @typedef {import('./api.js').Picture} Picture */
 
@@ -39,8 +39,29 @@ export function createResults({ list, template, onOpen, onFocusLost }) {
     score.textContent = picture.score === undefined ? '' : describeScore(picture.score);
     label.textContent = label.title = name;
     button.setAttribute('aria-label', said);
+    addOthers(item, picture, name);
     button.addEventListener('click', () => onOpen(shown.map((entry) => entry.picture), shown.findIndex((entry) => entry.item === item)));
     return item;
+  }
+
+  /** The button that shows the near-duplicates of a picture behind it, and takes them away again. @param {HTMLLIElement} item @param {Picture} picture @param {string} name */
+  function addOthers(item, { duplicates }, name) {
+    const button = /** @type {HTMLButtonElement} */ (item.querySelector('.others'));
+    if (!duplicates) return button.remove();
+    /** @type {typeof shown} */
+    let opened = [];
+    button.textContent = describeDuplicates(duplicates.count);
+    button.setAttribute('aria-label', `${describeDuplicates(duplicates.count)}: ${count(duplicates.count, 'near-duplicate')} of ${name}`);
+    button.addEventListener('click', () => {
+      const isOpening = button.getAttribute('aria-expanded') === 'false';
+      button.setAttribute('aria-expanded', String(isOpening));
+      for (const entry of opened) entry.item.remove();
+      shown = shown.filter((entry) => !opened.includes(entry));
+      opened = isOpening ? duplicates.images.map((image) => ({ picture: image, item: toItem(image, false) })) : [];
+      for (const entry of opened) entry.item.classList.add('alike');
+      shown.splice(shown.findIndex((entry) => entry.item === item) + 1, 0, ...opened);
+      item.after(...opened.map((entry) => entry.item));
+    });
   }
 
   /** Takes a picture out; the one after it gets the focus. @param {string} id */

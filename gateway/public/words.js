@@ -59,6 +59,11 @@ export function describeScore(score) {
   return score.toFixed(3);
 }
 
+/** What opens the near-duplicates of a result, and closes them. @param {number} duplicates */
+export function describeDuplicates(duplicates) {
+  return `+${duplicates.toLocaleString('en')} alike`;
+}
+
 /** @param {number | undefined} width @param {number | undefined} height */
 export function describeSize(width, height) {
   return width && height ? `${width} × ${height} pixels` : 'not known';

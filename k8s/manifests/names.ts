@@ -4,7 +4,7 @@ import { variableSuffix } from '../../common/environment.js';
 import type { EnvVar } from './objects.js';
 
 /** Everything of one kind of pod; objects that hold none carry the component that they serve. The order in which they are applied: `phases.ts`. */
-export type Component = 'gateway' | 'wrapper' | 'worker' | 'index' | 'nginx' | 'rabbitmq' | 'mongo-config' | 'mongo-shard' | 'mongo-router' | 'mongo-init' | 'prometheus' | 'cron' | 'autoscaler';
+export type Component = 'gateway' | 'wrapper' | 'worker' | 'index' | 'nginx' | 'rabbitmq' | 'mongo-config' | 'mongo-shard' | 'mongo-router' | 'mongo-init' | 'prometheus' | 'cron' | 'dedupe' | 'autoscaler';
 
 export const COMPONENT_LABEL = 'app.kubernetes.io/component';
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';

@@ -25,6 +25,8 @@ export const SIZES: Readonly<Record<Component, Size>> = {
   'mongo-init': { cpu: 0.1, cpuMax: 1, memory: 256, memoryMax: 512 },
   prometheus: { cpu: 0.25, cpuMax: 1, memory: 512, memoryMax: 2048 },
   autoscaler: { cpu: 0.05, cpuMax: 0.5, memory: 96, memoryMax: 256 },
+  // It holds the codes of all vectors of one model, and a graph over them.
+  dedupe: { cpu: 0.5, cpuMax: 2, memory: 1024, memoryMax: 4096 },
   cron: { cpu: 0.1, cpuMax: 1, memory: 256, memoryMax: 512 },
 };
 

@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [options] [--json]`: the benchmarks, each named after the operation that it measures. */
 import { Command } from 'commander';
 import { addAutoscaleBench } from './autoscale.js';
+import { addDedupeBench } from './dedupe.js';
 import { addEmbedBench } from './embed.js';
 import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
@@ -13,6 +14,7 @@ import { addStartBench } from './start.js';
 
 const program = new Command('bench').description('Measures one operation; --help after a name shows its options.').showHelpAfterError();
 addAutoscaleBench(program);
+addDedupeBench(program);
 addEmbedBench(program);
 addGatewayBench(program);
 addIndexBench(program);

@@ -126,10 +126,10 @@ describe('a gateway over two lanes', () => {
 
   it('answers by the version that is searched, by image and by id, from function and index of one lane', async () => {
     const pointer = { live: OLD };
-    const [main, next] = await Promise.all([OLD, NEW].map((version) => startLane(version!, () => pointer.live!)));
+    const [main, next] = await Promise.all([OLD, NEW].map((version) => startLane(version, () => pointer.live)));
     const system = await startSystem({ models: [{ name: 'm', function: main!.fn, pods: main!.pods.map((pod) => [pod]) }], variables: { FUNCTION_URL_M_NEXT: next!.fn.url, INDEX_URLS_M_NEXT: next!.pods.map(({ url }) => url).join(';') } });
     closing.push(() => system.close());
-    const search = async (body: BodyInit, type: string): Promise<SearchAnswer & { status: number }> => {
+    const search = async (body: Uint8Array<ArrayBuffer> | string, type: string): Promise<SearchAnswer & { status: number }> => {
       const response = await fetch(`${system.gateway.url}/search`, { method: 'POST', body, headers: { 'content-type': type } });
       return { ...((await response.json()) as SearchAnswer), status: response.status };
     };

@@ -86,7 +86,7 @@ describe('POST /search', () => {
     await post('/search?top=1000', bytes(QUERY));
     await post('/search?model=&top=10', bytes(QUERY));
     await post('/search', bytes(QUERY));
-    for (const { seen } of system.pods) expect(seen.map(({ url }) => url)).toEqual(['/search?top=1000', '/search?top=10', '/search?top=10']);
+    for (const { seen } of system.pods) expect(seen.map(({ url }) => url)).toEqual(['/search?top=1000&collapse=true', '/search?top=10&collapse=true', '/search?top=10&collapse=true']);
   });
 
   it('passes the request id on to the function and to every shard, and returns it', async () => {
@@ -109,7 +109,7 @@ describe('POST /search, more like this one', () => {
     const answer = await post('/search?top=2', json({ id: imageId(1, 3) }));
     expect(answer.status).toBe(200);
     expect(ids(answer)).toEqual([imageId(0, 4), imageId(1, 5)]);
-    expect(system.pods.map(({ seen }) => seen.map(({ method, url }) => `${method} ${url}`))).toEqual([['POST /search?top=3'], [`GET /vectors/${imageId(1, 3)}`, 'POST /search?top=3']]);
+    expect(system.pods.map(({ seen }) => seen.map(({ method, url }) => `${method} ${url}`))).toEqual([[`POST /search?top=3&collapse=true&without=${imageId(1, 3)}`], [`GET /vectors/${imageId(1, 3)}`, `POST /search?top=3&collapse=true&without=${imageId(1, 3)}`]]);
     expect(system.pods.map(({ seen }) => seen.at(-1)?.headers['x-eis-model-version'])).toEqual([VERSION, VERSION]);
     expect(system.fn.seen).toEqual([]);
   });
@@ -122,7 +122,7 @@ describe('POST /search, more like this one', () => {
 
   it('never asks a shard for more than it may be asked for', async () => {
     await post('/search?top=1000', json({ id: imageId(0, 2) }));
-    expect(system.pods.map(({ seen }) => seen.at(-1)?.url)).toEqual(['/search?top=1000', '/search?top=1000']);
+    expect(system.pods.map(({ seen }) => seen.at(-1)?.url)).toEqual([0, 1].map(() => `/search?top=1000&collapse=true&without=${imageId(0, 2)}`));
   });
 
   it('chooses a model by weight when none is named', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HEADERS } from '../../common/headers.js';
 import { slotRange } from '../../common/slots.js';
 import { dot, encodeVector } from '../../common/vector.js';
-import { IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../../common/wire.js';
+import { GroupsAnswer, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../../common/wire.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
 import { image, MODEL, startPod, V1, V2 } from './index-pod.js';
 import { idOf } from './vectors.js';
@@ -137,6 +137,39 @@ describe('POST /search', () => {
     expect((await post(pod, bytes(image('new').vector))).json<IndexAnswer>().hits[0]?.id).toBe(idOf('new'));
     const { hits } = (await post(pod, bytes(image(3).vector), { query: '?top=100' })).json<IndexAnswer>();
     expect(hits.map(({ id }) => id)).not.toContain(idOf(3));
+  });
+});
+
+describe('groups of near-duplicates', () => {
+  async function startGrouped(): Promise<Pod> {
+    const pod = await startLoaded();
+    await pod.store.collection(MODEL, V1).setGroups([3, 4, 5].map((i) => ({ id: idOf(i), canonical: idOf(3) })));
+    await pod.follow();
+    return pod;
+  }
+  const search = async (pod: Pod, query: string): Promise<string[]> => (await post(pod, bytes(image(3).vector), { query })).json<IndexAnswer>().hits.map(({ id }) => id);
+
+  it('are followed, and are one hit each for a search that asks for it', async () => {
+    const pod = await startGrouped();
+    const all = await search(pod, '?top=20');
+    expect(all).toHaveLength(20);
+    expect(await search(pod, '?top=20&collapse=true')).toEqual(all.filter((id) => id !== idOf(4) && id !== idOf(5)));
+    const without = all.filter((id) => id !== idOf(3));
+    const group = without.filter((id) => id === idOf(4) || id === idOf(5));
+    expect(await search(pod, `?top=20&collapse=true&without=${idOf(3)}`)).toEqual(without.filter((id) => id !== group[1]));
+  });
+
+  it('are told by the id that stands for them, as far as they are here', async () => {
+    const pod = await startGrouped();
+    const ask = async (): Promise<GroupsAnswer> => (await pod.app.inject({ method: 'POST', url: '/groups', payload: { canonical: [idOf(3), idOf(9)] } })).json<GroupsAnswer>();
+    const answer = await ask();
+    expect(Value.Check(GroupsAnswer, answer)).toBe(true);
+    expect(answer).toMatchObject({ model_version: V1.version, groups: [{ canonical: idOf(3), count: 3 }, { canonical: idOf(9), count: 0, members: [] }] });
+    expect(answer.groups[0]!.members.map(({ id }) => id)).toEqual([3, 4, 5].map(idOf).sort());
+    await pod.store.collection(MODEL, V1).delete(idOf(4));
+    await pod.store.collection(MODEL, V1).setGroups([{ id: idOf(5), canonical: undefined }]);
+    await pod.follow();
+    expect((await ask()).groups[0]!.count).toBe(1);
   });
 });
 

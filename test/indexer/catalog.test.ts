@@ -76,6 +76,22 @@ describe('Catalog', () => {
     );
   });
 
+  it('knows the groups of images, saved and restored, and of none that is gone', async () => {
+    const catalog = new Catalog();
+    for (const [name, canonical] of [['a', 'a'], ['b', 'a'], ['c', undefined], ['d', 'elsewhere'], ['e', 'a']] as const) catalog.set(recordOf(name, canonical === undefined ? {} : { ...{ canonical: idOf(canonical) } }));
+    catalog.delete(idOf('e'));
+    const restored = await saveAndRestore(catalog, () => catalog.delete(idOf('b')));
+    expect([...restored.membersOf(idOf('a'))].sort()).toEqual(['a', 'b'].map(idOf).sort());
+    for (const known of [catalog, restored]) {
+      expect(['a', 'c', 'd'].map((name) => known.groupOf(idOf(name)))).toEqual(['a', 'c', 'elsewhere'].map(idOf));
+      expect(known.describe(idOf('d'), 1)[0]).toMatchObject({ canonical: idOf('elsewhere') });
+      expect(known.describe(idOf('c'), 1)[0]).not.toHaveProperty('canonical');
+    }
+    expect([...catalog.membersOf(idOf('a'))]).toEqual([idOf('a')]);
+    catalog.set(recordOf('a'));
+    expect(catalog.membersOf(idOf('a')).size).toBe(0);
+  });
+
   it('equals a map after ten thousands of changes among thousands of images, and takes no more memory than at first', () => {
     const next = random(5);
     const below = (n: number): number => Math.floor(next() * n);

@@ -27,6 +27,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
     config.platform = { namespace: 'images', image_registry: 'registry.example.com/team', quota: { pods: 50, cpu_per_pod: 0.5 } };
     serviceIn(config, 'nginx')['sticky'] = true;
   }),
+  'near-duplicates looked for by the clock': JSON.stringify({ models: [{ name: 'builtin' }, { name: 'resnet' }], services: [{ name: 'dedupe', schedule: '5 1 * * 0' }] }),
   'autoscaling by CPU': autoscaled('hpa'),
   'autoscaling by KEDA': autoscaled('keda'),
   'autoscaling by our own process': autoscaled('eis'),
@@ -40,6 +41,20 @@ function autoscaled(by: string): string {
     modelIn(config, 'indexing', 'resnet')['pods'] = { min: 2, max: 5 };
   });
 }
+
+describe('the job that groups near-duplicates', () => {
+  const jobOf = (service: object[]) => find(manifestsOf(JSON.stringify({ models: [{ name: 'builtin' }], services: service })), 'CronJob', 'dedupe');
+
+  it('runs when config.json says so, and not unless it does', () => {
+    expect(jobOf([])).toBeUndefined();
+    expect(jobOf([{ name: 'dedupe' }]).spec!.schedule).toBe('47 2 * * *');
+    const { spec } = jobOf([{ name: 'dedupe', schedule: '5 1 * * 0' }]);
+    expect(spec).toMatchObject({ schedule: '5 1 * * 0', concurrencyPolicy: 'Forbid' });
+    const [container] = spec!.jobTemplate.spec!.template.spec!.containers;
+    expect(container!.command).toEqual(['node', 'dist/cli.js', 'dedupe', '--apply', '--json']);
+    expect(container!.env!.map(({ name }) => name)).toEqual(expect.arrayContaining(['EIS_CONFIG', 'EIS_DATA_DIR', 'MONGODB_URI']));
+  });
+});
 
 function podOf(object: Manifest): PodTemplate | undefined {
   if (object.kind === 'CronJob') return object.spec?.jobTemplate.spec?.template;

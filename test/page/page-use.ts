@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { LmdbStore } from '../../common/store/lmdb-store.js';
 import type { LocalStack } from '../support/local-stack.js';
 import { drop, goto, pasteImage, pasteText, visit, type Visit } from './browser.js';
 import { labels, pictures, results, searching, type PageStack } from './page-stack.js';
@@ -305,6 +306,37 @@ export function describeUse(startedPage: () => PageStack): void {
         await page.getByText('The gateway cannot be reached. Is it running?').waitFor();
       } finally {
         await visited!.context.setOffline(false);
+      }
+    });
+  });
+
+  describe('near-duplicates', () => {
+    it('are one result, which opens and closes the others by keyboard', async () => {
+      const [canonical, ...others] = ['sunset-00.jpg', 'sunset-01.jpg', 'sunset-02.jpg'].map((name) => idOf(bytesOf(name)));
+      const store = new LmdbStore({ folder: join(started.folder, 'data', 'store'), urlsPerImageMax: 100 });
+      try {
+        const collection = store.collection('builtin', (await store.liveVersion('builtin'))!);
+        const group = async (to: string | undefined): Promise<unknown> => collection.setGroups([canonical!, ...others].map((id) => ({ id, canonical: to })));
+        const search = async (): Promise<{ results: { id: string; duplicates?: { count: number } }[] }> => (await (await fetch(`${stack.url}/search?top=1`, { method: 'POST', body: new Uint8Array(bytesOf('sunset-00.jpg')), headers: { 'content-type': 'image/jpeg' } })).json()) as never;
+        await group(canonical);
+        await vi.waitFor(async () => expect((await search()).results[0]?.duplicates?.count).toBe(2), { timeout: 10_000 });
+        const page = await open();
+        const found = await choose(page, 'sunset-00.jpg');
+        expect(found.slice(0, 2)).toEqual(['sunset-00.jpg, score 1.000', '+2 alike: 2 near-duplicates of sunset-00.jpg']);
+        const button = page.getByRole('button', { name: '+2 alike' });
+        await results(page).first().focus();
+        await page.keyboard.press('Tab');
+        expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+        await page.keyboard.press('Enter');
+        expect(await button.getAttribute('aria-expanded')).toBe('true');
+        expect((await labels(page)).slice(2, 4).sort()).toEqual(['sunset-01.jpg', 'sunset-02.jpg']);
+        await page.keyboard.press('Space');
+        expect(await button.getAttribute('aria-expanded')).toBe('false');
+        expect(await labels(page)).toEqual(found);
+        await group(undefined);
+        await vi.waitFor(async () => expect((await search()).results[0]).not.toHaveProperty('duplicates'), { timeout: 10_000 });
+      } finally {
+        await store.close();
       }
     });
   });

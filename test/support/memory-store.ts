@@ -5,7 +5,7 @@
 import { EisError } from '../../common/errors.js';
 import { hasSameValues, latestMetadata } from '../../common/metadata.js';
 import { hasSlot, type SlotRange } from '../../common/slots.js';
-import type { ChangeKey, ImageWrite, Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions, LiveVersion, Reembedding, Reembeddings, Store, StoredRecord, VectorCollection, WriteOutcome } from '../../common/store/store.js';
+import type { ChangeKey, GroupWrite, ImageWrite, Ledger, LedgerEntry, LedgerKey, LedgerOutcome, LedgerPage, LedgerQueryOptions, LiveVersion, Reembedding, Reembeddings, Store, StoredRecord, VectorCollection, WriteOutcome } from '../../common/store/store.js';
 import { versionIsLive } from '../../common/store/store.js';
 import { LEDGER_STATES, type LedgerState } from '../../common/wire.js';
 
@@ -107,6 +107,7 @@ export class MemoryCollection implements VectorCollection {
   readonly version: string;
   readonly #options: CollectionOptions;
   readonly #images = new Map<string, StoredImage>();
+  readonly #notes = new Map<string, string>();
 
   constructor(options: CollectionOptions) {
     this.model = options.model;
@@ -130,6 +131,27 @@ export class MemoryCollection implements VectorCollection {
     const now = this.#changeTime(standing);
     this.#images.set(id, { ...standing, updatedAt: now, deletedAt: now });
     return true;
+  }
+
+  async setGroups(writes: readonly GroupWrite[]): Promise<number> {
+    await this.#options.before('setGroups');
+    return writes.filter(({ id, canonical }) => {
+      const standing = this.#images.get(id);
+      if (!standing || standing.deletedAt !== undefined || standing.canonical === canonical) return false;
+      this.#images.set(id, { ...standing, canonical, updatedAt: this.#changeTime(standing) });
+      return true;
+    }).length;
+  }
+
+  async readNote(name: string): Promise<unknown> {
+    await this.#options.before('readNote');
+    const note = this.#notes.get(name);
+    return note === undefined ? undefined : (JSON.parse(note) as unknown);
+  }
+
+  async writeNote(name: string, value: unknown): Promise<void> {
+    await this.#options.before('writeNote');
+    this.#notes.set(name, JSON.stringify(value));
   }
 
   async getMany(ids: readonly string[]): Promise<StoredRecord[]> {

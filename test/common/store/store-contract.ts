@@ -241,6 +241,73 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
       });
     });
 
+    describe('setGroups()', () => {
+      const recordOf = async (text: string) => (await collection().getMany([idOf(text)]))[0]!;
+
+      it('names the canonical image of a group, which is a change, and a scan tells it', async () => {
+        await collection().write([imageWrite('a'), imageWrite('b'), imageWrite('c')]);
+        const before = await recordOf('b');
+        expect(before.canonical).toBeUndefined();
+        expect(await collection().setGroups([{ id: idOf('a'), canonical: idOf('a') }, { id: idOf('b'), canonical: idOf('a') }])).toBe(2);
+        const after = await recordOf('b');
+        expect(after).toEqual({ ...before, canonical: idOf('a'), updatedAt: after.updatedAt });
+        expect(after.updatedAt).toBeGreaterThan(before.updatedAt);
+        expect(await changedIds(collection(), after.updatedAt)).toContain(idOf('b'));
+        const scanned = await collect(collection().scan(ALL_SLOTS));
+        expect(new Map(scanned.map(({ id, canonical }) => [id, canonical]))).toEqual(new Map([[idOf('a'), idOf('a')], [idOf('b'), idOf('a')], [idOf('c'), undefined]]));
+      });
+
+      it('changes nothing where the group is the same', async () => {
+        await collection().write([imageWrite('a'), imageWrite('b')]);
+        const writes = [{ id: idOf('a'), canonical: idOf('b') }, { id: idOf('b'), canonical: undefined }];
+        expect(await collection().setGroups(writes)).toBe(1);
+        const before = [await recordOf('a'), await recordOf('b')];
+        expect(await collection().setGroups(writes)).toBe(0);
+        expect([await recordOf('a'), await recordOf('b')]).toEqual(before);
+        expect(await collection().setGroups([])).toBe(0);
+      });
+
+      it('takes an image out of its group', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().setGroups([{ id: idOf('a'), canonical: idOf('b') }]);
+        const grouped = await recordOf('a');
+        expect(await collection().setGroups([{ id: idOf('a'), canonical: undefined }])).toBe(1);
+        expect((await recordOf('a')).canonical).toBeUndefined();
+        expect((await recordOf('a')).updatedAt).toBeGreaterThan(grouped.updatedAt);
+      });
+
+      it('leaves unknown and deleted images as they are', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().delete(idOf('a'));
+        const before = await recordOf('a');
+        expect(await collection().setGroups([{ id: idOf('a'), canonical: idOf('b') }, { id: idOf('unknown'), canonical: idOf('b') }])).toBe(0);
+        expect(await recordOf('a')).toEqual(before);
+        expect(await collection().getMany([idOf('unknown')])).toEqual([]);
+      });
+
+      it('lets a group outlast another URL, and end when the image is deleted and comes back', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().setGroups([{ id: idOf('a'), canonical: idOf('b') }]);
+        await collection().write([imageWrite('a', { url: 'https://other/', origin: 'other' })]);
+        expect((await recordOf('a')).canonical).toBe(idOf('b'));
+        await collection().delete(idOf('a'));
+        await collection().write([imageWrite('a', { origin: 'later' })]);
+        expect((await recordOf('a')).canonical).toBeUndefined();
+      });
+    });
+
+    describe('notes', () => {
+      it('are kept by name, for each version of its own, and seen by others', async () => {
+        expect(await collection().readNote('job')).toBeUndefined();
+        await collection().writeNote('job', { at: 1, $set: ['x'], nothing: null });
+        expect(await (await open()).collection('m', LIVE).readNote('job')).toEqual({ at: 1, $set: ['x'], nothing: null });
+        await collection().writeNote('job', { at: 2 });
+        expect(await collection().readNote('job')).toEqual({ at: 2 });
+        expect(await collection().readNote('other')).toBeUndefined();
+        expect(await store.collection('m', { ...LIVE, version: 'b'.repeat(64) }).readNote('job')).toBeUndefined();
+      });
+    });
+
     describe('scan(), keys() and changes()', () => {
       const texts = Array.from({ length: 700 }, (_, i) => `image ${i}`);
 

@@ -1,0 +1,47 @@
+/**
+ * How near to an image those stand that are no copies of it. A cosine alone says little: two drawings of one kind may have
+ * 0.98 where a photo and its cut-out have 0.6. So a pair is judged by its margin: by how much more alike it is than each of
+ * the two is to its surroundings. (Cross-domain similarity local scaling, A. Conneau et al., "Word Translation without
+ * Parallel Data", 2018, subtracts the mean of both surroundings; the larger of the two asks that each of the images agrees.)
+ */
+import { hammingDistance, LOOKS_ALIKE_BITS } from './hash-index.js';
+
+/** The looks, from the nearest on, that are no copies any more, but near: which ranks count. */
+const [FIRST, END] = [8, 16];
+
+/** How many neighbours it takes at least to know the surroundings. */
+export const NEIGHBOURS_MIN = END;
+
+export interface Neighbour {
+  readonly id: string;
+  /** Cosine similarity. */
+  readonly score: number;
+}
+
+/**
+ * The mean similarity of an image to its 9th to 16th nearest looks. What looks alike to the perceptual hash is one look, so that
+ * a hundred copies are one neighbour; more copies of one image than eight that all look different
+ * to the perceptual hash raise it, and then hide each other.
+ *
+ * @param phash of the image itself
+ * @param neighbours of the image, without itself, best first
+ * @returns undefined when the neighbours have fewer than 16 looks
+ */
+export function surroundingScore(phash: string, neighbours: readonly Neighbour[], phashOf: (id: string) => string): number | undefined {
+  const looks: string[] = [phash];
+  let sum = 0;
+  for (const { id, score } of neighbours) {
+    const hash = phashOf(id);
+    if (looks.some((look) => hammingDistance(look, hash) <= LOOKS_ALIKE_BITS)) continue;
+    looks.push(hash);
+    const rank = looks.length - 2;
+    if (rank >= FIRST) sum += score;
+    if (rank === END - 1) return sum / (END - FIRST);
+  }
+  return undefined;
+}
+
+/** By how much a pair is more alike than each of the two is to its surroundings. */
+export function marginOf(score: number, surroundingA: number, surroundingB: number): number {
+  return score - Math.max(surroundingA, surroundingB);
+}
