@@ -13,8 +13,9 @@ const FOREIGN_APIS: Readonly<Record<string, string>> = { Route: 'route.openshift
 /** A command line has an end (ARG_MAX), and thousands of shards have more files than that. */
 const PER_CALL_MAX = 100;
 const JOB_POLL_MS = 2_000;
-/** Of kinds whose names others have, too. */
+/** Every cluster has them, and some have others of their name. */
 const RBAC_API = 'rbac.authorization.k8s.io';
+const APIS: Readonly<Record<string, string>> = { ...FOREIGN_APIS, Role: RBAC_API, RoleBinding: RBAC_API };
 /** The last of what a command says in failing. */
 const DETAIL_CHARACTERS_MAX = 2_000;
 
@@ -148,8 +149,7 @@ export function isForeign(kind: string): boolean {
 
 /** What a kind is called on the command line, with its API where others have a kind of that name. */
 function resourceOf(kind: string): string {
-  const api = FOREIGN_APIS[kind] ?? (kind === 'Role' || kind === 'RoleBinding' ? RBAC_API : undefined);
-  return `${kind.toLowerCase()}${api === undefined ? '' : `.${api}`}`;
+  return `${kind.toLowerCase()}${kind in APIS ? `.${APIS[kind]}` : ''}`;
 }
 
 async function runs(tool: string): Promise<boolean> {

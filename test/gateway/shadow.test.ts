@@ -22,13 +22,15 @@ interface Options {
   readonly random?: () => number;
 }
 
+/** A machine with other things to do is not taken for a function that queues. */
+const PATIENT = { EIS_FUNCTION_QUEUE_TIME_MAX_MS: '600000', EIS_INDEX_TIMEOUT_MS: '30000', EIS_SHADOW_TIMEOUT_MS: '30000' };
 const IMAGES = [0, 1, 2, 3].map((n) => image(0, n));
 
 async function start({ share = 1, liveImages = IMAGES, shadowImages = IMAGES, variables, random = () => 0.5 }: Options = {}): Promise<Shadowed> {
   const [fn, shadowFn, pod, shadowPod, wrapper] = await Promise.all([startFunction(), startFunction(), startPod({ shard: '0/1', images: liveImages }), startPod({ shard: '0/1', images: shadowImages }), startWrapper()]);
   const gateway = await startGateway({
     models: [{ name: 'live', function: fn, pods: [[pod]], shadow: { model: 'next', share } }, { name: 'next', function: shadowFn, pods: [[shadowPod]], isServed: false }],
-    wrapper, random, ...(variables && { variables }),
+    wrapper, random, variables: { ...PATIENT, ...variables },
   });
   open.push(...[fn, shadowFn, pod, shadowPod, wrapper].map((stub) => () => stub.close()), () => gateway.close());
   return { gateway, live: { fn, pod }, shadow: { fn: shadowFn, pod: shadowPod } };

@@ -281,7 +281,7 @@ describe('autoscaling', () => {
     const pod = podOf(find(objects, 'Deployment', 'autoscaler'))!;
     expect(pod.spec).toMatchObject({ serviceAccountName: 'autoscaler', automountServiceAccountToken: true });
     expect(pod.spec!.containers[0]!.command).toEqual(['node', 'dist/cli.js', 'autoscale', '--apply']);
-    expect(find(objects, 'Service', 'autoscaler-pods').spec!.selector).toMatchObject({ 'app.kubernetes.io/component': 'autoscaler' });
+    expect(find(objects, 'Service', 'scrape-autoscaler').spec!.selector).toMatchObject({ 'app.kubernetes.io/component': 'autoscaler' });
   });
 
   it('by our own process: it reads the names and ranges that are rendered', () => {
