@@ -95,7 +95,7 @@ describe('errors', () => {
   });
 
   it('all say what would be right, in a sentence', () => {
-    const sample = { detail: 'x', scope: 'x', method: 'GET', path: '/', allowed: 'POST', received: 'a', accepted: 'b', bytesMax: 1, imageBytesMax: 1, format: 'x', width: 1, height: 1, pixelsMax: 1, timeoutMs: 1, id: 'x', status: 1, model: 'x', known: [], held: 'x', asked: 'x', file: 'x', url: 'x', engine: 'x', shard: 'x', shards: 1, codes: [], queue: 'x', messagesMax: 1, problems: [], variable: 'x', source: 'x', deliveries: 1, missing: [], advice: 'x', step: 'x' };
+    const sample = { detail: 'x', scope: 'x', method: 'GET', path: '/', allowed: 'POST', received: 'a', accepted: 'b', bytesMax: 1, imageBytesMax: 1, format: 'x', width: 1, height: 1, pixelsMax: 1, timeoutMs: 1, id: 'x', status: 1, model: 'x', known: [], held: 'x', asked: 'x', file: 'x', url: 'x', engine: 'x', shard: 'x', shards: 1, codes: [], queue: 'x', messagesMax: 1, problems: [], variable: 'x', source: 'x', deliveries: 1, missing: [], advice: 'x', step: 'x', form: 'x' };
     for (const code of Object.keys(ERRORS) as ErrorCode[]) {
       const { message } = new EisError(code, sample);
       expect(message, code).not.toContain('undefined');

@@ -110,7 +110,8 @@ describe('POST /search for several images', () => {
     await post({ images: ids }, '?top=10');
     await post({ images: ids }, '?top=30');
     const asked = system.pods[0].seen.filter(({ method }) => method === 'POST').map(({ url }) => url);
-    expect(asked).toEqual(['/search?top=13', '/search?top=30']);
+    const passedOver = `collapse=true&without=${ids.map(({ id }) => id).join(',')}`;
+    expect(asked).toEqual([`/search?top=13&${passedOver}`, `/search?top=30&${passedOver}`]);
   });
 
   it.each<[string, unknown]>([

@@ -62,7 +62,7 @@ describe('shadow traffic', () => {
     expect([status, body.model, body.results.length]).toEqual([200, 'live', 4]);
     await ended(system.gateway, 1);
     expect(system.shadow.fn.seen.map(({ body: bytes }) => bytes)).toEqual([QUERY]);
-    expect(system.shadow.pod.seen.map(({ url }) => url)).toEqual(['/search?top=10']);
+    expect(system.shadow.pod.seen.map(({ url }) => url)).toEqual(['/search?top=10&collapse=true']);
     const models = (await (await fetch(`${system.gateway.url}/models`)).json()) as { models: { name: string }[] };
     expect(models.models.map(({ name }) => name)).toEqual(['live']);
   });
