@@ -24,7 +24,7 @@ export function galleryPictures(): GalleryPicture[] {
 }
 
 /** A scene, scaled and turned a little, on a canvas that it still covers. */
-function drawPicture(scene: Scene, seed: number): string {
+export function drawPicture(scene: Scene, seed: number): string {
   const random = createRandom(seed);
   const inside = scene(random);
   const scale = random.between(1.12, 1.3);

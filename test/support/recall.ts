@@ -4,7 +4,7 @@
  */
 import sharp from 'sharp';
 import { grantedCpus } from '../../common/granted-cpus.js';
-import { createImageDecoder } from '../../functions/image.js';
+import { createImageDecoder, type DecodedImage } from '../../functions/image.js';
 import { startInferencePool } from '../../functions/engines/inference-pool.js';
 import { loadModel } from '../../functions/models/load-model.js';
 import type { ModelConfig } from '../../common/config.js';
@@ -85,6 +85,8 @@ function recallAt1(queries: readonly Float32Array[], gallery: readonly Float32Ar
 export interface LocalEmbedder {
   readonly dim: number;
   readonly embed: (bytes: Buffer) => Promise<Float32Array>;
+  /** Both that an image comes to. */
+  readonly look: (bytes: Buffer) => Promise<{ readonly vector: Float32Array; readonly image: DecodedImage }>;
   readonly close: () => Promise<void>;
 }
 
@@ -94,9 +96,14 @@ export async function openEmbedder(config: Partial<ModelConfig> & { readonly nam
   const model = await loadModel(whole, { dataDir: 'unused' });
   const pool = await startInferencePool({ model, choice: whole.engine, log: SILENT_LOG, cpus: grantedCpus(), cacheDir: undefined });
   const decode = createImageDecoder(DEFAULT_LIMITS, { cpus: grantedCpus() });
+  const look: LocalEmbedder['look'] = async (bytes) => {
+    const image = await decode(bytes, model.input);
+    return { vector: await pool.embed(image.pixels), image };
+  };
   return {
     dim: pool.description.dim,
-    embed: async (bytes) => pool.embed((await decode(bytes, model.input)).pixels),
+    embed: async (bytes) => (await look(bytes)).vector,
+    look,
     close: () => pool.close(),
   };
 }
