@@ -38,6 +38,9 @@ export interface SearchParts {
 
 export type Search = (request: SearchRequest) => Promise<SearchAnswer>;
 
+/** Of a search's time, kept for its answer: what some shards found is answered rather than nothing, when others use up the rest. */
+const ANSWER_MS = 50;
+
 /** A search in one lane of its model. */
 interface LaneRequest extends Omit<SearchRequest, 'model'> {
   readonly model: SearchedModel;
@@ -85,7 +88,7 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
   const { model, signal, requestId } = request;
   const { indexTimeoutMs, searchTimeoutMs } = parts.limits;
   const embedded = performance.now();
-  const timeLeft = (): number => Math.max(1, Math.min(indexTimeoutMs, Math.ceil(searchTimeoutMs - (performance.now() - started))));
+  const timeLeft = (): number => Math.max(1, Math.min(indexTimeoutMs, Math.floor(searchTimeoutMs - ANSWER_MS - (performance.now() - started))));
   const timeoutMs = timeLeft();
   const depth = toDepth(request.top, query, parts.limits);
   const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask, filter: request.filter, collapse: request.collapse, without: query.selves };

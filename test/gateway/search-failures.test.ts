@@ -118,11 +118,24 @@ describe('a search with the function failing', () => {
 });
 
 describe('the deadline of a whole search', () => {
-  it('ends it though every part is within its own', async () => {
-    const impatient = await startGateway({ models: [{ name: 'm', function: system.fn, pods: system.pods.map((pod) => [pod]) }], wrapper: system.wrapper, variables: { EIS_SEARCH_TIMEOUT_MS: '1000' } });
-    system.pods[0].behave = hang;
-    const response = await fetch(`${impatient.url}/search`, { method: 'POST', body: QUERY, headers: { 'content-type': 'image/jpeg' } });
+  const startImpatient = (): ReturnType<typeof startGateway> => startGateway({ models: [{ name: 'm', function: system.fn, pods: system.pods.map((pod) => [pod]) }], wrapper: system.wrapper, variables: { EIS_SEARCH_TIMEOUT_MS: '1000' } });
+  const post = (url: string): Promise<Response> => fetch(`${url}/search`, { method: 'POST', body: QUERY, headers: { 'content-type': 'image/jpeg' } });
+
+  it('ends it though the function is within its own', async () => {
+    const impatient = await startImpatient();
+    system.fn.behave = hang;
+    const response = await post(impatient.url);
     expect([response.status, ((await response.json()) as ErrorBody).code]).toEqual([504, 'EIS_SEARCH_TIMEOUT']);
+    await eventually(() => system.fn.aborted === 1);
+    await impatient.close();
+  });
+
+  it('leaves a shard that hangs less than its own, so that the others are answered', async () => {
+    const impatient = await startImpatient();
+    system.pods[0].behave = hang;
+    const response = await post(impatient.url);
+    const { partial, shards } = (await response.json()) as SearchAnswer;
+    expect([response.status, partial, shards.failed.map(({ code }) => code)]).toEqual([200, true, ['EIS_SHARD_TIMEOUT']]);
     await eventually(() => system.pods[0].aborted === 1);
     await impatient.close();
   });
