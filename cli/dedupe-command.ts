@@ -3,7 +3,6 @@
  * take them over. It needs the store and nothing else: neighbours are asked of an index of its own, made from one reading of the
  * collection, so that it takes nothing from those that serve, sees one state of the store, and runs where no pod does.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { GRAPH_DEFAULTS, loadConfig, modelConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
@@ -13,6 +12,8 @@ import type { Store, VectorCollection } from '../common/store/store.js';
 import { findDuplicates, type DedupeState, type Findings } from '../dedupe/find-duplicates.js';
 import type { Picture } from '../dedupe/judge.js';
 import { indexFactory } from '../indexer/create-index.js';
+import { OVERLAP_MS } from '../indexer/follower.js';
+import { IndexFolders, removeFolder } from '../indexer/index-folder.js';
 import { isFiniteVector, type VectorIndex } from '../indexer/vector-index.js';
 import { terminalWidth, wrap } from './layout.js';
 
@@ -34,8 +35,6 @@ interface DedupeReport extends Omit<Findings, 'state' | 'changes'> {
 }
 
 const NOTE = 'dedupe';
-/** For clocks that differ, as the followers of index pods have it. */
-const OVERLAP_MS = 10_000;
 /** Groups that are told of on a terminal. */
 const GROUPS_TOLD = 10;
 
@@ -63,8 +62,9 @@ export async function dedupeModel(store: Store, model: string, { apply, dataDir 
   const live = await store.liveVersion(model);
   if (!live) return undefined;
   const collection = store.collection(model, live);
-  mkdirSync(join(dataDir, 'dedupe'), { recursive: true });
-  const folder = mkdtempSync(join(dataDir, 'dedupe', 'index-'));
+  const folders = new IndexFolders({ dataDir: join(dataDir, 'dedupe'), model, shard: { index: 0, of: 1 } });
+  for (const left of folders.claimLeft()) removeFolder(left); // of a run that was killed
+  const folder = folders.create();
   const index = indexFactory('hnsw').create({ ...GRAPH_DEFAULTS, dim: live.dim, newFolder: () => folder, onScan: () => undefined, onFailed: () => undefined });
   try {
     const { state, changes, ...findings } = await find(collection, index);
@@ -75,7 +75,7 @@ export async function dedupeModel(store: Store, model: string, { apply, dataDir 
     return { model, version: live.version, ...findings, changes: changes.length, calibration: state.calibration, applied: apply, seconds: (performance.now() - started) / 1000 };
   } finally {
     await index.close();
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   }
 }
 
