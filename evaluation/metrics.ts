@@ -46,14 +46,6 @@ export function ndcgAt(k: number, { ranked, relevant }: Judged): number {
   return gain / best;
 }
 
-/** How much two rankings have in common among their first k: 1 when these are the same, in whatever order; 0 when both are empty. */
-export function overlapAt(k: number, a: readonly string[], b: readonly string[]): number {
-  const first = new Set(a.slice(0, k));
-  const common = b.slice(0, k).filter((id) => first.has(id)).length;
-  const places = Math.min(k, Math.max(a.length, b.length));
-  return places === 0 ? 0 : common / places;
-}
-
 function countRelevant(k: number, { ranked, relevant }: Judged): number {
   return ranked.slice(0, k).filter((id) => relevant.has(id)).length;
 }

@@ -1,6 +1,7 @@
 /** What one model with one index answered, what that is worth, and how two of them differ. */
+import { overlapAt } from '../common/overlap.js';
 import { compare, type Query } from './collection.js';
-import { averagePrecisionAt, hitAt, ndcgAt, overlapAt, recallAt } from './metrics.js';
+import { averagePrecisionAt, hitAt, ndcgAt, recallAt } from './metrics.js';
 import { mean } from './statistics.js';
 
 export interface Hit {
@@ -110,7 +111,7 @@ export function compareRuns(queries: readonly Query[], [a, b]: readonly [Run, Ru
   return {
     a,
     b,
-    overlap: mean(queries.map(({ id }) => overlapAt(depth, rankedIds(a.answers, id), rankedIds(b.answers, id)))),
+    overlap: mean(queries.map(({ id }) => overlapAt(depth, rankedIds(a.answers, id), rankedIds(b.answers, id)) ?? 0)),
     wins: { a: won, b: differences.length - won },
     ties: all.length - differences.length,
     differences,

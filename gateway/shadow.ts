@@ -6,8 +6,8 @@ import { EisError, toEisError } from '../common/errors.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
+import { overlapAt } from '../common/overlap.js';
 import type { SearchAnswer } from '../common/wire.js';
-import { overlapAt } from './overlap.js';
 import { createSearch, type Search, type SearchRequest } from './search.js';
 import { UNCOUNTED } from './search-metrics.js';
 import type { Shadow } from './served-models.js';
@@ -68,7 +68,7 @@ export class ShadowTraffic {
     const isWhole = !live.partial && !shadowed.partial;
     this.#metrics.answered(names, isWhole ? 'ok' : 'partial');
     this.#metrics.took(names, { live: live.timings_ms, shadow: shadowed.timings_ms });
-    const overlap = isWhole ? overlapAt(Math.min(COMPARED_MAX, asked.top), live.results, shadowed.results) : undefined;
+    const overlap = isWhole ? overlapAt(Math.min(COMPARED_MAX, asked.top), idsOf(live), idsOf(shadowed)) : undefined;
     if (overlap !== undefined) this.#metrics.overlapped(names, overlap);
   }
 
@@ -79,4 +79,8 @@ export class ShadowTraffic {
     this.#metrics.answered(names, code);
     this.#log.debug({ reqId: requestId, ...names, code, err: cause }, 'a shadow search failed');
   }
+}
+
+function idsOf({ results }: SearchAnswer): string[] {
+  return results.map(({ id }) => id);
 }

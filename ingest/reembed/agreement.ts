@@ -2,6 +2,7 @@
  * How far two versions of a model agree on what is alike: of the nearest k of sampled images, the share that both find. Among
  * the same images, exactly: every candidate is compared with every sampled image.
  */
+import { overlapAt } from '../../common/overlap.js';
 import { compareHits, dot } from '../../common/vector.js';
 import { slotRange } from '../../common/slots.js';
 import type { VectorCollection } from '../../common/store/store.js';
@@ -42,8 +43,7 @@ export async function measureAgreement(collections: readonly [VectorCollection, 
   if (k < 1) return { overlap: 1, k: options.k, sampled: sampled.length, among: pairs.length };
   let shares = 0;
   for (const query of sampled) {
-    const [first, second] = [0, 1].map((side) => new Set(nearest(query, pairs, { side: side as 0 | 1, k })));
-    shares += [...(first as Set<string>)].filter((id) => second?.has(id)).length / k;
+    shares += overlapAt(k, nearest(query, pairs, { side: 0, k }), nearest(query, pairs, { side: 1, k })) as number;
     await new Promise(setImmediate);
   }
   return { overlap: shares / sampled.length, k, sampled: sampled.length, among: pairs.length };

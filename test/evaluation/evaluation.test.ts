@@ -25,6 +25,10 @@ describe('evaluate()', () => {
     expect(comparison).toMatchObject({ overlap: (1 + 1 + 1 + 1 + 1 + 0.5) / 6, wins: { a: 1, b: 2 }, ties: 3 });
     expect(comparison!.differences.map(({ query, a, b }) => [query.id, a, b])).toEqual([['a/grey', 1, 0.5], ['b/flip', 0.5, 1], ['c/flip', 0, 1]]);
   });
+
+  it('takes two that answer nothing to have nothing in common', () => {
+    expect(evaluation([run('first', {}), run('second', {})]).comparisons).toMatchObject([{ overlap: 0, ties: 6 }]);
+  });
 });
 
 describe('pairRuns()', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { averagePrecisionAt, hitAt, ndcgAt, overlapAt, recallAt, type Judged } from '../../evaluation/metrics.js';
+import { overlapAt } from '../../common/overlap.js';
+import { averagePrecisionAt, hitAt, ndcgAt, recallAt, type Judged } from '../../evaluation/metrics.js';
 import { mean, percentile, round } from '../../evaluation/statistics.js';
 import { SeededRandom } from '../support/seeded-random.js';
 
@@ -34,14 +35,6 @@ describe('the figures of a ranking, against values computed by hand', () => {
     expect(ndcgAt(6, EXAMPLE)).toBeCloseTo(gain / best, 12);
     expect(ndcgAt(1, EXAMPLE)).toBe(1);
     expect(ndcgAt(2, judged('xa', 'a'))).toBeCloseTo(1 / Math.log2(3), 12);
-  });
-
-  it('overlap@k is what two have in common, in whatever order', () => {
-    expect(overlapAt(3, [...'abcd'], [...'cbxa'])).toBeCloseTo(2 / 3, 12);
-    expect(overlapAt(4, [...'abcd'], [...'dcba'])).toBe(1);
-    expect(overlapAt(10, [...'ab'], [...'ba'])).toBe(1);
-    expect(overlapAt(10, [...'abcd'], [...'ab'])).toBe(0.5);
-    expect(overlapAt(3, [], [])).toBe(0);
   });
 });
 
