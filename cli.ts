@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `eis` command. What a command needs is loaded when it is called: TensorFlow alone takes longer than most of them. */
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { CheckModelOptions } from './cli/check-model.js';
 import type { ComposeCommandOptions } from './cli/compose-command.js';
 import type { DedupeCommandOptions } from './cli/dedupe-command.js';
@@ -11,7 +11,7 @@ import type { DeployCommandOptions } from './cli/deploy-command.js';
 import { addEvaluateCommand } from './cli/evaluate-options.js';
 import { createGatewayOption } from './cli/gateway-option.js';
 import { addAutoscaleCommand, addOperatingCommands, addReembedCommand } from './cli/operating-commands.js';
-import { parseSeconds, parseSubmission } from './cli/parse-options.js';
+import { parseSeconds, parseSubmission, parseWhole } from './cli/parse-options.js';
 import type { SearchCommandOptions } from './cli/search-command.js';
 import { parseBucketUri } from './common/cloud-storage.js';
 import { ENGINES, PREPROCESSING } from './common/config-schema.js';
@@ -22,11 +22,6 @@ import { packageVersion } from './common/package-root.js';
 import { suggest } from './common/suggest.js';
 import { IMAGE_ID } from './common/wire.js';
 import { isPath } from './ingest/upload-walk.js';
-
-function parseInputSize(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) < 8 || Number(text) > 2048) throw new InvalidArgumentError('It must be a whole number from 8 to 2048.');
-  return Number(text);
-}
 
 /** A path from the folder that the user is in, although npm runs scripts in the package's own; URLs and - as they are. */
 function locate(source: string, workingDir: string): string {
@@ -179,7 +174,7 @@ function addModelsCommand(program: Command, environment: Environment): void {
     .addOption(new Option('--engine <engine>', 'what runs it').choices(ENGINES))
     .option('--layer <layer>', 'whose output is the embedding')
     .addOption(new Option('--preprocess <kind>', 'how pixels become numbers').choices(PREPROCESSING))
-    .option('--input-size <pixels>', 'of its square input, where the model leaves it open', parseInputSize)
+    .option('--input-size <pixels>', 'of its square input, where the model leaves it open', (text) => parseWhole(text, 8, 2048))
     .option('--json', 'print one JSON object on standard output', false)
     .action(async (model: string, options: CheckModelOptions) => {
       const { checkModelCommand } = await import('./cli/check-model.js');

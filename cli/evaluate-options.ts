@@ -5,7 +5,7 @@ import { INDEX_ALGORITHMS } from '../common/config-schema.js';
 import type { Environment } from '../common/environment.js';
 import { MODES, type Mode } from '../evaluation/evaluation.js';
 import type { Places } from '../evaluation/runs.js';
-import { parseUrl } from './parse-options.js';
+import { parseUrl, parseWhole } from './parse-options.js';
 
 const DEFAULT_PLACES = '1,5,10';
 const LIMIT_MAX = 1_000_000;
@@ -59,9 +59,4 @@ function addAlgorithm(text: string, chosen: readonly IndexAlgorithm[]): IndexAlg
 function parsePlaces(text: string, topMax: number): Places {
   const numbers = text.split(',').map((part) => parseWhole(part.trim(), 1, topMax));
   return [...new Set(numbers)].sort((a, b) => a - b) as unknown as Places;
-}
-
-function parseWhole(text: string, min: number, max: number): number {
-  if (!/^\d{1,10}$/.test(text) || Number(text) < min || Number(text) > max) throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-  return Number(text);
 }

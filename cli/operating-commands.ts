@@ -5,7 +5,7 @@ import type { AutoscaleCommandOptions } from './autoscale-command.js';
 import type { BackfillCommandOptions } from './backfill-command.js';
 import type { DeadDropOptions, DeadListOptions, DeadReplayOptions } from './dead-command.js';
 import type { DeleteCommandOptions } from './delete-command.js';
-import { parseSubmission, parseUrl } from './parse-options.js';
+import { parseSubmission, parseUrl, parseWhole } from './parse-options.js';
 import type { ReembedCommandOptions } from './reembed-command.js';
 import type { StatusCommandOptions } from './status-command.js';
 
@@ -14,8 +14,7 @@ const LISTED_MAX = 100_000;
 const MIN_OVERLAP = 0.1;
 
 function parseLimit(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > LISTED_MAX) throw new InvalidArgumentError(`It must be a whole number from 1 to ${LISTED_MAX}.`);
-  return Number(text);
+  return parseWhole(text, 1, LISTED_MAX);
 }
 
 function parseShare(text: string): number {

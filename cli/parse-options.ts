@@ -16,3 +16,8 @@ export function parseSeconds(text: string): number {
   if (!/^\d{1,6}$/.test(text) || Number(text) < 1) throw new InvalidArgumentError('It must be a whole number of seconds, 1 or more.');
   return Number(text);
 }
+
+export function parseWhole(text: string, min: number, max: number): number {
+  if (!/^\d{1,10}$/.test(text) || Number(text) < min || Number(text) > max) throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  return Number(text);
+}
