@@ -7,18 +7,17 @@
  * function, then both shards at once), at a fixed rate, of the same percentile; medians of the rounds. `forwarder_added_…`
  * is the same of the forwarder: what one hop more costs on this machine.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { Pool } from 'undici';
 import { encodeVector } from '../../common/vector.js';
 import { percentile, runOpenLoop, type Sent } from '../support/open-loop.js';
-import { RoleProcess } from '../support/role-process.js';
+import type { RoleProcess } from '../support/role-process.js';
 import { STUB_VERSION } from '../support/stub-function.js';
 import { postImage, sendByClients, type SendRequest } from './http-load.js';
 import { median, printReport } from './report.js';
+import { startPart, withScratch, type Scratch } from './scratch.js';
 import { createImages } from './stub-images.js';
 
 const MODEL = 'builtin';
@@ -62,10 +61,8 @@ interface Round {
 }
 
 async function benchGateway(options: GatewayBenchOptions): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
-  const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
-  try {
-    const system = await startSystem(options, { folder, closing });
+  await withScratch(async (scratch) => {
+    const system = await startSystem(options, scratch);
     const rounds: Round[] = [];
     await measure(options, system); // warms everything up
     for (let i = 0; i < options.rounds; i++) {
@@ -74,9 +71,7 @@ async function benchGateway(options: GatewayBenchOptions): Promise<void> {
       console.log(`round ${i + 1}: added ${addedMs(round, 0.5).toFixed(2)} ms p50, ${addedMs(round, 0.99).toFixed(2)} p99; ${round.gatewayPerS.toFixed(0)}/s, forwarder ${round.forwarderPerS.toFixed(0)}/s, ${MANY_CLIENTS} clients ${round.manyPerS.toFixed(0)}/s`);
     }
     report(options, rounds, system.gateway.peakRssMb);
-  } finally {
-    for (const close of closing.reverse()) await close();
-  }
+  });
 }
 
 function addedMs({ gateway, direct }: Round, share: number): number {
@@ -115,21 +110,16 @@ interface System {
   readonly forward: SendRequest;
 }
 
-async function startSystem({ functionMs, shardMs }: GatewayBenchOptions, { folder, closing }: { readonly folder: string; readonly closing: (() => Promise<unknown>)[] }): Promise<System> {
-  const start = async (name: string, entry: string, env: Record<string, string>): Promise<RoleProcess> => {
-    const role = await RoleProcess.start({ entry, env, logFile: join(folder, `${name}.log`), readyPath: entry.endsWith('main.ts') ? '/readyz' : '/' });
-    closing.push(() => role.stop());
-    return role;
-  };
-  const script = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
-  const fn = await start('function', script('stub-function-process'), { EIS_STUB: JSON.stringify({ model: MODEL, dim: DIM, delayMs: functionMs }) });
-  const shards = await Promise.all(SHARDS.map((digit) => start(`shard-${digit}`, script('stub-shard-process'), { EIS_STUB: JSON.stringify({ delayMs: shardMs, digit }) })));
-  const forwarder = await start('forwarder', script('forwarder-process'), { EIS_FORWARD_TO: fn.url });
-  const configFile = join(folder, 'config.json');
+async function startSystem({ functionMs, shardMs }: GatewayBenchOptions, scratch: Scratch): Promise<System> {
+  const fn = await startPart(scratch, { name: 'function', entry: 'stub-function-process', env: { EIS_STUB: JSON.stringify({ model: MODEL, dim: DIM, delayMs: functionMs }) } });
+  const shards = await Promise.all(SHARDS.map((digit) => startPart(scratch, { name: `shard-${digit}`, entry: 'stub-shard-process', env: { EIS_STUB: JSON.stringify({ delayMs: shardMs, digit }) } })));
+  const forwarder = await startPart(scratch, { name: 'forwarder', entry: 'forwarder-process', env: { EIS_FORWARD_TO: fn.url } });
+  const configFile = join(scratch.folder, 'config.json');
   writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL }], services: [{ name: 'indexing', models: [{ name: MODEL, num_indexes: SHARDS.length }] }] }));
-  const gateway = await start('gateway', 'gateway/main.ts', { EIS_CONFIG: configFile, FUNCTION_URL_BUILTIN: fn.url, INDEX_URLS_BUILTIN: shards.map(({ url }) => url).join(';'), WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000', EIS_LOOP_DELAY_MAX_MS: '10000' });
+  const env = { EIS_CONFIG: configFile, FUNCTION_URL_BUILTIN: fn.url, INDEX_URLS_BUILTIN: shards.map(({ url }) => url).join(';'), WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000', EIS_LOOP_DELAY_MAX_MS: '10000' };
+  const gateway = await startPart(scratch, { name: 'gateway', entry: 'gateway/main.ts', env });
   const pools = [gateway, forwarder, fn, ...shards].map(({ url }) => new Pool(url, { connections: MANY_CLIENTS }));
-  closing.push(() => Promise.all(pools.map((pool) => pool.destroy())));
+  scratch.closing.push(() => Promise.all(pools.map((pool) => pool.destroy())));
   const [toGateway, toForwarder, toFunction, ...toShards] = pools as [Pool, Pool, Pool, ...Pool[]];
   const image = createImages();
   return {

@@ -3,18 +3,17 @@
  * URL after a fixed time without embedding anything, the real broker or the embedded queue, the embedded store. Timed
  * from the first request to the last outcome in the ledger. Every run begins with an empty broker and store.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { fileURLToPath } from 'node:url';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
 import type { IngestAnswer, LedgerAnswer } from '../../common/wire.js';
 import { Broker } from '../support/rabbitmq.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
-import { RoleProcess } from '../support/role-process.js';
+import type { RoleProcess } from '../support/role-process.js';
 import { median, printReport } from './report.js';
+import { startPart, withScratch } from './scratch.js';
 
 const MODEL = 'builtin';
 const URLS_PER_REQUEST = 500;
@@ -88,22 +87,15 @@ async function benchIngest(options: IngestBenchOptions): Promise<void> {
 }
 
 async function measure(options: IngestBenchOptions): Promise<Run> {
-  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
-  const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
-  try {
+  return withScratch(async (scratch) => {
     const broker = options.queue === 'rabbitmq' ? await Broker.start() : undefined;
-    if (broker) closing.push(() => broker.stop());
-    const stub = await RoleProcess.start({ entry: fileURLToPath(new URL('stub-function-process.js', import.meta.url)), env: { EIS_STUB: JSON.stringify({ model: MODEL, dim: options.dim, delayMs: options.delayMs }) }, logFile: join(folder, 'function.log'), readyPath: '/ready' });
-    closing.push(() => stub.stop());
-    const env = describePlace(folder, { amqpUrl: broker?.url ?? '', functionUrl: stub.url, embeds: options.embeds, batch: options.batch });
-    const wrapper = await RoleProcess.start({ entry: 'ingest/wrapper-main.ts', env, logFile: join(folder, 'wrapper.log') });
-    closing.push(() => wrapper.stop());
-    const worker = await RoleProcess.start({ entry: 'ingest/worker-main.ts', env, logFile: join(folder, 'worker.log') });
-    closing.push(() => worker.stop());
-    return await run(options, wrapper, worker);
-  } finally {
-    for (const close of closing.reverse()) await close();
-  }
+    if (broker) scratch.closing.push(() => broker.stop());
+    const stub = await startPart(scratch, { name: 'function', entry: 'stub-function-process', env: { EIS_STUB: JSON.stringify({ model: MODEL, dim: options.dim, delayMs: options.delayMs }) } });
+    const env = describePlace(scratch.folder, { amqpUrl: broker?.url ?? '', functionUrl: stub.url, embeds: options.embeds, batch: options.batch });
+    const wrapper = await startPart(scratch, { name: 'wrapper', entry: 'ingest/wrapper-main.ts', env });
+    const worker = await startPart(scratch, { name: 'worker', entry: 'ingest/worker-main.ts', env });
+    return run(options, wrapper, worker);
+  });
 }
 
 function describePlace(folder: string, { amqpUrl, functionUrl, embeds, batch }: { readonly amqpUrl: string; readonly functionUrl: string; readonly embeds: number; readonly batch: number }): Record<string, string> {

@@ -3,8 +3,7 @@
  * are searched. Every search is of other bytes (a photo with a counter behind its end), so that no embedding is
  * remembered. The index is filled with drawn vectors of the model's size; the clients take their part of the same CPUs.
  */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Pool } from 'undici';
@@ -15,11 +14,12 @@ import type { LiveVersion } from '../../common/store/store.js';
 import type { SearchAnswer } from '../../common/wire.js';
 import { startFunction } from '../functions/support/function-process.js';
 import { percentile } from '../support/open-loop.js';
-import { RoleProcess } from '../support/role-process.js';
+import type { RoleProcess } from '../support/role-process.js';
 import { testDataPath } from '../support/test-data.js';
 import { fillStore } from './draw-images.js';
 import { postImage, sendByClients, type Answered } from './http-load.js';
 import { median, printReport } from './report.js';
+import { startPart, withScratch, type Scratch } from './scratch.js';
 
 const MODEL = 'searched';
 
@@ -56,12 +56,10 @@ interface Round {
 
 async function benchSearch(all: SearchBenchOptions): Promise<void> {
   const { json, ...options } = all;
-  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
-  const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
-  try {
-    const gateway = await startSystem(all, { folder, closing });
+  await withScratch(async (scratch) => {
+    const gateway = await startSystem(all, scratch);
     const pool = new Pool(gateway.url, { connections: options.clients });
-    closing.push(() => pool.destroy());
+    scratch.closing.push(() => pool.destroy());
     const image = createPhotos(resolve(options.photos));
     const search = async (): Promise<void> => {
       const { results, partial } = JSON.parse((await postImage(pool, '/search?top=10', image())).toString()) as SearchAnswer;
@@ -77,12 +75,11 @@ async function benchSearch(all: SearchBenchOptions): Promise<void> {
     }
     const middle = (of: (round: Round) => number): number => median(rounds.map(of));
     printReport({ name: 'search', options, figures: { p50_ms: middle(({ answered }) => percentile(answered, 0.5)), p99_ms: middle(({ answered }) => percentile(answered, 0.99)), rps: middle(({ perS }) => perS) }, ratios: {} }, { json });
-  } finally {
-    for (const close of closing.reverse()) await close();
-  }
+  });
 }
 
-async function startSystem({ vectors, shards: count, model }: SearchBenchOptions, { folder, closing }: { readonly folder: string; readonly closing: (() => Promise<unknown>)[] }): Promise<RoleProcess> {
+async function startSystem({ vectors, shards: count, model }: SearchBenchOptions, scratch: Scratch): Promise<RoleProcess> {
+  const { folder, closing } = scratch;
   const configFile = join(folder, 'config.json');
   writeFileSync(configFile, JSON.stringify({ models: [{ name: MODEL, model_url: resolve(model) }], services: [{ name: 'indexing', models: [{ name: MODEL, num_indexes: count }] }] }));
   const env = { EIS_CONFIG: configFile, EIS_DATA_DIR: join(folder, 'data'), MODEL, LOG_LEVEL: 'warn' };
@@ -91,12 +88,9 @@ async function startSystem({ vectors, shards: count, model }: SearchBenchOptions
   const live = await askFunctionVersion(fn.url);
   if (!live) throw new Error('The function does not say which version of its model it runs.');
   await fill(env, { vectors, live });
-  const shards = await Promise.all(Array.from({ length: count }, (_, i) => RoleProcess.start({ entry: 'indexer/main.ts', env: { ...env, SHARD: `${i}/${count}` }, logFile: join(folder, `index-${i}.log`) })));
-  closing.push(() => Promise.all(shards.map((shard) => shard.stop())));
+  const shards = await Promise.all(Array.from({ length: count }, (_, i) => startPart(scratch, { name: `index-${i}`, entry: 'indexer/main.ts', env: { ...env, SHARD: `${i}/${count}` } })));
   const urls = { FUNCTION_URL_SEARCHED: fn.url, INDEX_URLS_SEARCHED: shards.map(({ url }) => url).join(';'), WRAPPER_URL: 'http://127.0.0.1:9', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000' }; // nobody is turned away
-  const gateway = await RoleProcess.start({ entry: 'gateway/main.ts', env: { ...env, ...urls }, logFile: join(folder, 'gateway.log') });
-  closing.push(() => gateway.stop());
-  return gateway;
+  return startPart(scratch, { name: 'gateway', entry: 'gateway/main.ts', env: { ...env, ...urls } });
 }
 
 async function fill(env: Record<string, string>, { vectors, live }: { readonly vectors: number; readonly live: LiveVersion }): Promise<void> {

@@ -3,17 +3,16 @@
  * model answer a share of its searches as well. They take turns at a fixed rate, in an order that moves on with each round; what the two
  * without it differ by says how much of a difference is noise. Every image is another one.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { Pool } from 'undici';
 import { percentile, runOpenLoop, type Sent } from '../support/open-loop.js';
 import { parsePrometheus, sumOf } from '../support/prometheus.js';
-import { RoleProcess } from '../support/role-process.js';
+import type { RoleProcess } from '../support/role-process.js';
 import { postImage, type SendRequest } from './http-load.js';
 import { printReport } from './report.js';
+import { startPart, withScratch, type Scratch } from './scratch.js';
 import { createImages } from './stub-images.js';
 
 /** The gateways: two without shadow traffic, one with. */
@@ -50,10 +49,8 @@ export function addShadowBench(program: Command): void {
 type Sends = Readonly<Record<Turn, readonly Sent<void>[]>>;
 
 async function benchShadow(options: ShadowBenchOptions): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'eis-bench-'));
-  const closing: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
-  try {
-    const system = await startSystem(options, { folder, closing });
+  await withScratch(async (scratch) => {
+    const system = await startSystem(options, scratch);
     const turn = (send: SendRequest, seconds = options.seconds): Promise<Sent<void>[]> => runOpenLoop({ perS: options.rate, forMs: seconds * 1000, send });
     for (const name of TURNS) await turn(system.searches[name], 2); // warms everything up
     const sent: Record<Turn, Sent<void>[]> = { plain: [], shadowed: [], other: [] };
@@ -62,9 +59,7 @@ async function benchShadow(options: ShadowBenchOptions): Promise<void> {
       for (const name of order) sent[name].push(...(await turn(system.searches[name])));
     }
     report(options, sent, await system.counts());
-  } finally {
-    for (const close of closing.reverse()) await close();
-  }
+  });
 }
 
 interface Counts {
@@ -97,30 +92,25 @@ interface System {
   readonly counts: () => Promise<Counts>;
 }
 
-async function startSystem({ functionMs, shardMs, share }: ShadowBenchOptions, { folder, closing }: { readonly folder: string; readonly closing: (() => Promise<unknown>)[] }): Promise<System> {
-  const start = async (name: string, entry: string, env: Record<string, string>): Promise<RoleProcess> => {
-    const role = await RoleProcess.start({ entry, env, logFile: join(folder, `${name}.log`), readyPath: entry.endsWith('main.ts') ? '/readyz' : '/' });
-    closing.push(() => role.stop());
-    return role;
-  };
-  const script = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
+async function startSystem({ functionMs, shardMs, share }: ShadowBenchOptions, scratch: Scratch): Promise<System> {
   const urls: Record<string, string> = {};
   for (const model of MODELS) {
-    const fn = await start(`function-${model}`, script('stub-function-process'), { EIS_STUB: JSON.stringify({ model, dim: DIM, delayMs: functionMs }) });
-    const shards = await Promise.all(SHARDS.map((digit) => start(`shard-${model}-${digit}`, script('stub-shard-process'), { EIS_STUB: JSON.stringify({ delayMs: shardMs, digit }) })));
+    const fn = await startPart(scratch, { name: `function-${model}`, entry: 'stub-function-process', env: { EIS_STUB: JSON.stringify({ model, dim: DIM, delayMs: functionMs }) } });
+    const shards = await Promise.all(SHARDS.map((digit) => startPart(scratch, { name: `shard-${model}-${digit}`, entry: 'stub-shard-process', env: { EIS_STUB: JSON.stringify({ delayMs: shardMs, digit }) } })));
     Object.assign(urls, { [`FUNCTION_URL_${model.toUpperCase()}`]: fn.url, [`INDEX_URLS_${model.toUpperCase()}`]: shards.map(({ url }) => url).join(';') });
   }
   const startGateway = (name: string, shadow: object): Promise<RoleProcess> => {
-    const file = join(folder, `${name}.json`);
+    const file = join(scratch.folder, `${name}.json`);
     const services = [{ name: 'indexing', models: MODELS.map((model) => ({ name: model, num_indexes: SHARDS.length })) }, { name: 'serving', models: [{ name: MODELS[0], ...shadow }] }];
     writeFileSync(file, JSON.stringify({ models: MODELS.map((model) => ({ name: model })), services }));
-    return start(name, 'gateway/main.ts', { ...urls, EIS_CONFIG: file, WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_LOOP_DELAY_MAX_MS: '10000', EIS_INDEX_TIMEOUT_MS: '10000', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000' });
+    const env = { ...urls, EIS_CONFIG: file, WRAPPER_URL: 'http://127.0.0.1:9', LOG_LEVEL: 'warn', EIS_LOOP_DELAY_MAX_MS: '10000', EIS_INDEX_TIMEOUT_MS: '10000', EIS_FUNCTION_QUEUE_TIME_MAX_MS: '10000' };
+    return startPart(scratch, { name, entry: 'gateway/main.ts', env });
   };
   const [plain, shadowed, other] = [await startGateway('plain', {}), await startGateway('shadowed', { shadow: { model: MODELS[1], share } }), await startGateway('other', {})];
   const image = createImages();
   const searchBy = ({ url }: RoleProcess): SendRequest => {
     const pool = new Pool(url, { connections: 256 });
-    closing.push(() => pool.destroy());
+    scratch.closing.push(() => pool.destroy());
     return async () => void (await postImage(pool, '/search?top=10', image()));
   };
   return {
