@@ -4,13 +4,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GRAPH_DEFAULTS, type IndexAlgorithm } from '../../common/config.js';
 import { reclaimMemory } from '../../common/reclaim.js';
+import { percentile } from '../../evaluation/statistics.js';
 import { indexFactory } from '../../indexer/create-index.js';
 import { readSnapshotFile, writeSnapshotFile } from '../../indexer/snapshot-file.js';
 import type { VectorIndex } from '../../indexer/vector-index.js';
 import { idOf } from '../indexer/vectors.js';
 import { readMemoryMb } from '../support/process-memory.js';
 import { readSlices } from './f32-file.js';
-import { describeTimed, percentile, readQueries, timeSearches, TOP, type IndexMeasured, type IndexTask } from './index-task.js';
+import { describeTimed, readQueries, timeSearches, TOP, type IndexMeasured, type IndexTask } from './index-task.js';
 import { median } from './report.js';
 
 export interface OwnIndexTask extends IndexTask {

@@ -1,5 +1,6 @@
 /** What the `index` bench is asked for, what its processes are told and tell, and how all of them measure a search. */
 import type { IndexAlgorithm } from '../../common/config.js';
+import { percentile } from '../../evaluation/statistics.js';
 import { readWhole } from './f32-file.js';
 import { QUERIES, type IndexData } from './index-data.js';
 
@@ -71,11 +72,6 @@ export async function timeSearches(search: (i: number) => unknown, { searches, c
   const startedAt = performance.now();
   const latenciesMs = await run(searches);
   return { latenciesMs, qps: (searches * 1000) / (performance.now() - startedAt) };
-}
-
-/** The smallest value that at least this part of them does not exceed (nearest rank). */
-export function percentile(values: readonly number[], part: number): number {
-  return [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil(part * values.length) - 1)] as number;
 }
 
 /** The figures of searches at one client. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkCollection, drawImages, mergeImages, parseGroups, queriesOfCopies, queriesOfLabels, type EvaluatedImage } from '../../evaluation/collection.js';
+import { image } from './fixtures.js';
 
-const image = (id: string, ...labels: string[]): EvaluatedImage => ({ id, path: `/images/${id}.png`, name: `${id}.png`, labels: new Set(labels) });
 const numbered = (count: number): EvaluatedImage[] => Array.from({ length: count }, (_, i) => image(`i${i}`));
 
 describe('mergeImages()', () => {

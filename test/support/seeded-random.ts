@@ -1,23 +1,21 @@
-/** Numbers that a seed repeats: mulberry32 (T. Ettinger, public domain). */
+/** Numbers that a seed repeats. */
+import { createRandom, type Random } from '../../common/random.js';
+
 export class SeededRandom {
-  #state: number;
+  readonly #random: Random;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#random = createRandom(seed);
   }
 
   /** From 0 up to, but not, 1. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+    return this.#random.between(0, 1);
   }
 
   /** A whole number from `min` to `max`. */
   between(min: number, max: number): number {
-    return min + Math.floor(this.next() * (max - min + 1));
+    return this.#random.whole(min, max);
   }
 
   shuffle<T>(items: readonly T[]): T[] {
