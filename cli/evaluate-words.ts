@@ -1,7 +1,7 @@
 /** An evaluation as a table for the terminal. */
-import { alterationTitle } from '../evaluation/alterations.js';
-import type { Evaluation, JudgedRun } from '../evaluation/evaluation.js';
-import { runName, type Comparison } from '../evaluation/runs.js';
+import type { Evaluation } from '../evaluation/evaluation.js';
+import { rankParts } from '../evaluation/parts.js';
+import { depthOf, runName, type Comparison } from '../evaluation/runs.js';
 import { alignColumns, formatBytes, wrap } from './layout.js';
 
 const PARTS_SHOWN = 20;
@@ -31,7 +31,7 @@ function describeMaterial({ mode, source, images, queries, duplicates, unlabelle
 }
 
 function describeRuns({ runs, places, mode }: Evaluation): string[] {
-  const depth = places.at(-1) as number;
+  const depth = depthOf(places);
   const isLabelled = mode !== 'altered'; // with one right answer, hit@k is recall@k
   const head = ['model', 'index', ...places.map((k) => `recall@${k}`), ...(isLabelled ? places.map((k) => `hit@${k}`) : []), `mAP@${depth}`, `nDCG@${depth}`, 'embed ms', 'p95', 'search ms', 'p95', 'memory'];
   const rows = runs.map(({ run, figures: { recall, hit, map, ndcg } }) => [
@@ -43,20 +43,17 @@ function describeRuns({ runs, places, mode }: Evaluation): string[] {
   return alignColumns([head, ...rows], head.map((_, column) => column).slice(2));
 }
 
-/** The hardest first. */
-function describeParts({ mode, runs, places }: Evaluation): string[] {
-  const depth = places.at(-1) as number;
-  const figure = ({ parts }: JudgedRun, part: string): number => (mode === 'altered' ? parts.get(part)?.recall.get(places[0]) : parts.get(part)?.map) ?? 0;
-  const first = runs[0] as JudgedRun;
-  const parts = [...first.parts.keys()].sort((a, b) => figure(first, a) - figure(first, b));
-  const head = [mode === 'altered' ? `recall@${places[0]} of copies` : `mAP@${depth} of ${mode === 'labelled' ? 'classes' : 'groups'}`, ...runs.map(({ run }) => runName(run))];
-  const rows = parts.slice(0, PARTS_SHOWN).map((part) => [mode === 'altered' ? alterationTitle(part) : part, ...runs.map((run) => formatFigure(figure(run, part)))]);
+function describeParts(evaluation: Evaluation): string[] {
+  const { mode, runs, places } = evaluation;
+  const parts = rankParts(evaluation);
+  const head = [mode === 'altered' ? `recall@${places[0]} of copies` : `mAP@${depthOf(places)} of ${mode === 'labelled' ? 'classes' : 'groups'}`, ...runs.map(({ run }) => runName(run))];
+  const rows = parts.slice(0, PARTS_SHOWN).map(({ title, figures }) => [title, ...figures.map(formatFigure)]);
   const more = parts.length > PARTS_SHOWN ? [`… and ${parts.length - PARTS_SHOWN} more, which are easier; --json has all.`] : [];
   return [...alignColumns([head, ...rows], head.map((_, column) => column).slice(1)), ...more];
 }
 
 function describeComparison({ a, b, overlap, wins, ties }: Comparison, { places }: Evaluation): string {
-  return `${runName(a)} and ${runName(b)}: overlap@${places.at(-1)} ${formatFigure(overlap)}; ${wins.a} queries are won by ${runName(a)}, ${wins.b} by ${runName(b)}, ${ties} alike.`;
+  return `${runName(a)} and ${runName(b)}: overlap@${depthOf(places)} ${formatFigure(overlap)}; ${wins.a} queries are won by ${runName(a)}, ${wins.b} by ${runName(b)}, ${ties} alike.`;
 }
 
 function formatFigure(value: number): string {

@@ -1,6 +1,6 @@
 /** A whole evaluation as plain values: what was asked, what every run is worth, and how runs differ. */
 import { compare, type EvaluatedImage, type Query } from './collection.js';
-import { compareRuns, judge, judgeParts, pairRuns, type Comparison, type Figures, type Latency, type Places, type Run } from './runs.js';
+import { compareRuns, depthOf, judge, judgeParts, pairRuns, type Comparison, type Figures, type Latency, type Places, type Run } from './runs.js';
 import { round } from './statistics.js';
 
 /** Where it is known from what would be right. */
@@ -109,7 +109,7 @@ function comparisonJson({ a, b, overlap, wins, ties, differences }: Comparison, 
   return {
     a: name(a),
     b: name(b),
-    [`overlap_at_${places.at(-1)}`]: round(overlap, FIGURE_DIGITS),
+    [`overlap_at_${depthOf(places)}`]: round(overlap, FIGURE_DIGITS),
     wins_a: wins.a,
     wins_b: wins.b,
     ties,

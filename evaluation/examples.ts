@@ -1,7 +1,6 @@
 /** Queries to look at: those that a run answered best, and worst. */
 import { compare, type Query } from './collection.js';
-import { averagePrecisionAt } from './metrics.js';
-import { depthOf, rankedIds, type Hit, type Places, type Run } from './runs.js';
+import { depthOf, precisionOf, type Hit, type Places, type Run } from './runs.js';
 
 export interface Example {
   readonly query: Query;
@@ -15,7 +14,7 @@ export interface Example {
  */
 export function findExamples(queries: readonly Query[], run: Run, { places, best: bestCount, worst: worstCount }: { readonly places: Places; readonly best: number; readonly worst: number }): { readonly best: Example[]; readonly worst: Example[] } {
   const ordered = queries
-    .map((query) => ({ query, hits: run.answers.get(query.id) ?? [], averagePrecision: averagePrecisionAt(depthOf(places), { ranked: rankedIds(run.answers, query.id), relevant: query.relevant }) }))
+    .map((query) => ({ query, hits: run.answers.get(query.id) ?? [], averagePrecision: precisionOf(query, run, depthOf(places)) }))
     .map((example) => ({ ...example, margin: marginOf(example) }))
     .sort((a, b) => b.averagePrecision - a.averagePrecision || b.margin - a.margin || compare(a.query.id, b.query.id));
   const worst = takeImages([...ordered].reverse(), worstCount, new Set());

@@ -1,10 +1,10 @@
 /** The report of an evaluation: one page that holds everything it shows. */
-import { alterationTitle } from './alterations.js';
-import { namedFigures, type Evaluation, type JudgedRun } from './evaluation.js';
+import { namedFigures, type Evaluation } from './evaluation.js';
 import { Html, html } from './html.js';
+import { rankParts } from './parts.js';
 import { differenceList, exampleList, type Gallery, type ReportExamples, type Thumbnails } from './report-examples.js';
 import { REPORT_STYLE } from './report-style.js';
-import { runName, type Comparison } from './runs.js';
+import { depthOf, runName, type Comparison } from './runs.js';
 
 export interface ReportOptions {
   readonly examples: ReportExamples;
@@ -77,14 +77,14 @@ function figuresTable({ runs, mode }: Evaluation): Html {
   return html`<h2>How good</h2><div class="scroll" role="region" aria-label="How good" tabindex="0"><table><caption>Means over the queries, from 0 to 1; higher is better${runs.length > 1 ? ', and the highest are set off' : ''}.</caption><thead><tr><th scope="col">Model</th><th scope="col" class="text">Index</th>${names.map((name) => html`<th scope="col">${figureTitle(name)}</th>`)}</tr></thead><tbody>${runs.map(({ run }, i) => html`<tr><th scope="row">${run.model}</th><td class="text">${run.algorithm}</td>${names.map((name) => cell(name, (named[i] as ReadonlyMap<string, number>).get(name) as number))}</tr>`)}</tbody></table></div>`;
 }
 
-function partsTable({ mode, runs, places }: Evaluation): Html {
-  const k = mode === 'altered' ? places[0] : (places.at(-1) as number);
-  const figure = ({ parts }: JudgedRun, part: string): number => (mode === 'altered' ? parts.get(part)?.recall.get(k) : parts.get(part)?.map) ?? 0;
-  const parts = [...(runs[0] as JudgedRun).parts.keys()].sort((a, b) => figure(runs[0] as JudgedRun, a) - figure(runs[0] as JudgedRun, b));
+function partsTable(evaluation: Evaluation): Html {
+  const { mode, runs, places } = evaluation;
+  const k = mode === 'altered' ? places[0] : depthOf(places);
+  const parts = rankParts(evaluation);
   const what = mode === 'altered' ? `Share of the copies whose original is among the first ${k === 1 ? '' : k}` : `Mean average precision of the first ${k}`;
   const title = mode === 'altered' ? 'By alteration' : mode === 'labelled' ? 'By class' : 'By group';
   const rest = parts.length > PARTS_SHOWN ? `; the worst ${PARTS_SHOWN} of ${parts.length}` : '';
-  return html`<h2>${title}</h2><div class="scroll" role="region" aria-label="${title}" tabindex="0"><table><caption>${mode === 'altered' && k === 1 ? 'Share of the copies whose original comes first' : what}${rest}. The hardest${runs.length > 1 ? ' for the first model' : ''} at the top.</caption><thead><tr><th scope="col">${title.replace('By ', '').replace(/^./, (letter) => letter.toUpperCase())}</th><th scope="col">Queries</th>${runs.map(({ run }) => html`<th scope="col">${run.model}<br>${run.algorithm}</th>`)}</tr></thead><tbody>${parts.slice(0, PARTS_SHOWN).map((part) => html`<tr><th scope="row">${mode === 'altered' ? alterationTitle(part) : part}</th><td>${(runs[0] as JudgedRun).parts.get(part)?.queries ?? 0}</td>${runs.map((run) => html`<td class="bar" style="--share: ${(figure(run, part) * 100).toFixed(1)}%">${figure(run, part).toFixed(3)}</td>`)}</tr>`)}</tbody></table></div>`;
+  return html`<h2>${title}</h2><div class="scroll" role="region" aria-label="${title}" tabindex="0"><table><caption>${mode === 'altered' && k === 1 ? 'Share of the copies whose original comes first' : what}${rest}. The hardest${runs.length > 1 ? ' for the first model' : ''} at the top.</caption><thead><tr><th scope="col">${title.replace('By ', '').replace(/^./, (letter) => letter.toUpperCase())}</th><th scope="col">Queries</th>${runs.map(({ run }) => html`<th scope="col">${run.model}<br>${run.algorithm}</th>`)}</tr></thead><tbody>${parts.slice(0, PARTS_SHOWN).map((part) => html`<tr><th scope="row">${part.title}</th><td>${part.queries}</td>${part.figures.map((figure) => html`<td class="bar" style="--share: ${(figure * 100).toFixed(1)}%">${figure.toFixed(3)}</td>`)}</tr>`)}</tbody></table></div>`;
 }
 
 function costsTable({ runs }: Evaluation): Html {
@@ -95,10 +95,10 @@ function costsTable({ runs }: Evaluation): Html {
 function comparisonSection({ a, b, overlap, wins, ties }: Comparison, { evaluation: { queries, places }, list }: { readonly evaluation: Evaluation; readonly list: Html }): Html {
   const share = (count: number): string => `${((100 * count) / queries.length).toFixed(2)}%`;
   const entry = (swatch: string, text: string): Html => html`<li><span class="swatch" style="background: ${swatch}"></span>${text}</li>`;
-  return html`<section><h3>${runName(a)} and ${runName(b)}</h3><p>Of their first ${places.at(-1) as number} answers they have ${(overlap * 100).toFixed(1)} % in common. A query is won by the higher average precision.</p><div class="split" role="img" aria-label="${wins.a} won by ${runName(a)}, ${ties} alike, ${wins.b} won by ${runName(b)}"><i class="a" style="width: ${share(wins.a)}"></i><i style="width: ${share(ties)}"></i><i class="b" style="width: ${share(wins.b)}"></i></div><ul class="legend">${entry('var(--accent)', `${wins.a} won by ${runName(a)}`)}${entry('var(--sunk)', `${ties} alike`)}${entry('var(--second)', `${wins.b} won by ${runName(b)}`)}</ul>${wins.a + wins.b === 0 ? '' : list}</section>`;
+  return html`<section><h3>${runName(a)} and ${runName(b)}</h3><p>Of their first ${depthOf(places)} answers they have ${(overlap * 100).toFixed(1)} % in common. A query is won by the higher average precision.</p><div class="split" role="img" aria-label="${wins.a} won by ${runName(a)}, ${ties} alike, ${wins.b} won by ${runName(b)}"><i class="a" style="width: ${share(wins.a)}"></i><i style="width: ${share(ties)}"></i><i class="b" style="width: ${share(wins.b)}"></i></div><ul class="legend">${entry('var(--accent)', `${wins.a} won by ${runName(a)}`)}${entry('var(--sunk)', `${ties} alike`)}${entry('var(--second)', `${wins.b} won by ${runName(b)}`)}</ul>${wins.a + wins.b === 0 ? '' : list}</section>`;
 }
 
 function footer({ runs, places }: Evaluation, made: string): Html {
-  const depth = places.at(-1) as number;
+  const depth = depthOf(places);
   return html`<footer><h2>What the figures mean</h2><p><b>recall@k</b>: how much of what is right is among the first k. <b>hit@k</b>: whether anything right is. <b>mAP@${depth}</b>: the mean of the precision at each right place among the first ${depth}, over as many as could be there. <b>nDCG@${depth}</b>: the same with places discounted by the logarithm.</p><p class="quiet">${[...new Map(runs.map(({ run }) => [run.model, run.modelVersion]))].map(([model, version]) => html`${model}, version ${version.slice(0, 12)}. `)}${made}</p></footer>`;
 }

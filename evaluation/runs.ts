@@ -104,8 +104,7 @@ export interface Comparison {
 
 export function compareRuns(queries: readonly Query[], [a, b]: readonly [Run, Run], places: Places): Comparison {
   const depth = depthOf(places);
-  const precision = (run: Run, { id, relevant }: Query): number => averagePrecisionAt(depth, { ranked: rankedIds(run.answers, id), relevant });
-  const all = queries.map((query) => ({ query, a: precision(a, query), b: precision(b, query) }));
+  const all = queries.map((query) => ({ query, a: precisionOf(query, a, depth), b: precisionOf(query, b, depth) }));
   const differences = all.filter((one) => one.a !== one.b).sort((one, other) => compare(one.query.id, other.query.id));
   const won = differences.filter((one) => one.a > one.b).length;
   return {
@@ -131,6 +130,11 @@ export function firstOfModels(runs: readonly Run[]): Run[] {
   return runs.filter((run, i) => runs.findIndex(({ model }) => model === run.model) === i);
 }
 
-export function rankedIds(answers: Run['answers'], query: string): string[] {
+/** The average precision of the first `depth` that a run answers to a query. */
+export function precisionOf({ id, relevant }: Query, { answers }: Pick<Run, 'answers'>, depth: number): number {
+  return averagePrecisionAt(depth, { ranked: rankedIds(answers, id), relevant });
+}
+
+function rankedIds(answers: Run['answers'], query: string): string[] {
   return (answers.get(query) ?? []).map(({ id }) => id);
 }
