@@ -51,7 +51,13 @@ export function queriesOfCopies(images: readonly EvaluatedImage[], alterations: 
 /** Each image is to find the others that share a label with it. One that is alone with its labels is searched among, and not for. */
 export function queriesOfLabels(images: readonly EvaluatedImage[]): Query[] {
   const members = new Map<string, string[]>();
-  for (const { id, labels } of images) for (const label of labels) members.set(label, [...(members.get(label) ?? []), id]);
+  for (const { id, labels } of images) {
+    for (const label of labels) {
+      const known = members.get(label);
+      if (known) known.push(id);
+      else members.set(label, [id]);
+    }
+  }
   return images.flatMap((image) => {
     const relevant = new Set([...image.labels].flatMap((label) => members.get(label) as string[]));
     relevant.delete(image.id);
@@ -66,9 +72,10 @@ export function queriesOfLabels(images: readonly EvaluatedImage[]): Query[] {
  * @throws EisError EIS_EVALUATION
  */
 export function checkCollection(images: readonly EvaluatedImage[], { depth, isLabelled }: { readonly depth: number; readonly isLabelled: boolean }): void {
-  const labels = new Set(images.flatMap((image) => [...image.labels]));
+  const memberships = images.flatMap((image) => [...image.labels]);
+  const labels = new Set(memberships);
   if (isLabelled && labels.size < 2) throw new EisError('EIS_EVALUATION', { detail: `there is ${labels.size === 1 ? `one class only, ${JSON.stringify([...labels][0])}` : 'no class'}, so every answer would be right. Name a folder that holds a folder for each of two classes or more.` });
-  if (isLabelled && queriesOfLabels(images).length === 0) throw new EisError('EIS_EVALUATION', { detail: 'no class has two images, so nothing could be found again. Give some classes more.' });
+  if (isLabelled && memberships.length === labels.size) throw new EisError('EIS_EVALUATION', { detail: 'no class has two images, so nothing could be found again. Give some classes more.' });
   const candidates = isLabelled ? images.length - 1 : images.length; // an image is no answer to itself
   if (depth > candidates) throw new EisError('EIS_EVALUATION', { detail: `k is ${depth}, and a search has only ${candidates} image${candidates === 1 ? '' : 's'} to answer with. Give a smaller --k, or more images.` });
 }
