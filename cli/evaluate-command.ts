@@ -9,7 +9,7 @@ import type { Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { packageVersion } from '../common/package-root.js';
 import { alter, ALTERATION_NAMES, decodePixels } from '../evaluation/alterations.js';
-import { checkCollection, queriesOfCopies, queriesOfLabels, type EvaluatedImage, type Query } from '../evaluation/collection.js';
+import { checkCollection, queriesOfCopies, queriesOfLabels, type EvaluatedImage } from '../evaluation/collection.js';
 import { evaluate, toJson, type Evaluation, type Material, type Mode, type Plan } from '../evaluation/evaluation.js';
 import { toLoggedRuns } from '../evaluation/mlflow-runs.js';
 import { chooseExamples, picturesOf, type ReportExamples, type Thumbnails } from '../evaluation/report-examples.js';
@@ -104,11 +104,11 @@ function checkImages(images: readonly EvaluatedImage[], { mode, places }: Evalua
 
 /** One model after the other, so that none slows another down. What the first one's function refuses, the others are not asked for. */
 async function evaluateModels(found: FoundImages, chosen: ChosenModels, session: Session): Promise<{ readonly material: Material; readonly runs: Run[] }> {
-  const material = { ...found, queries: [] as readonly Query[] };
+  let material: Material = { ...found, queries: [] };
   const runs: Run[] = [];
   for (const [i, model] of chosen.models.entries()) {
     const searched = await evaluateModel(model, chosen, { session, material, isFirst: i === 0 });
-    Object.assign(material, searched.material);
+    material = searched.material;
     runs.push(...searched.runs);
   }
   return { material, runs };
@@ -181,7 +181,7 @@ async function publish(evaluation: Evaluation, page: string | undefined, { sessi
   for (const note of notes) console.error(note);
 }
 
-/** @throws EisError EIS_SOURCE_UNREADABLE */
+/** @throws EisError EIS_EVALUATION when it cannot be written */
 function writeReport(page: string, folder: string): string {
   const file = join(folder, REPORT_FILE);
   try {

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { EisError, isEisError } from '../common/errors.js';
 import { sha256 } from '../common/sha256.js';
 import { drawImages, mergeImages, parseGroups, type EvaluatedImage } from '../evaluation/collection.js';
-import type { Mode, Unreadable } from '../evaluation/evaluation.js';
+import type { Material, Mode, Unreadable } from '../evaluation/evaluation.js';
 import { findSources, unreadable as describeUnreadable } from '../ingest/upload-walk.js';
 
 export interface ImageSource {
@@ -18,12 +18,7 @@ export interface ImageSource {
   readonly signal: AbortSignal;
 }
 
-export interface FoundImages {
-  readonly images: readonly EvaluatedImage[];
-  readonly duplicates: number;
-  readonly unlabelled: number;
-  readonly unreadable: readonly Unreadable[];
-}
+export type FoundImages = Omit<Material, 'queries'>;
 
 interface ImageFile {
   readonly path: string;

@@ -1,6 +1,6 @@
 /** Logs an evaluation to the MLflow server of the environment, and says what was not logged. */
 import type { Environment } from '../common/environment.js';
-import { batchesOf, logRuns, type LoggedReport, type LoggedRun } from '../evaluation/mlflow-log.js';
+import { logRuns, type LoggedReport, type LoggedRun } from '../evaluation/mlflow-log.js';
 import type { MlflowServer } from '../evaluation/mlflow-client.js';
 
 const DEFAULT_EXPERIMENT = 'elastic-image-search';
@@ -19,7 +19,7 @@ export async function logToMlflow({ environment: { mlflow, limits }, runs, repor
   const experiment = mlflow.experiment ?? DEFAULT_EXPERIMENT;
   const missing = await logRuns({ server, experiment, runs, report, timeoutMs: limits.mlflowTimeoutMs, signal });
   if (missing.length > 0) return missing.map((line) => `Not logged to MLflow: ${line}`);
-  return [`Logged to MLflow at ${server.url}, experiment ${experiment}: ${runs.length} run${runs.length === 1 ? '' : 's'}, ${runs.reduce((sum, run) => sum + batchesOf(run).reduce((metrics, batch) => metrics + batch.metrics.length, 0), 0)} metrics, the report.`];
+  return [`Logged to MLflow at ${server.url}, experiment ${experiment}: ${runs.length} run${runs.length === 1 ? '' : 's'}, ${runs.reduce((sum, { metrics }) => sum + metrics.size, 0)} metrics, the report.`];
 }
 
 /** Credentials go by header, as MLflow's own client sends them: a name with its password before a token; those of the URL where there are no others. */
