@@ -6,20 +6,14 @@ import type { Autoscaler, Turn } from './autoscaler.js';
 /** As often as Prometheus asks the pods. */
 export const ROUND_EVERY_MS = 15_000;
 
-export interface RoundsOptions {
-  readonly everyMs?: number;
-  readonly onRound?: (turns: readonly Turn[]) => void;
-}
-
 /** Begins at once. `close` gives up what is under way and resolves when that has ended. */
-export function startRounds(autoscaler: Pick<Autoscaler, 'round'>, { everyMs = ROUND_EVERY_MS, onRound }: RoundsOptions = {}): Closable {
+export function startRounds(autoscaler: Pick<Autoscaler, 'round'>, onRound: (turns: readonly Turn[]) => void): Closable {
   const closing = new AbortController();
   const { signal } = closing;
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      const turns = await autoscaler.round(signal);
-      onRound?.(turns);
-      await wait(everyMs, signal);
+      onRound(await autoscaler.round(signal));
+      await wait(ROUND_EVERY_MS, signal);
     }
   };
   const ended = run().catch((thrown: unknown) => {

@@ -16,12 +16,20 @@ export interface Signal {
 /** A sample is stale when it is older than four scrapes that should have been. */
 export const STALE_S = 60;
 
+export interface SignalQueries {
+  readonly value: string;
+  readonly pods: string;
+  readonly age: string;
+  /** Of workers alone. */
+  readonly waiting?: string;
+}
+
 /** PromQL for each thing that is asked, over the names that `/metrics` of the roles has (`monitoring` renders the scrape configuration). */
-export function queriesOf({ role, model }: Pick<ScaleTarget, 'role' | 'model'>): Readonly<Record<'value' | 'pods' | 'age' | 'waiting', string | undefined>> {
+export function queriesOf({ role, model }: Pick<ScaleTarget, 'role' | 'model'>): SignalQueries {
   const of = `model=${JSON.stringify(model)}`;
   if (role === 'gateway') {
     const busy = `eis_requests_in_flight{role="gateway",${of}}`;
-    return { value: `sum(avg_over_time(${busy}[1m]))`, pods: `count(${busy})`, age: `time() - min(timestamp(${busy}))`, waiting: undefined };
+    return { value: `sum(avg_over_time(${busy}[1m]))`, pods: `count(${busy})`, age: `time() - min(timestamp(${busy}))` };
   }
   // Whoever is asked says the same of a queue: the wrapper does while no worker runs.
   const oldest = `eis_queue_oldest_age_seconds{${of}}`;
@@ -38,11 +46,12 @@ export function queriesOf({ role, model }: Pick<ScaleTarget, 'role' | 'model'>):
  *   signal's reason
  */
 export async function readSignal(target: ScaleTarget, prometheus: Prometheus, signal: AbortSignal): Promise<Signal> {
-  const { value: valueQuery, pods: podsQuery, age: ageQuery, waiting } = queriesOf(target) as Record<'value' | 'pods' | 'age', string> & { waiting: string | undefined };
-  const [values, pods, ages, waits] = await Promise.all([prometheus.query(valueQuery, signal), prometheus.query(podsQuery, signal), prometheus.query(ageQuery, signal), waiting === undefined ? [] : prometheus.query(waiting, signal)]);
+  const queries = queriesOf(target);
+  const ask = (promql: string): ReturnType<Prometheus['query']> => prometheus.query(promql, signal);
+  const [values, pods, ages, waits] = await Promise.all([ask(queries.value), ask(queries.pods), ask(queries.age), queries.waiting === undefined ? [] : ask(queries.waiting)]);
   const [value, age] = [values[0]?.value, ages[0]?.value];
   const silent = (detail: string): EisError => new EisError('EIS_PROMETHEUS', { url: prometheus.url, detail });
-  if (value === undefined || age === undefined || !Number.isFinite(value)) throw silent(`it knows nothing of ${target.deployment} (${valueQuery}).`);
+  if (value === undefined || age === undefined || !Number.isFinite(value)) throw silent(`it knows nothing of ${target.deployment} (${queries.value}).`);
   if (age > STALE_S) throw silent(`what it knows of ${target.deployment} is ${Math.round(age)} s old.`);
   const parts = waits.map(({ labels }) => labels['part'] ?? 'something');
   return { value, pods: pods[0]?.value ?? 0, ...(parts.length > 0 && { waitingFor: parts.join(' and ') }) };

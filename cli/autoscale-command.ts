@@ -37,7 +37,7 @@ export async function autoscaleCommand(environment: Environment, options: Autosc
   if (once) return runOnce(autoscaler, access, json);
   const app = createAutoscaleApp({ metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });
-  const rounds = startRounds(autoscaler, { onRound: (turns) => json && print(turns, json) });
+  const rounds = startRounds(autoscaler, (turns) => json && print(turns, json));
   closeOnSignal([rounds, app, access], { log, limits: { ...environment.limits, drainMs: 0 } }); // nobody sends to it
   return 0;
 }

@@ -101,7 +101,7 @@ async function startPrometheus(inFlight: number): Promise<FakePrometheus> {
     const result = value === undefined ? [] : [{ metric: {}, value: [1_700_000_000.5, String(value)] }];
     response.writeHead(pathname === '/api/v1/query' ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify({ status: 'success', data: { resultType: 'vector', result } }));
   });
-  const fake: FakePrometheus = { url: `http://127.0.0.1:${await listen(server)}`, values: new Map([[queries.value!, inFlight], [queries.pods!, 2], [queries.age!, 5]]), behave: undefined };
+  const fake: FakePrometheus = { url: `http://127.0.0.1:${await listen(server)}`, values: new Map([[queries.value, inFlight], [queries.pods, 2], [queries.age, 5]]), behave: undefined };
   return fake;
 }
 
@@ -198,10 +198,10 @@ describe('Autoscaler', () => {
 
   it.each<[string, (prometheus: FakePrometheus) => unknown, string]>([
     ['knows nothing of the pods', (prometheus) => prometheus.values.clear(), 'it knows nothing of gateway-m'],
-    ['has not asked them for long', (prometheus) => prometheus.values.set(queriesOf(TARGET).age!, 61), 'is 61 s old'],
+    ['has not asked them for long', (prometheus) => prometheus.values.set(queriesOf(TARGET).age, 61), 'is 61 s old'],
     ['refuses the query', (prometheus) => (prometheus.behave = (_request, response) => void response.writeHead(422).end('{"status":"error","errorType":"execution","error":"query timed out"}')), 'execution: query timed out'],
     ['answers as something else', (prometheus) => (prometheus.behave = (_request, response) => void response.writeHead(502).end('<html>')), 'it answers 502, and not as Prometheus does'],
-    ['answers no number', (prometheus) => prometheus.values.set(queriesOf(TARGET).value!, Number.NaN), 'it knows nothing of gateway-m'],
+    ['answers no number', (prometheus) => prometheus.values.set(queriesOf(TARGET).value, Number.NaN), 'it knows nothing of gateway-m'],
     ['hangs up', (prometheus) => (prometheus.behave = (request) => void request.socket.destroy()), 'it does not answer'],
   ])('changes nothing while Prometheus %s, and says so', async (_what, damage, words) => {
     const { api, prometheus, look, read } = await start();
