@@ -121,9 +121,7 @@ export class ConcurrencyLimit {
     const [isIdle, isFull] = [this.#inFlight <= IDLE_CALLS, this.#inFlight >= this.limit];
     return {
       begin: () => this.#begin({ isIdle, isFull }),
-      leave: () => {
-        this.#inFlight--;
-      },
+      leave: () => void this.#inFlight--,
     };
   }
 
@@ -235,8 +233,9 @@ export class ConcurrencyLimit {
     if (all.length === 0) return this.#limit;
     const idleMs = (this.#idleMs ??= Math.min(...all)); // it began under load: the first came before any queue
     const boundMs = idleMs + this.#options.queueTimeMaxMs;
-    this.#noteQueue(middleOf(all));
-    const isLate = middleOf(all) > boundMs || (full.length > 0 && middleOf(full) > boundMs);
+    const middleMs = middleOf(all);
+    this.#noteQueue(middleMs);
+    const isLate = middleMs > boundMs || (full.length > 0 && middleOf(full) > boundMs);
     this.#steady = isLate || this.#isRefused ? 0 : this.#steady + 1;
     const rate = all.length / elapsedMs;
     this.#rates = [...this.#rates, rate].slice(-RATES_KEPT);

@@ -2,7 +2,7 @@
 import type { Metrics } from '../common/metrics.js';
 import { STAGES, type Timings } from './search-metrics.js';
 
-type Names = Readonly<Record<'model' | 'shadow', string>>;
+export type Names = Readonly<Record<'model' | 'shadow', string>>;
 /** Why a search was not followed: as many are, the shadow's function has other things to do, this gateway closes. */
 type DropReason = 'in_flight' | 'function' | 'closing';
 

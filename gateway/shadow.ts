@@ -11,7 +11,7 @@ import type { SearchAnswer } from '../common/wire.js';
 import { createSearch, type Search, type SearchRequest } from './search.js';
 import { UNCOUNTED } from './search-metrics.js';
 import type { Shadow } from './served-models.js';
-import { createShadowMetrics, type ShadowMetrics } from './shadow-metrics.js';
+import { createShadowMetrics, type Names, type ShadowMetrics } from './shadow-metrics.js';
 
 export interface ShadowTrafficOptions {
   readonly limits: Limits;
@@ -51,7 +51,7 @@ export class ShadowTraffic {
     if (!shadow || this.#closing.signal.aborted || this.#random() >= shadow.share) return;
     const names = { model: asked.model.name, shadow: shadow.model.name };
     if (this.#underWay.size >= this.#inFlightMax) return this.#metrics.dropped(names, 'in_flight');
-    const run = this.#run(asked, answer, shadow).catch((thrown: unknown) => this.#fail(thrown, { names, requestId: asked.requestId }));
+    const run = this.#run(asked, answer, { model: shadow.model, names }).catch((thrown: unknown) => this.#fail(thrown, { names, requestId: asked.requestId }));
     this.#underWay.add(run);
     void run.then(() => this.#underWay.delete(run));
   }
@@ -62,8 +62,7 @@ export class ShadowTraffic {
     await Promise.all(this.#underWay);
   }
 
-  async #run(asked: SearchRequest, live: SearchAnswer, { model }: Shadow): Promise<void> {
-    const names = { model: asked.model.name, shadow: model.name };
+  async #run(asked: SearchRequest, live: SearchAnswer, { model, names }: Pick<Shadow, 'model'> & { readonly names: Names }): Promise<void> {
     const shadowed = await this.#search({ ...asked, model: { name: model.name, inOneLane: (work) => model.inOneLane((lane) => work({ ...lane, embedder: lane.spareEmbedder })) }, signal: this.#closing.signal });
     const isWhole = !live.partial && !shadowed.partial;
     this.#metrics.answered(names, isWhole ? 'ok' : 'partial');
@@ -72,7 +71,7 @@ export class ShadowTraffic {
     if (overlap !== undefined) this.#metrics.overlapped(names, overlap);
   }
 
-  #fail(thrown: unknown, { names, requestId }: { readonly names: Readonly<Record<'model' | 'shadow', string>>; readonly requestId: string }): void {
+  #fail(thrown: unknown, { names, requestId }: { readonly names: Names; readonly requestId: string }): void {
     if (this.#closing.signal.aborted) return this.#metrics.dropped(names, 'closing');
     const { code, cause } = toEisError(thrown);
     if (code === 'EIS_OVERLOADED') return this.#metrics.dropped(names, 'function');
