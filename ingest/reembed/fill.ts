@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { laneQueue, laneSubmission } from '../../common/lanes.js';
 import { slotRange } from '../../common/slots.js';
 import type { VectorCollection } from '../../common/store/store.js';
-import { backfill, backfillSubmission } from '../backfill.js';
+import { backfill, backfillSubmission, findMissing, RANGES } from '../backfill.js';
 import type { ReembedParts } from './parts.js';
 
 export interface Filling {
@@ -14,7 +14,6 @@ export interface Filling {
 
 /** While images come in, each pass finds the few that are on their way: these the lane's queue has anyhow. */
 const PASSES_MAX = 10;
-const RANGES = 256;
 const POLL_MS = 250;
 /** An image that is so new may be on its way in the lane's queue. */
 const ON_ITS_WAY_MS = 30_000;
@@ -50,11 +49,7 @@ async function waitForOutcomes(submission: string, { store, signal, pollMs = POL
 export async function countMissing({ from, target }: Filling, now = Date.now()): Promise<number> {
   let missing = 0;
   for (let i = 0; i < RANGES; i++) {
-    const held = new Set<string>();
-    for await (const keys of target.keys(slotRange(i, RANGES))) for (const { id } of keys) held.add(id);
-    const lacking: string[] = [];
-    for await (const keys of from.keys(slotRange(i, RANGES))) for (const { id, updatedAt } of keys) if (!held.has(id) && updatedAt < now - ON_ITS_WAY_MS) lacking.push(id);
-    if (lacking.length > 0) missing += lacking.length - (await target.getMany(lacking)).length; // removed meanwhile, or arrived
+    for await (const { keys } of findMissing({ from: [from], target }, slotRange(i, RANGES))) missing += keys.filter(({ updatedAt }) => updatedAt < now - ON_ITS_WAY_MS).length;
   }
   return missing;
 }
