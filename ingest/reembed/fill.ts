@@ -1,5 +1,5 @@
 /** Fills the version that a model is embedded again with, until it has every image that the former one has. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { wait } from '../../common/backoff.js';
 import { laneQueue, laneSubmission } from '../../common/lanes.js';
 import { slotRange } from '../../common/slots.js';
 import type { VectorCollection } from '../../common/store/store.js';
@@ -24,25 +24,18 @@ const ON_ITS_WAY_MS = 30_000;
  *
  * @returns the submission that the outcomes stand under, as `eis status` takes it
  */
-export async function fill({ model, from, target }: Filling, parts: ReembedParts): Promise<string> {
-  const { store, queue, signal, onNotice } = parts;
+export async function fill({ model, from, target }: Filling, { store, queue, signal, onNotice, pollMs = POLL_MS }: ReembedParts): Promise<string> {
   const lane = laneQueue(model, 'next');
   const submission = await backfillSubmission(store.ledger, { model: lane, live: { version: target.version, dim: 0 } });
+  const outcomes = laneSubmission(lane, submission);
   for (let pass = 1; pass <= PASSES_MAX; pass++) {
     let published = 0;
     for await (const progress of backfill({ store, queue, model: lane, target, from: [from], submission, signal })) ({ published } = progress);
     if (published > 0) onNotice(`${published} images are put into the queue of the second lane.`);
-    await waitForOutcomes(laneSubmission(lane, submission), parts);
+    while ((await store.ledger.counts(outcomes)).accepted > 0) await wait(pollMs, signal);
     if (published === 0) break;
   }
-  return laneSubmission(lane, submission);
-}
-
-async function waitForOutcomes(submission: string, { store, signal, pollMs = POLL_MS }: ReembedParts): Promise<void> {
-  while ((await store.ledger.counts(submission)).accepted > 0) {
-    signal.throwIfAborted();
-    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
-  }
+  return outcomes;
 }
 
 /** How many images `target` lacks of those that `from` has, without the newest, which may be on their way. */
