@@ -7,7 +7,7 @@ import { relative, resolve } from 'node:path';
 import { request } from 'undici';
 import { loadConfig, modelConfig, resolveDefinition, type Config, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
-import type { Environment } from '../common/environment.js';
+import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { askFunctionVersion } from '../common/function-version.js';
 import type { Lane } from '../common/lanes.js';
@@ -68,6 +68,8 @@ async function run(model: string, { config, environment, options, parts }: Run):
   }
   const to = options.to === undefined ? (modelConfig(config, model).next ?? (await parts.store.reembeddings.get(model))?.to) : resolveDefinition({ model_url: options.to }, environment.workingDir);
   if (!to) throw stopped(model, 'to what? Name the new weights with --to, or under "next" of the model in config.json.');
+  const namesake = config.models.find(({ name }) => variableSuffix(name) === variableSuffix(model, 'next'));
+  if (namesake) throw stopped(model, `its second lane would be called as model ${namesake.name} is. Rename that one in config.json first.`);
   return reembed({ model, to, gates: options }, parts);
 }
 
