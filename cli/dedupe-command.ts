@@ -5,7 +5,8 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { GRAPH_DEFAULTS, loadConfig, modelConfig } from '../common/config.js';
+import { GRAPH_DEFAULTS } from '../common/config-defaults.js';
+import { loadConfig, modelConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { ALL_SLOTS } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';

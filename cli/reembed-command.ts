@@ -5,7 +5,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { request } from 'undici';
-import { loadConfig, modelConfig, resolveDefinition, type Config, type ModelDefinition } from '../common/config.js';
+import { resolveDefinition } from '../common/config-defaults.js';
+import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
