@@ -5,7 +5,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { request } from 'undici';
-import { resolveDefinition } from '../common/config-defaults.js';
+import { definitionFile, resolveDefinition } from '../common/config-defaults.js';
 import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
@@ -133,7 +133,7 @@ function demandConfig(model: string, to: ModelDefinition, { file, isWritten }: {
 }
 
 /** What is its default is left out. */
-function toEntry(name: string, { modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition): DefinitionFile & { readonly name: string } {
-  const given = { model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine: engine === 'auto' ? undefined : engine };
-  return { name, ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null)) as DefinitionFile) };
+function toEntry(name: string, to: ModelDefinition): DefinitionFile & { readonly name: string } {
+  const { engine, ...definition } = definitionFile(to);
+  return { name, ...definition, ...(engine === 'auto' ? {} : { engine }) };
 }

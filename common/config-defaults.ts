@@ -91,6 +91,12 @@ export function resolveDefinition(model: DefinitionFile, folder: string): ModelD
   };
 }
 
+/** A definition as a file has it: the inverse of `resolveDefinition`. What a store gave back may have null for undefined. */
+export function definitionFile({ modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition): DefinitionFile {
+  const entries = Object.entries({ model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine });
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
+}
+
 function resolveDedupe(dedupe: ServiceFile['dedupe'] | undefined): Config['dedupe'] {
   return dedupe && { schedule: dedupe.schedule ?? '47 2 * * *' };
 }
