@@ -4,7 +4,8 @@
  * collection, so that it takes nothing from those that serve, sees one state of the store, and runs where no pod does.
  */
 import { join } from 'node:path';
-import { GRAPH_DEFAULTS, loadConfig, modelConfig } from '../common/config.js';
+import { GRAPH_DEFAULTS } from '../common/config-defaults.js';
+import { loadConfig, modelConfig } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { ALL_SLOTS } from '../common/slots.js';
 import { openStore } from '../common/store/open-store.js';

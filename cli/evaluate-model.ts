@@ -2,7 +2,8 @@
 import { mkdtempSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GRAPH_DEFAULTS, type Config, type IndexAlgorithm } from '../common/config.js';
+import { GRAPH_DEFAULTS } from '../common/config-defaults.js';
+import type { Config, IndexAlgorithm } from '../common/config.js';
 import { EisError, isEisError } from '../common/errors.js';
 import { alter, decodePixels } from '../evaluation/alterations.js';
 import { compare, type EvaluatedImage, type Query } from '../evaluation/collection.js';

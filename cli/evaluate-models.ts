@@ -1,6 +1,7 @@
 /** Which models are evaluated, and the configuration that their functions read. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { definitionFile } from '../common/config-defaults.js';
 import { loadConfig, modelConfig, type Config, type IndexingConfig, type ModelConfig } from '../common/config.js';
 import { MODEL_NAME_PATTERN } from '../common/config-schema.js';
 import type { Environment } from '../common/environment.js';
@@ -44,7 +45,7 @@ function nameOnce(subjects: readonly ModelSubject[]): ModelSubject[] {
 function describeConfig(subjects: readonly ModelSubject[], { indexing }: Config): object {
   const indexed = subjects.map(({ name }) => describeIndexing(name, indexing.get(name)));
   return {
-    models: subjects.map(({ name, modelUrl, sha256, layer, inputSize, preprocess, engine }) => ({ name, model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine })),
+    models: subjects.map((subject) => ({ name: subject.name, ...definitionFile(subject) })),
     services: [{ name: 'indexing', models: indexed }],
   };
 }

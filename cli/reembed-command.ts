@@ -5,9 +5,10 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { request } from 'undici';
-import { loadConfig, modelConfig, resolveDefinition, type Config, type ModelDefinition } from '../common/config.js';
+import { definitionFile, resolveDefinition } from '../common/config-defaults.js';
+import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
-import type { Environment } from '../common/environment.js';
+import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { askFunctionVersion } from '../common/function-version.js';
 import type { Lane } from '../common/lanes.js';
@@ -68,6 +69,8 @@ async function run(model: string, { config, environment, options, parts }: Run):
   }
   const to = options.to === undefined ? (modelConfig(config, model).next ?? (await parts.store.reembeddings.get(model))?.to) : resolveDefinition({ model_url: options.to }, environment.workingDir);
   if (!to) throw stopped(model, 'to what? Name the new weights with --to, or under "next" of the model in config.json.');
+  const namesake = config.models.find(({ name }) => variableSuffix(name) === variableSuffix(model, 'next'));
+  if (namesake) throw stopped(model, `its second lane would be called as model ${namesake.name} is. Rename that one in config.json first.`);
   return reembed({ model, to, gates: options }, parts);
 }
 
@@ -130,7 +133,7 @@ function demandConfig(model: string, to: ModelDefinition, { file, isWritten }: {
 }
 
 /** What is its default is left out. */
-function toEntry(name: string, { modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition): DefinitionFile & { readonly name: string } {
-  const given = { model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine: engine === 'auto' ? undefined : engine };
-  return { name, ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null)) as DefinitionFile) };
+function toEntry(name: string, to: ModelDefinition): DefinitionFile & { readonly name: string } {
+  const { engine, ...definition } = definitionFile(to);
+  return { name, ...definition, ...(engine === 'auto' ? {} : { engine }) };
 }

@@ -3,6 +3,8 @@
  * workers, and a set of index pods. A model has one, `main`; while it is embedded again by other weights it has a second
  * one beside it, `next`. Every process but the gateway belongs to one lane, and a search is answered by one lane alone.
  */
+import { EisError } from './errors.js';
+
 export const LANES = ['main', 'next'] as const;
 export type Lane = (typeof LANES)[number];
 
@@ -14,9 +16,14 @@ export function laneQueue(model: string, lane: Lane): string {
   return lane === 'main' ? model : `${model}${NEXT}`;
 }
 
-/** Whether a queue is the one of some of these models, or of a second lane of one. */
-export function isQueueOf(models: readonly string[], queue: string): boolean {
-  return models.includes(queue) || models.some((model) => laneQueue(model, 'next') === queue);
+/**
+ * A queue that is the one of some of these models, or of a second lane of one.
+ *
+ * @throws EisError EIS_MODEL_UNKNOWN when it is not
+ */
+export function requireQueueOf(models: readonly string[], queue: string): string {
+  if (models.some((model) => LANES.some((lane) => laneQueue(model, lane) === queue))) return queue;
+  throw new EisError('EIS_MODEL_UNKNOWN', { model: queue, known: [...models] });
 }
 
 /**

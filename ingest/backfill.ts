@@ -5,7 +5,7 @@
  */
 import { laneLedgerKey, laneSubmission } from '../common/lanes.js';
 import { slotRange, type SlotRange } from '../common/slots.js';
-import type { Ledger, LiveVersion, Store, VectorCollection } from '../common/store/store.js';
+import type { ChangeKey, Ledger, LiveVersion, Store, VectorCollection } from '../common/store/store.js';
 import type { ImageMessage } from '../common/wire.js';
 import { backoffMs, wait, type Backoff } from '../common/backoff.js';
 import { PublishError, type ImageQueue } from './queue/queue.js';
@@ -36,7 +36,7 @@ export interface BackfillProgress {
 }
 
 /** Ranges that the slots are gone through in. */
-const RANGES = 256;
+export const RANGES = 256;
 /** Ids looked up at once. */
 const STEP = 256;
 const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 10_000 };
@@ -52,10 +52,12 @@ export async function* backfill(parts: BackfillParts): AsyncGenerator<BackfillPr
   const progress = { published: 0, known: 0, share: 0 };
   for (let i = 0; i < RANGES; i++) {
     parts.signal?.throwIfAborted();
-    for await (const { published, known } of fillRange(parts, slotRange(i, RANGES))) {
-      progress.published += published;
-      progress.known += known;
-      yield { ...progress };
+    for await (const missing of findMissing(parts, slotRange(i, RANGES))) {
+      for await (const { published, known } of publishMissing(parts, missing)) {
+        progress.published += published;
+        progress.known += known;
+        yield { ...progress };
+      }
     }
     progress.share = (i + 1) / RANGES;
     yield { ...progress };
@@ -75,22 +77,32 @@ export async function backfillSubmission(ledger: Pick<Ledger, 'counts'>, { model
 
 type Step = Pick<BackfillProgress, 'published' | 'known'>;
 
-async function* fillRange(parts: BackfillParts, slots: SlotRange): AsyncGenerator<Step> {
+/** Living images of `collection`, at most STEP. */
+export interface Missing {
+  readonly collection: VectorCollection;
+  readonly keys: readonly ChangeKey[];
+}
+
+/** The living images of `from` in these slots that `target` does not hold, living or removed; each once. */
+export async function* findMissing({ from, target }: Pick<BackfillParts, 'from' | 'target'>, slots: SlotRange): AsyncGenerator<Missing> {
   const seen = new Set<string>();
-  if (parts.target) for await (const keys of parts.target.keys(slots)) for (const { id } of keys) seen.add(id);
-  for (const collection of parts.from) {
+  if (target) for await (const keys of target.keys(slots)) for (const { id } of keys) seen.add(id);
+  for (const collection of from) {
     for await (const keys of collection.keys(slots)) {
-      const fresh = keys.map(({ id }) => id).filter((id) => !seen.has(id));
-      for (const id of fresh) seen.add(id);
-      for (let i = 0; i < fresh.length; i += STEP) yield* publishMissing(parts, collection, fresh.slice(i, i + STEP));
+      const fresh = keys.filter(({ id }) => !seen.has(id));
+      for (const { id } of fresh) seen.add(id);
+      for (let i = 0; i < fresh.length; i += STEP) {
+        const step = fresh.slice(i, i + STEP);
+        const removed = new Set((await target?.getMany(step.map(({ id }) => id)))?.map(({ id }) => id)); // the living were seen before
+        yield { collection, keys: step.filter(({ id }) => !removed.has(id)) };
+      }
     }
   }
 }
 
-async function* publishMissing(parts: BackfillParts, collection: VectorCollection, ids: readonly string[]): AsyncGenerator<Step> {
-  const { store, model, target, submission } = parts;
-  const removed = new Set((await target?.getMany(ids))?.map(({ id }) => id)); // the living were seen before
-  const records = await collection.getMany(ids.filter((id) => !removed.has(id)));
+async function* publishMissing(parts: BackfillParts, { collection, keys }: Missing): AsyncGenerator<Step> {
+  const { store, model, submission } = parts;
+  const records = await collection.getMany(keys.map(({ id }) => id));
   const known = new Map(records.flatMap(({ urls: [source], metadata }) => (source === undefined ? [] : [[source, metadata] as const])));
   const sources = [...known.keys()];
   const entries = await store.ledger.getMany(sources.map((source) => laneLedgerKey(model, { submission, source })));

@@ -1,8 +1,7 @@
 /** /queues: how full the queue of each model is, and its dead letters, which can be listed, replayed and dropped. */
 import { Type } from 'typebox';
-import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
-import { isQueueOf, laneLedgerKey, laneQueue } from '../common/lanes.js';
+import { laneLedgerKey, laneQueue, requireQueueOf } from '../common/lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
 import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
@@ -21,11 +20,6 @@ const SETTLED_AT_ONCE = 1_000;
 const Params = Type.Object({ model: Type.String() });
 
 export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings }, models }: QueuesRouteParts): void {
-  const known = (model: string): string => {
-    if (!isQueueOf(models, model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
-    return model;
-  };
-
   app.get('/queues', async (): Promise<QueuesAnswer> => {
     const jobs = await reembeddings.list();
     const names = [...models, ...jobs.flatMap(({ model }) => (models.includes(model) ? [laneQueue(model, 'next')] : []))];
@@ -34,7 +28,7 @@ export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings
   });
 
   app.get('/queues/:model/dead', { schema: { params: Params, querystring: DeadQuery } }, async (request): Promise<DeadAnswer> => {
-    const model = known(request.params.model);
+    const model = requireQueueOf(models, request.params.model);
     const { limit, after } = request.query;
     const { letters, next } = await queue.dead(model, { limit, ...(after === undefined ? {} : { after }) });
     return { model, letters: letters.map(toWire), next: next ?? null };
@@ -42,7 +36,7 @@ export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings
 
   // The ledger first: a message that is worked off while its entry still says `dead` would be dismissed.
   app.post('/queues/:model/dead/replay', { schema: { params: Params } }, async (request): Promise<ReplayAnswer> => {
-    const model = known(request.params.model);
+    const model = requireQueueOf(models, request.params.model);
     try {
       return { model, replayed: await queue.replay(model, { prepare: (messages) => ledger.reopen(messages.map((message) => laneLedgerKey(model, message))) }) };
     } catch (error) {
@@ -52,7 +46,7 @@ export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings
   });
 
   app.delete('/queues/:model/dead', { schema: { params: Params } }, async (request): Promise<DropAnswer> => {
-    const model = known(request.params.model);
+    const model = requireQueueOf(models, request.params.model);
     await settleDead(model, { queue, ledger });
     return { model, dropped: await queue.drop(model) };
   });

@@ -3,12 +3,12 @@
  * is given again, and one of any size holds no list of it in memory. A journal belongs to one command (gateway and
  * sources), lives until that has its outcomes, and is used by one process at a time.
  */
-import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { hasEnded, thisProcess, type ProcessIdentity } from '../common/process-identity.js';
+import { digestKey, entryCount } from './lmdb-tables.js';
 
 /** A command that is given again after so long is another one, and what was sent for the first may be gone. */
 const AGE_MAX_MS = 86_400_000;
@@ -57,7 +57,7 @@ export class UploadJournal {
 
   /** The journal of a command: the one that an interrupted run of it left, or a new one. */
   static async open({ folder, command, submission }: JournalOptions): Promise<UploadJournal> {
-    const lasting = folder === undefined ? undefined : await openLasting(folder, digest(JSON.stringify(command))).catch(() => undefined);
+    const lasting = folder === undefined ? undefined : await openLasting(folder, digestKey(JSON.stringify(command))).catch(() => undefined);
     const { root, path } = lasting ?? openTemporary();
     const head = root.openDB<Head, string>({ name: 'head' });
     const standing = head.get('head');
@@ -68,25 +68,25 @@ export class UploadJournal {
 
   /** Images that were confirmed, by this run and those before it. */
   get size(): number {
-    return (this.#given.getStats() as { entryCount: number }).entryCount;
+    return entryCount(this.#given);
   }
 
   has(identity: string): boolean {
-    return this.#sent.get(digest(identity)) === true;
+    return this.#sent.get(digestKey(identity)) === true;
   }
 
   async confirm(images: readonly Confirmed[]): Promise<void> {
     await this.#root.transaction(() => {
       for (const { identity, source, given } of images) {
-        void this.#sent.put(digest(identity), true);
-        void this.#given.put(digest(source), given);
+        void this.#sent.put(digestKey(identity), true);
+        void this.#given.put(digestKey(source), given);
       }
     });
   }
 
   /** An image of the ledger as the user gave it. */
   givenOf(source: string): string | undefined {
-    return this.#given.get(digest(source));
+    return this.#given.get(digestKey(source));
   }
 
   /** The command is done: giving it again begins anew. */
@@ -136,9 +136,4 @@ function sweep(folder: string): void {
     const modifiedAt = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
     if (Date.now() - modifiedAt > AGE_MAX_MS) rmSync(join(folder, name), { recursive: true, force: true });
   }
-}
-
-/** Keys of LMDB are short; paths and URLs need not be. */
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

@@ -2,7 +2,6 @@
  * Metadata that `eis ingest` finds beside what it sends: in one file for all of it, by name, or in a file beside each image.
  * The one file is laid on the disk by name, so that of any number of images nothing is held in memory.
  */
-import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EisError, isEisError } from '../common/errors.js';
 import { isImageName } from './image-name.js';
+import { digestKey, entryCount } from './lmdb-tables.js';
 import { readLines } from './read-lines.js';
 import { unreadable, type Found } from './upload-walk.js';
 
@@ -61,7 +61,7 @@ export class MetadataTable {
 
   /** Of the first of these names that it has. */
   find(names: readonly string[]): object | undefined {
-    for (const key of names.map(digest)) {
+    for (const key of names.map(digestKey)) {
       const metadata = this.#rows.get(key);
       if (metadata === undefined) continue;
       void this.#matched.put(key, true);
@@ -73,7 +73,7 @@ export class MetadataTable {
   /** How many of its names were not asked for. */
   async unmatched(): Promise<number> {
     await this.#matched.committed;
-    return countOf(this.#rows) - countOf(this.#matched);
+    return entryCount(this.#rows) - entryCount(this.#matched);
   }
 
   async close(): Promise<void> {
@@ -83,7 +83,7 @@ export class MetadataTable {
 
   #add(rows: readonly Row[]): void {
     this.#root.transactionSync(() => {
-      for (const [name, metadata] of rows) this.#rows.putSync(digest(name), metadata);
+      for (const [name, metadata] of rows) this.#rows.putSync(digestKey(name), metadata);
     });
   }
 }
@@ -152,13 +152,4 @@ function invalid(path: string, detail: string, cause?: unknown): EisError {
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function countOf(table: Database): number {
-  return (table.getStats() as { entryCount: number }).entryCount;
-}
-
-/** Keys of LMDB are short; names need not be. */
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

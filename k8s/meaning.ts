@@ -1,6 +1,7 @@
 /** What a change of config.json means to who runs the system: what is loaded, embedded and answered otherwise. Plain values in, sentences out. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, IndexingConfig, ModelConfig, Pods } from '../common/config.js';
+import { hasOwnAutoscaler } from './manifests/scaling.js';
 import { SIZES } from './manifests/sizes.js';
 
 /** How many vectors of which length the store holds, by model; a model that is missing is unknown. */
@@ -128,16 +129,16 @@ export function explainRisks(before: Config | undefined, after: Config): string[
 }
 
 /** The one thing here that takes rights in the cluster, and what it leaves as it is. */
-function explainOwnAutoscaler({ platform, serving, extractWorkers, indexing, nginx, wrapper, mongo }: Config): string[] {
+function explainOwnAutoscaler(config: Config): string[] {
+  const { platform, indexing, nginx, wrapper, mongo } = config;
   if (platform.autoscaling !== 'eis') return [];
   const isRange = ({ pods: { min, max } }: { readonly pods: Pods }): boolean => min < max;
   const left = [
     ...(isRange(nginx) ? ['nginx'] : []), ...(isRange(wrapper) ? ['rabbitmq_wrapper'] : []), ...(isRange({ pods: mongo.routerPods }) ? ['the routers of MongoDB'] : []),
     ...[...indexing].filter(([, of]) => isRange(of)).map(([name]) => `the index of ${name}`),
   ];
-  const scaled = [...serving.values(), ...extractWorkers.values()].some(isRange);
   return [
-    ...(scaled ? ['Autoscaling "eis" renders a ServiceAccount, a Role and a RoleBinding, so that its pod may read and change how many pods the gateways and workers have, and nothing else: who applies this needs the right to give that right.'] : ['Autoscaling is "eis", and neither "serving" nor "extract_worker" has a range of pods: nothing is scaled, and no autoscaler runs.']),
+    ...(hasOwnAutoscaler(config) ? ['Autoscaling "eis" renders a ServiceAccount, a Role and a RoleBinding, so that its pod may read and change how many pods the gateways and workers have, and nothing else: who applies this needs the right to give that right.'] : ['Autoscaling is "eis", and neither "serving" nor "extract_worker" has a range of pods: nothing is scaled, and no autoscaler runs.']),
     ...(left.length > 0 ? [`Autoscaling "eis" scales gateways and workers alone: ${left.join(', ')} stay at the least of their range.`] : []),
   ];
 }

@@ -115,7 +115,8 @@ function planFor(config: Config, environment: Environment): Plan {
     NODE_ENV: 'production',
     EIS_CLOSE_TIMEOUT_MS: String(CLOSE_TIMEOUT_MS),
     WRAPPER_URL: localUrl(environment.basePort + PORTS.wrapper),
-    ...Object.fromEntries(LANES.flatMap((lane) => [
+    // The main lanes last: a model may be called as the second lane of another would be.
+    ...Object.fromEntries(LANES.toReversed().flatMap((lane) => [
       ...places[lane].functions.map(({ model, port }) => [`FUNCTION_URL_${variableSuffix(model, lane)}`, localUrl(port)]),
       ...[...config.indexing.keys()].map((model) => [`INDEX_URLS_${variableSuffix(model, lane)}`, places[lane].pods.filter((pod) => pod.model === model).map(({ port }) => localUrl(port)).join(';')]),
     ])) as Record<string, string>,

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { definitionFile } from '../common/config-defaults.js';
 import type { Config, ModelDefinition } from '../common/config.js';
 import { laneQueue } from '../common/lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
@@ -94,10 +95,10 @@ export class SecondLanes {
   }
 
   /** @returns the path of a configuration in which the model is what it is to become */
-  #writeConfig(model: string, { modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition): string {
+  #writeConfig(model: string, definition: ModelDefinition): string {
     const file = join(this.#parts.folder, `${laneQueue(model, 'next')}.json`);
     mkdirSync(this.#parts.folder, { recursive: true });
-    writeFileSync(file, JSON.stringify({ models: [{ name: model, model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine }] }));
+    writeFileSync(file, JSON.stringify({ models: [{ name: model, ...definitionFile(definition) }] }));
     return file;
   }
 }

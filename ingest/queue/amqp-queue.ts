@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from 'amqplib';
 import { EisError, isEisError } from '../../common/errors.js';
-import { isQueueOf, laneQueue } from '../../common/lanes.js';
+import { laneQueue, requireQueueOf } from '../../common/lanes.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
 import { AmqpConnection } from './amqp-connection.js';
@@ -195,8 +195,7 @@ export class AmqpQueue implements ImageQueue {
   }
 
   #requireModel(model: string): void {
-    const { models } = this.#options;
-    if (!isQueueOf(models, model)) throw new EisError('EIS_MODEL_UNKNOWN', { model, known: [...models] });
+    requireQueueOf(this.#options.models, model);
   }
 }
 

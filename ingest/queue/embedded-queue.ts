@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EisError, cursorInvalid } from '../../common/errors.js';
-import { isQueueOf, laneQueue } from '../../common/lanes.js';
+import { laneQueue, requireQueueOf } from '../../common/lanes.js';
 import { inTime } from '../../common/store/lmdb-guard.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
@@ -150,8 +150,7 @@ export class EmbeddedQueue implements ImageQueue {
 
   /** @param queue a model, or the queue of a second lane of one */
   #tablesOf(queue: string): ModelTables {
-    const { models } = this.#options;
-    if (!isQueueOf(models, queue)) throw new EisError('EIS_MODEL_UNKNOWN', { model: queue, known: [...models] });
+    requireQueueOf(this.#options.models, queue);
     const tables = this.#tables.get(queue) ?? new ModelTables(this.#root, queue, this.#sequence);
     this.#tables.set(queue, tables);
     return tables;

@@ -6,6 +6,7 @@
 import type { Database, RootDatabase } from 'lmdb';
 import type { ImageMessage } from '../../common/wire.js';
 import { hasEnded, thisProcess, type ProcessIdentity } from '../../common/process-identity.js';
+import { entryCount } from '../lmdb-tables.js';
 import type { DeadLetter, FailureReason } from './queue.js';
 
 /** Time after which a holder that has said nothing is taken for dead. */
@@ -161,8 +162,4 @@ export class ModelTables {
 function firstOf<V>(table: Database<V, number>): V | undefined {
   for (const { value } of table.getRange({ limit: 1 })) return value;
   return undefined;
-}
-
-function entryCount(table: Database<unknown, number>): number {
-  return (table.getStats() as { entryCount: number }).entryCount;
 }

@@ -1,9 +1,9 @@
 /** Ends a re-embedding: back to the version of before, and for good. Each may be given again when it was cut off. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { wait } from '../../common/backoff.js';
 import type { ModelDefinition } from '../../common/config.js';
 import { isEnding } from '../../common/store/lane-versions.js';
 import type { LiveVersion, Reembedding } from '../../common/store/store.js';
-import { save, stopped, waitFor, type ReembedParts } from './parts.js';
+import { askWhole, save, stopped, waitFor, type ReembedParts } from './parts.js';
 
 /** Gateways look every second. */
 const GATEWAYS_MS = 5_000;
@@ -51,14 +51,9 @@ async function takeOver(job: Reembedding, parts: ReembedParts): Promise<Reembedd
   const version = job.version as LiveVersion; // known since it was started
   const { main } = parts.lanes;
   parts.onNotice(`Waiting until the main lane of ${model} runs version ${version.version.slice(0, 8)}; the second one is searched meanwhile.`);
-  let expected = Infinity;
-  await waitFor(async () => {
-    const [running, index] = [await main.functionVersion(), await main.index()];
-    const isWhole = running?.version === version.version && index?.version === version.version && index.vectors >= expected;
-    expected = await parts.store.collection(model, version).count();
-    return isWhole || undefined;
-  }, { model, missing: 'its function, or its index pods, do not have the new version yet. On a cluster: deploy the function of the new config.json.' }, parts);
-  await sleep(parts.gatewaysMs ?? GATEWAYS_MS, undefined, { signal: parts.signal });
+  const isWhole = askWhole(main, parts.store.collection(model, version));
+  await waitFor(async () => ((await main.functionVersion())?.version === version.version ? isWhole() : undefined), { model, missing: 'its function, or its index pods, do not have the new version yet. On a cluster: deploy the function of the new config.json.' }, parts);
+  await wait(parts.gatewaysMs ?? GATEWAYS_MS, parts.signal);
   return save(job, { step: 'removing' }, parts);
 }
 

@@ -1,9 +1,9 @@
 /** Fills the version that a model is embedded again with, until it has every image that the former one has. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { wait } from '../../common/backoff.js';
 import { laneQueue, laneSubmission } from '../../common/lanes.js';
 import { slotRange } from '../../common/slots.js';
 import type { VectorCollection } from '../../common/store/store.js';
-import { backfill, backfillSubmission } from '../backfill.js';
+import { backfill, backfillSubmission, findMissing, RANGES } from '../backfill.js';
 import type { ReembedParts } from './parts.js';
 
 export interface Filling {
@@ -14,7 +14,6 @@ export interface Filling {
 
 /** While images come in, each pass finds the few that are on their way: these the lane's queue has anyhow. */
 const PASSES_MAX = 10;
-const RANGES = 256;
 const POLL_MS = 250;
 /** An image that is so new may be on its way in the lane's queue. */
 const ON_ITS_WAY_MS = 30_000;
@@ -25,36 +24,25 @@ const ON_ITS_WAY_MS = 30_000;
  *
  * @returns the submission that the outcomes stand under, as `eis status` takes it
  */
-export async function fill({ model, from, target }: Filling, parts: ReembedParts): Promise<string> {
-  const { store, queue, signal, onNotice } = parts;
+export async function fill({ model, from, target }: Filling, { store, queue, signal, onNotice, pollMs = POLL_MS }: ReembedParts): Promise<string> {
   const lane = laneQueue(model, 'next');
   const submission = await backfillSubmission(store.ledger, { model: lane, live: { version: target.version, dim: 0 } });
+  const outcomes = laneSubmission(lane, submission);
   for (let pass = 1; pass <= PASSES_MAX; pass++) {
     let published = 0;
     for await (const progress of backfill({ store, queue, model: lane, target, from: [from], submission, signal })) ({ published } = progress);
     if (published > 0) onNotice(`${published} images are put into the queue of the second lane.`);
-    await waitForOutcomes(laneSubmission(lane, submission), parts);
+    while ((await store.ledger.counts(outcomes)).accepted > 0) await wait(pollMs, signal);
     if (published === 0) break;
   }
-  return laneSubmission(lane, submission);
-}
-
-async function waitForOutcomes(submission: string, { store, signal, pollMs = POLL_MS }: ReembedParts): Promise<void> {
-  while ((await store.ledger.counts(submission)).accepted > 0) {
-    signal.throwIfAborted();
-    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
-  }
+  return outcomes;
 }
 
 /** How many images `target` lacks of those that `from` has, without the newest, which may be on their way. */
 export async function countMissing({ from, target }: Filling, now = Date.now()): Promise<number> {
   let missing = 0;
   for (let i = 0; i < RANGES; i++) {
-    const held = new Set<string>();
-    for await (const keys of target.keys(slotRange(i, RANGES))) for (const { id } of keys) held.add(id);
-    const lacking: string[] = [];
-    for await (const keys of from.keys(slotRange(i, RANGES))) for (const { id, updatedAt } of keys) if (!held.has(id) && updatedAt < now - ON_ITS_WAY_MS) lacking.push(id);
-    if (lacking.length > 0) missing += lacking.length - (await target.getMany(lacking)).length; // removed meanwhile, or arrived
+    for await (const { keys } of findMissing({ from: [from], target }, slotRange(i, RANGES))) missing += keys.filter(({ updatedAt }) => updatedAt < now - ON_ITS_WAY_MS).length;
   }
   return missing;
 }

@@ -1,7 +1,7 @@
 /** What a re-embedding is made of, from outside, and what its steps share. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { wait } from '../../common/backoff.js';
 import { EisError } from '../../common/errors.js';
-import type { LiveVersion, Reembedding, Store } from '../../common/store/store.js';
+import type { LiveVersion, Reembedding, Store, VectorCollection } from '../../common/store/store.js';
 import type { ImageQueue } from '../queue/queue.js';
 import type { Agreement } from './agreement.js';
 
@@ -61,6 +61,17 @@ export async function waitFor<T>(ask: () => Promise<T | undefined>, { model, mis
     const answer = await ask();
     if (answer !== undefined) return answer;
     if (performance.now() >= until) throw stopped(model, `${missing} The same command goes on from here.`);
-    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+    await wait(pollMs, signal);
   }
+}
+
+/** What `waitFor` asks a lane: whether its index pods hold every image of a version. Counted before the pods are asked, because they are a moment behind the store while images come in. */
+export function askWhole(lane: LaneView, collection: Pick<VectorCollection, 'version' | 'count'>): () => Promise<true | undefined> {
+  let expected = Infinity;
+  return async () => {
+    const index = await lane.index();
+    const isWhole = index?.version === collection.version && index.vectors >= expected;
+    expected = await collection.count();
+    return isWhole || undefined;
+  };
 }

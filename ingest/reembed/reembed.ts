@@ -7,7 +7,7 @@ import { isEnding } from '../../common/store/lane-versions.js';
 import type { LiveVersion, Reembedding } from '../../common/store/store.js';
 import { measureAgreement } from './agreement.js';
 import { countMissing, fill, type Filling } from './fill.js';
-import { save, stopped, waitFor, type ReembedParts } from './parts.js';
+import { askWhole, save, stopped, waitFor, type ReembedParts } from './parts.js';
 
 /** What has to hold before the new version is searched. */
 export interface Gates {
@@ -100,17 +100,10 @@ async function compare(job: Reembedding, { minOverlap }: Gates, parts: ReembedPa
   throw stopped(job.model, `${found}; at least ${100 * minOverlap} % are asked for, and nothing was switched. If the new weights are right, go on with --min-overlap ${Math.floor(100 * overlap) / 100}; if not, end it with --rollback and --finish.`);
 }
 
-/** Counted before the pods are asked, because they are a moment behind the store while images come in. */
 async function bringUpIndexes(job: Reembedding, _gates: Gates, parts: ReembedParts): Promise<Changes> {
-  const { version, target } = fillingOf(job, parts);
+  const { target } = fillingOf(job, parts);
   parts.onNotice('Waiting until the index pods of the second lane hold every image.');
-  let expected = Infinity;
-  await waitFor(async () => {
-    const index = await parts.lanes.next.index();
-    const isComplete = index?.version === version.version && index.vectors >= expected;
-    expected = await target.count();
-    return isComplete || undefined;
-  }, { model: job.model, missing: `the index pods of its second lane do not hold all ${await target.count()} images of the new version.` }, parts);
+  await waitFor(askWhole(parts.lanes.next, target), { model: job.model, missing: `the index pods of its second lane do not hold all ${await target.count()} images of the new version.` }, parts);
   return { step: 'switching' };
 }
 

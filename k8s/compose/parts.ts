@@ -1,5 +1,6 @@
 /** What compose runs that is no pod of the manifests: functions (there Google's), MongoDB's first steps, Grafana, commands. */
 import { extname, dirname, relative, resolve } from 'node:path';
+import { definitionFile } from '../../common/config-defaults.js';
 import type { Config, ModelConfig } from '../../common/config.js';
 import { limitVariable } from '../../common/limits.js';
 import { imageOf } from '../manifests/images.js';
@@ -42,8 +43,7 @@ export function renderFunction(model: ModelConfig, folder: string, { config, ver
   const name = functionService(model);
   const { memory, cpu, concurrency } = config.functions.get(model.name) as NonNullable<ReturnType<Config['functions']['get']>>;
   const { volumes, modelUrl } = modelMount(model, folder);
-  const { sha256, layer, inputSize, preprocess, engine } = model;
-  const text = `${JSON.stringify({ models: [{ name: model.name, model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine }] }, null, 2)}\n`;
+  const text = `${JSON.stringify({ models: [{ name: model.name, ...definitionFile({ ...model, modelUrl }) }] }, null, 2)}\n`;
   const files = contentName(name, text);
   return {
     file: { path: `${files}/config.json`, text },

@@ -8,7 +8,7 @@ import type { Manifest, Role, RoleBinding, ServiceAccount } from './objects.js';
 import type { RenderContext } from './pod.js';
 import { renderRoleConfig } from './role-config.js';
 import { roleContainer } from './roles.js';
-import { isAutoscaled } from './scaling.js';
+import { hasOwnAutoscaler, isAutoscaled } from './scaling.js';
 import { renderDeployment } from './workloads.js';
 
 const NAME = 'autoscaler';
@@ -17,9 +17,8 @@ const RBAC_GROUP = 'rbac.authorization.k8s.io';
 /** Nothing, where no Deployment has a range of pods. */
 export function renderAutoscaler(context: RenderContext): Manifest[] {
   const { config } = context;
-  if (config.platform.autoscaling !== 'eis') return [];
+  if (!hasOwnAutoscaler(config)) return [];
   const scaled = [...namesOf(config, 'gateway', config.serving), ...namesOf(config, 'worker', config.extractWorkers)];
-  if (scaled.length === 0) return [];
   const workload: Workload = { component: 'autoscaler', name: NAME };
   const roleConfig = renderRoleConfig(workload, config.models.map(({ name }) => name), [rangesOf('serving', config.serving), ...(config.extractWorkers.size > 0 ? [rangesOf('extract_worker', config.extractWorkers)] : [])], platformOf(config));
   const container = roleContainer({ module: 'dist/cli.js', args: ['autoscale', '--apply'], roleConfig, env: [] }, context);

@@ -9,7 +9,7 @@ import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, ind
 import type { EnvVar, Manifest } from './objects.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
 import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
-import { renderQueueScaler } from './scaling.js';
+import { hasOwnAutoscaler, renderQueueScaler } from './scaling.js';
 import { DISKS } from './sizes.js';
 import { renderDeployment, renderService, renderStatefulSet } from './workloads.js';
 
@@ -160,8 +160,8 @@ export function renderScrapeServices({ config }: RenderContext): Manifest[] {
 }
 
 /** Whose pods answer `/metrics` under one name. */
-export function scrapedComponents({ extractWorkers, platform }: Config): Component[] {
-  return ['gateway', 'wrapper', 'index', ...(extractWorkers.size > 0 ? (['worker'] as const) : []), ...(platform.autoscaling === 'eis' ? (['autoscaler'] as const) : [])];
+export function scrapedComponents(config: Config): Component[] {
+  return ['gateway', 'wrapper', 'index', ...(config.extractWorkers.size > 0 ? (['worker'] as const) : []), ...(hasOwnAutoscaler(config) ? (['autoscaler'] as const) : [])];
 }
 
 /** No name of a model makes another Service of this name. */

@@ -35,6 +35,12 @@ export function isAutoscaled(component: Component, { min, max }: Pods, { autosca
   return autoscaling !== 'none' && min < max && (autoscaling !== 'eis' || OWN_SCALED.includes(component));
 }
 
+/** Whether `eis autoscale` has something to scale: it runs nowhere else. */
+export function hasOwnAutoscaler({ serving, extractWorkers, platform }: Config): boolean {
+  const isScaled = (component: Component, services: ReadonlyMap<string, { readonly pods: Pods }>): boolean => [...services.values()].some(({ pods }) => isAutoscaled(component, pods, platform));
+  return platform.autoscaling === 'eis' && (isScaled('gateway', serving) || isScaled('worker', extractWorkers));
+}
+
 /** On a workload that no object of its own scales: its range, for whoever counts what it may cost. */
 export const PODS_ANNOTATION = 'elastic-image-search/pods';
 

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GRAPH_DEFAULTS, type IndexAlgorithm } from '../../common/config.js';
+import { GRAPH_DEFAULTS } from '../../common/config-defaults.js';
+import type { IndexAlgorithm } from '../../common/config.js';
 import { reclaimMemory } from '../../common/reclaim.js';
 import { percentile } from '../../evaluation/statistics.js';
 import { indexFactory } from '../../indexer/create-index.js';

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
+import { definitionFile, resolveDefinition } from '../../common/config-defaults.js';
 import { PublishedSchema } from '../../common/config-schema.js';
-import { loadConfig, modelConfig, parseConfig } from '../../common/config.js';
+import { loadConfig, modelConfig, parseConfig, type ModelDefinition } from '../../common/config.js';
 import { EisError } from '../../common/errors.js';
 import { packagePath } from '../../common/package-root.js';
 
@@ -127,5 +128,14 @@ describe('config.schema.json', () => {
   it('accepts the shipped and the seed configuration', () => {
     const validate = new Ajv({ strict: false }).compile(published);
     for (const file of [packagePath('config.json'), SEED]) expect(validate(JSON.parse(readFileSync(file, 'utf8')))).toBe(true);
+  });
+});
+
+describe('definitionFile()', () => {
+  it('says a definition as a file does, also one whose undefined fields a store gave back as null', () => {
+    const definition = resolveDefinition({ model_url: '/models/m.keras', layer: 'avg', input_size: 224, preprocess: 'torch', engine: 'onnxruntime' }, '/');
+    const stored = { ...definition, sha256: null } as unknown as ModelDefinition;
+    expect(definitionFile(stored)).toEqual({ model_url: '/models/m.keras', layer: 'avg', input_size: 224, preprocess: 'torch', engine: 'onnxruntime' });
+    expect(resolveDefinition(definitionFile(stored), '/')).toEqual(definition);
   });
 });

@@ -294,6 +294,13 @@ describe('autoscaling', () => {
     for (const { deployment } of targets) expect(find(objects, 'Deployment', deployment)).toBeDefined();
   });
 
+  it('by our own process, where nothing has a range of pods, runs no autoscaler, and Prometheus misses none', () => {
+    const objects = manifestsOf(JSON.stringify({ models: [{ name: 'builtin' }], platform: { autoscaling: 'eis' } }));
+    expect(objects.filter(({ metadata: { name } }) => name.includes('autoscaler'))).toEqual([]);
+    const prometheus = objects.find(({ kind, metadata: { name } }) => kind === 'ConfigMap' && name.startsWith('prometheus-')) as { data: Record<string, string> };
+    for (const text of Object.values(prometheus.data)) expect(text).not.toContain('autoscaler');
+  });
+
   it('makes no service account, and gives no pod a token, unless our own process scales', () => {
     for (const kind of ['none', 'hpa', 'keda']) {
       const objects = manifestsOf(autoscaled(kind));

@@ -28,6 +28,17 @@ describe('planSecondLane()', () => {
   });
 });
 
+describe('planProcesses()', () => {
+  it('tells everybody where the function and the index of a model are that is called as the second lane of another', () => {
+    const config = parseConfig(JSON.stringify({ models: [{ name: 'm' }, { name: 'm_next' }] }), '/config.json');
+    const specs = planProcesses(config, parseEnvironment({}));
+    const gateway = parseEnvironment(specs.at(-1)!.env);
+    const urlsOf = (role: string): string[] => specs.filter((spec) => spec.role === role && spec.model === 'm_next').map(({ port }) => `http://127.0.0.1:${port}`);
+    expect([gateway.functionUrl('m_next')]).toEqual(urlsOf('function'));
+    expect(gateway.indexUrls('m_next')?.flat()).toEqual(urlsOf('index'));
+  });
+});
+
 describe('SecondLanes', () => {
   function prepare({ next = false } = {}) {
     const store = new MemoryStore();
