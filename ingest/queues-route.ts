@@ -4,7 +4,7 @@ import { EisError } from '../common/errors.js';
 import type { App } from '../common/http.js';
 import { isQueueOf, laneLedgerKey, laneQueue } from '../common/lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
-import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire.js';
+import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire-queues.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
 
 export interface QueuesRouteParts {
