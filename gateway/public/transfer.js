@@ -17,7 +17,7 @@ export function onTransfer(take) {
     if (event.dataTransfer) take(event.dataTransfer);
   });
   document.addEventListener('paste', (event) => {
-    const isText = /** @type {Element} */ (event.target).matches('input[type=url], input[type=password], textarea');
+    const isText = /** @type {Element} */ (event.target).matches('input[type=text], input[type=url], input[type=password], textarea');
     if (event.clipboardData && (!isText || event.clipboardData.files.length > 0)) take(event.clipboardData);
   });
 }
