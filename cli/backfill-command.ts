@@ -1,7 +1,8 @@
 /** `eis backfill`: fills a model with every stored image that it has not embedded, and waits until it has. */
 import ora from 'ora';
 import { EisError, relayError } from '../common/errors.js';
-import type { BackfillLine, LedgerState } from '../common/wire.js';
+import type { LedgerState } from '../common/wire.js';
+import type { BackfillLine } from '../common/wire-queues.js';
 import { DEFAULT_PATIENCE, GatewayClient } from '../ingest/gateway-client.js';
 import { readLines } from '../ingest/read-lines.js';
 import { waitForOutcomes } from '../ingest/upload.js';

@@ -1,6 +1,6 @@
 /** `eis dead`: the messages that failed for good. List them, try them again once their cause is mended, or drop them. */
 import { EisError } from '../common/errors.js';
-import type { DeadAnswer, DeadLetterWire, DropAnswer, QueuesAnswer, ReplayAnswer } from '../common/wire.js';
+import type { DeadAnswer, DeadLetterWire, DropAnswer, QueuesAnswer, ReplayAnswer } from '../common/wire-queues.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
 import type { GatewayAddress } from './gateway-option.js';

@@ -1,5 +1,6 @@
 /** `eis status`: what waits, what failed, what is indexed; and what became of a submission, or of what was refused. */
-import type { LedgerAnswer, LedgerEntryWire, ModelStatus, QueueStatus, QueuesAnswer, ReembeddingStatus } from '../common/wire.js';
+import type { LedgerAnswer, LedgerEntryWire, ModelStatus } from '../common/wire.js';
+import type { QueueStatus, QueuesAnswer, ReembeddingStatus } from '../common/wire-queues.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
 import type { GatewayAddress } from './gateway-option.js';

@@ -4,7 +4,7 @@
  * with them all is judged anew, which by then costs no more than all runs before did.
  */
 import { calibrate, type Calibration } from './calibration.js';
-import { compareMembers, groupCopies, type Group, type Pair } from './grouping.js';
+import { compareMembers, gather, groupCopies, type Group, type Pair } from './grouping.js';
 import { Judge, type JudgedPair, type Neighbours, type Picture } from './judge.js';
 
 /** What one run leaves to the next; plain JSON. */
@@ -118,14 +118,9 @@ function standingPairs(affected: ReadonlyMap<string, Picture>, byId: ReadonlyMap
 
 function changesOf(affected: ReadonlyMap<string, Picture>, groups: readonly Group[]): GroupChange[] {
   const canonicalOf = new Map(groups.flatMap(({ canonical, members }) => members.map((id) => [id, canonical] as const)));
-  return [...affected.values()].map(({ id, canonical }) => ({ id, canonical: canonicalOf.get(id), before: canonical })).filter(({ canonical, before }) => canonical !== before).map(({ id, canonical }) => ({ id, canonical }));
+  return [...affected.values()].filter(({ id, canonical }) => canonicalOf.get(id) !== canonical).map(({ id }) => ({ id, canonical: canonicalOf.get(id) }));
 }
 
 function untouchedGroups(byId: ReadonlyMap<string, Picture>, affected: ReadonlyMap<string, Picture>): Group[] {
-  const members = new Map<string, string[]>();
-  for (const { id, canonical } of byId.values()) {
-    if (canonical === undefined || affected.has(id)) continue;
-    members.set(canonical, [...(members.get(canonical) ?? []), id]);
-  }
-  return [...members].map(([canonical, ids]) => ({ canonical, members: ids }));
+  return gather([...byId.values()].flatMap(({ id, canonical }) => (canonical === undefined || affected.has(id) ? [] : [[id, canonical] as const])));
 }

@@ -50,12 +50,18 @@ export async function groupCopies(members: readonly Member[], pairs: readonly Pa
     for (const id of reached) canonicalOf.set(id, canonical);
   }
   await moveToNearest(canonicalOf, { ranked, partners, nearness });
+  return gather(ranked.map((id) => [id, canonicalOf.get(id) as string])).filter(({ members: { length } }) => length > 1);
+}
+
+/** Groups of ids that are known with what stands for them; each group in the order that they come in. */
+export function gather(members: readonly (readonly [id: string, canonical: string])[]): Group[] {
   const groups = new Map<string, string[]>();
-  for (const id of ranked) {
-    const canonical = canonicalOf.get(id) as string;
-    groups.set(canonical, [...(groups.get(canonical) ?? []), id]);
+  for (const [id, canonical] of members) {
+    const ids = groups.get(canonical);
+    if (ids) ids.push(id);
+    else groups.set(canonical, [id]);
   }
-  return [...groups].filter(([, ids]) => ids.length > 1).map(([canonical, ids]) => ({ canonical, members: ids }));
+  return [...groups].map(([canonical, ids]) => ({ canonical, members: ids }));
 }
 
 /** What is reached from a canonical member, itself among it. */

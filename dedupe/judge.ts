@@ -58,18 +58,14 @@ export class Judge {
   readonly #neighbours: Neighbours;
   readonly #hashes = new HashIndex(LOOKS_ALIKE_BITS);
   readonly #sights = new Map<string, Sight>();
-  #typical: number | undefined;
+  /** Found once: where no picture's surroundings are known, there are none. */
+  #typical: { readonly surrounding: number | undefined } | undefined;
 
   /** @param pictures all that `neighbours` has, those first that stand for a group before others */
   constructor(pictures: ReadonlyMap<string, Picture>, neighbours: Neighbours) {
     this.#pictures = pictures;
     this.#neighbours = neighbours;
     for (const { id, phash } of pictures.values()) this.#hashes.add(id, phash);
-  }
-
-  /** How many pictures were searched with. */
-  get looked(): number {
-    return this.#sights.size;
   }
 
   /** Each pair once that could be copies and has one of these pictures in it. */
@@ -99,8 +95,8 @@ export class Judge {
 
   /** A picture whose surroundings are not known has typical ones. */
   #margin(a: string, b: string, score: number): number | undefined {
-    this.#typical ??= median([...this.#sights.values()].flatMap(({ surrounding }) => surrounding ?? []));
-    const [surroundingA, surroundingB] = [a, b].map((id) => this.#sights.get(id)?.surrounding ?? this.#typical);
+    const typical = (this.#typical ??= { surrounding: median([...this.#sights.values()].flatMap(({ surrounding }) => surrounding ?? [])) }).surrounding;
+    const [surroundingA, surroundingB] = [a, b].map((id) => this.#sights.get(id)?.surrounding ?? typical);
     return surroundingA === undefined || surroundingB === undefined ? undefined : marginOf(score, surroundingA, surroundingB);
   }
 

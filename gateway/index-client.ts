@@ -28,7 +28,7 @@ export interface IndexQuery {
   readonly filter?: Filter | undefined;
   /** Of each group of near-duplicates only the best. */
   readonly collapse: boolean;
-  /** With `collapse`: images that are passed over. */
+  /** Images that are passed over. */
   readonly without: ReadonlySet<string>;
 }
 
@@ -106,7 +106,8 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
       const octets = encodeVector(vector);
       const [type, body] = filter ? ['application/json', toJson(octets, filter)] : ['application/octet-stream', octets];
       const headers = { 'content-type': type, [HEADERS.modelVersion]: modelVersion };
-      const answer = await call({ method: 'POST', path: `/search?top=${top}${collapse ? `&collapse=true${without.size > 0 ? `&without=${[...without].join(',')}` : ''}` : ''}`, headers, body, answer: isIndexAnswer }, options);
+      const path = `/search?top=${top}${collapse ? '&collapse=true' : ''}${without.size > 0 ? `&without=${[...without].join(',')}` : ''}`;
+      const answer = await call({ method: 'POST', path, headers, body, answer: isIndexAnswer }, options);
       return requireVersion(answer, modelVersion, shard);
     },
     groups: (canonicals, options) => call({ method: 'POST', path: '/groups', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ canonical: canonicals })), answer: isGroupsAnswer }, options),

@@ -1,7 +1,8 @@
 /** /queues: what waits to be embedded, and what failed for good. All of it is the wrapper's work. */
 import { Type } from 'typebox';
 import type { App } from '../common/http.js';
-import { BackfillLine, DeadAnswer, DeadQuery, DropAnswer, QueuesAnswer, ReplayAnswer, SUBMISSION_ID } from '../common/wire.js';
+import { SUBMISSION_ID } from '../common/wire.js';
+import { BackfillLine, DeadAnswer, DeadQuery, DropAnswer, QueuesAnswer, ReplayAnswer } from '../common/wire-queues.js';
 import { createForward, type ForwardParts } from './forward.js';
 import { documented } from './openapi.js';
 

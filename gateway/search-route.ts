@@ -34,7 +34,7 @@ export async function addSearchRoute(scope: App, { models, search, shadows, limi
         tags: ['search'],
         operationId: 'search',
         summary: 'Find similar images',
-        description: `Send an image (as bytes, as the multipart field \`image\`, or by \`url\`), or the \`id\` of a stored one for "more like this one". Several images are one query, the sum of their embeddings by their weights, which may be negative: of a form, each file in the field \`image\`, with a field \`weight\` before it where that is not 1. An image named by its \`id\` is not among the results, so at most ${limits.topMax - 1} come for one; \`timings_ms.embed\` is then the time of looking its vector up. A shard that does not answer is named in \`shards.failed\`, with \`partial: true\`; when none answers, the search is a 503.`,
+        description: `Send an image (as bytes, as the multipart field \`image\`, or by \`url\`), or the \`id\` of a stored one for "more like this one". Several images are one query, the sum of their embeddings by their weights, which may be negative: of a form, each file in the field \`image\`, with a field \`weight\` before it where that is not 1. An image named by its \`id\` is not among the results; \`timings_ms.embed\` is then the time of looking its vector up. A shard that does not answer is named in \`shards.failed\`, with \`partial: true\`; when none answers, the search is a 503.`,
         querystring: Type.Object({
           model: Type.Optional(Type.String({ description: 'default: chosen by the weights in config.json' })),
           top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: Math.min(10, limits.topMax), description: 'how many results' }),

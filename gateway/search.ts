@@ -90,15 +90,15 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
   const embedded = performance.now();
   const timeLeft = (): number => Math.max(1, Math.min(indexTimeoutMs, Math.floor(searchTimeoutMs - ANSWER_MS - (performance.now() - started))));
   const timeoutMs = timeLeft();
-  const depth = toDepth(request.top, query, parts.limits);
-  const search = { vector: query.vector, modelVersion: query.modelVersion, top: depth.ask, filter: request.filter, collapse: request.collapse, without: query.selves };
+  const { top, filter, collapse } = request;
+  const search = { vector: query.vector, modelVersion: query.modelVersion, top, filter, collapse, without: query.selves };
   const ask = (shard: Shard, deadline: AbortSignal): Promise<IndexAnswer> => shard.ask((pod, wanted) => pod.search(search, { signal: wanted, requestId, timeoutMs }), deadline);
   const asked = await fanOut({ shards: model.shards, ask, timeoutMs, signal });
   const answered = performance.now();
   noteFailures(request, asked, parts);
   const lists = asked.answers.map(({ answer }) => answer.hits);
-  const groupOf = request.collapse ? ({ id, canonical }: IndexHit): string => canonical ?? id : undefined;
-  const found = withSpan({ name: 'merge' }, () => mergeTop({ lists, top: depth.keep, without: query.selves, groupOf }).map((hit): GroupedResult => ({ result: toResult(hit), canonical: request.collapse ? hit.canonical : undefined })));
+  const groupOf = collapse ? ({ id, canonical }: IndexHit): string => canonical ?? id : undefined;
+  const found = withSpan({ name: 'merge' }, () => mergeTop({ lists, top, without: query.selves, groupOf }).map((hit): GroupedResult => ({ result: toResult(hit), canonical: collapse ? hit.canonical : undefined })));
   const groups = await askGroups(request, asked, groupsOf(found), timeLeft());
   noteShards(request, groups, parts);
   const results = withDuplicates(found, groups.answers.map(({ answer }) => answer), { imagesMax: parts.limits.duplicatesMax, without: query.selves });
@@ -117,15 +117,6 @@ function askGroups({ signal, requestId }: LaneRequest, { answers }: FanOutResult
 function without(asked: FanOutResult<Shard, IndexAnswer>, { failures }: FanOutResult<Shard, GroupsAnswer>): FanOutResult<Shard, IndexAnswer> {
   const failed = new Set(failures.map(({ shard }) => shard));
   return { answers: asked.answers.filter(({ shard }) => !failed.has(shard)), failures: [...asked.failures, ...failures] };
-}
-
-/**
- * How many hits every shard is asked for, and how many are kept. Images that are not their own results take a place each in
- * their own shard's answer; no shard may be asked for more than `topMax`, so fewer are kept then, and the ranking is exact.
- */
-function toDepth(top: number, { selves }: Query, { topMax }: Limits): { readonly ask: number; readonly keep: number } {
-  const ask = Math.min(top + selves.size, topMax);
-  return { ask, keep: Math.max(0, ask - selves.size) };
 }
 
 /** Counts and logs every failed shard. */

@@ -54,7 +54,7 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     querystring: Type.Object({
       top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }),
       collapse: Type.Boolean({ default: false, description: 'of each group of near-duplicates only the best' }),
-      without: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$', description: 'with `collapse`: ids that are passed over, separated by commas' })),
+      without: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$', description: 'ids that are passed over, separated by commas' })),
     }),
     headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
     response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },

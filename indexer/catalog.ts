@@ -11,23 +11,16 @@ import { bytesOfColumns, CATALOG_ROW_BYTES, CatalogColumns, PHASH_BYTES, ROW_BIT
 import { GroupTable } from './group-table.js';
 import { IdTable, NUMBERS_MAX } from './id-table.js';
 import { readId, writeId } from './row-chunk.js';
+import { decodeRow, encodeRow, hasUrlsAlone, type RowFacts } from './row-text.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { TextArena } from './text-arena.js';
 
-export interface CatalogEntry extends Pick<StoredRecord, 'urls' | 'width' | 'height' | 'phash' | 'updatedAt'> {
-  readonly metadata?: Metadata;
+export interface CatalogEntry extends RowFacts {
+  readonly updatedAt: number;
 }
-
-/**
- * The text of a row, as JSON: the URLs of an image; with its metadata, where it has some; or all of a document that does not
- * fit into the columns.
- */
-type RowText = readonly string[] | readonly [urls: readonly string[], metadata: Metadata] | Omit<CatalogEntry, 'updatedAt'>;
 
 /** Where the place of a row's text would be, a free row has the next free one, as `FREE_END − 1 − row`; the last has FREE_END. */
 const FREE_END = -1;
-const OPEN_BRACKET = 0x5b;
-const PHASH = /^[0-9a-f]{16}$/;
 
 /** What a saved catalog says of itself: its columns are one section, the parts of its arena the next. */
 interface SavedCatalog {
@@ -85,7 +78,8 @@ export class Catalog {
    */
   set({ id, urls, width, height, phash, updatedAt, metadata: given, canonical }: StoredRecord): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
-    const isPlain = Array.isArray(urls) && !Array.isArray(urls[0]) && PHASH.test(phash) && isUint32(width) && isUint32(height);
+    const metadata = valuesOf(given);
+    const { text, isPlain } = encodeRow({ urls, width, height, phash, ...(metadata && { metadata }) });
     const row = this.#numbers.get(id) ?? this.#add(id);
     const columns = this.#columns.writable(row);
     this.#groups.set(id, canonical !== undefined && IMAGE_ID.test(canonical) ? canonical : undefined);
@@ -93,10 +87,7 @@ export class Catalog {
     columns.widths[rowIn(row)] = width;
     columns.heights[rowIn(row)] = height;
     if (isPlain) columns.phashes.set(Buffer.from(phash, 'hex'), rowIn(row) * PHASH_BYTES);
-    // What does not fit into the columns is all in the text, so that an odd document is answered as it is.
-    const metadata = valuesOf(given);
-    const text = isPlain ? (metadata ? [urls, metadata] : urls) : { urls, width, height, phash, ...(metadata && { metadata }) };
-    this.#setText(row, Buffer.from(JSON.stringify(text satisfies RowText)));
+    this.#setText(row, text);
   }
 
   /** The images here that are in the group of one, which may be elsewhere. */
@@ -196,17 +187,16 @@ export class Catalog {
 
   #metadata(row: number): Metadata | undefined {
     const text = this.#texts.read(this.#placeOf(row));
-    return isUrlsAlone(text) ? undefined : this.#entry(row).metadata;
+    return hasUrlsAlone(text) ? undefined : decodeRow(text).facts.metadata;
   }
 
   #entry(row: number): CatalogEntry {
     const { updatedAt, widths, heights, phashes } = this.#columns.at(row);
     const at = rowIn(row);
-    const text = JSON.parse(decode(this.#texts.read(this.#placeOf(row)))) as RowText;
-    if (!isList(text)) return { ...{ urls: [] }, ...text, updatedAt: updatedAt[at] as number };
-    const [urls, metadata] = hasMetadata(text) ? text : [text];
+    const { isPlain, facts } = decodeRow(this.#texts.read(this.#placeOf(row)));
+    if (!isPlain) return { ...{ urls: [] }, ...facts, updatedAt: updatedAt[at] as number };
     const phash = Buffer.from(phashes.buffer, phashes.byteOffset + at * PHASH_BYTES, PHASH_BYTES).toString('hex');
-    return { urls, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number, ...(metadata && { metadata }) };
+    return { ...facts, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number };
   }
 
   /** A row for an id, to be filled in the same turn of the event loop. */
@@ -242,27 +232,6 @@ export class Catalog {
   #setPlace(row: number, place: number): void {
     this.#columns.writable(row).places[rowIn(row)] = place;
   }
-}
-
-function decode({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString();
-}
-
-/** As most texts are: known by its first characters, so that a filter need not read it. */
-function isUrlsAlone(text: Uint8Array): boolean {
-  return text[0] === OPEN_BRACKET && text[1] !== OPEN_BRACKET;
-}
-
-function isList(text: RowText): text is Exclude<RowText, Omit<CatalogEntry, 'updatedAt'>> {
-  return Array.isArray(text);
-}
-
-function hasMetadata(text: readonly unknown[]): text is readonly [urls: readonly string[], metadata: Metadata] {
-  return Array.isArray(text[0]);
-}
-
-function isUint32(value: number): boolean {
-  return value >>> 0 === value;
 }
 
 function invalid(): EisError {

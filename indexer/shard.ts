@@ -33,7 +33,7 @@ export interface ShardSearch extends Omit<SearchOptions, 'accept'> {
   readonly filter?: Filter | undefined;
   /** Whether of each group of near-duplicates only the best is answered. */
   readonly collapse?: boolean | undefined;
-  /** With `collapse`: images that are passed over, so that others of their groups are answered. */
+  /** Images that are passed over; with `collapse`, so that others of their groups are answered. */
   readonly without?: ReadonlySet<string> | undefined;
 }
 
@@ -131,8 +131,8 @@ export class Shard {
 
   #find(queries: readonly Float32Array[], { filter, collapse, without, ...options }: ShardSearch): Promise<Hit[][]> {
     const search = { ...options, accept: filter && this.#catalog.whereMetadata(compileFilter(filter)) };
-    if (collapse) return searchGroups(this.#index, queries, { ...search, without, groupOf: (id) => this.#catalog.groupOf(id) });
-    return this.#index.search(queries, search);
+    if (!collapse && !without) return this.#index.search(queries, search);
+    return searchGroups(this.#index, queries, { ...search, without, groupOf: collapse ? (id) => this.#catalog.groupOf(id) : undefined });
   }
 
   /** How many images of a group are here, and what is known of the first ones, by id. */

@@ -6,7 +6,8 @@ import type { App } from '../common/http.js';
 import type { Log } from '../common/log.js';
 import { knownCollections } from '../common/store/known-collections.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
-import { SUBMISSION_ID, type BackfillLine } from '../common/wire.js';
+import { SUBMISSION_ID } from '../common/wire.js';
+import type { BackfillLine } from '../common/wire-queues.js';
 import { backfill, backfillSubmission } from './backfill.js';
 import type { ImageQueue } from './queue/queue.js';
 

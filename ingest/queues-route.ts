@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { App } from '../common/http.js';
 import { laneLedgerKey, laneQueue, requireQueueOf } from '../common/lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
-import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire.js';
+import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire-queues.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
 
 export interface QueuesRouteParts {

@@ -6,7 +6,8 @@ import type { ModelDefinition } from '../config.js';
 import { EisError } from '../errors.js';
 import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
-import type { LedgerState, ReembeddingStep } from '../wire.js';
+import type { LedgerState } from '../wire.js';
+import type { ReembeddingStep } from '../wire-queues.js';
 
 /** One distinct image under one model version. */
 export interface ImageRecord {

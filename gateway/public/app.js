@@ -7,7 +7,7 @@ import { createExamples, ofExample } from './examples.js';
 import { createKeyPrompt } from './key.js';
 import { ofFile, ofPicture, ofUrl, readAddress, toInput, toParameters } from './query.js';
 import { createResults } from './results.js';
-import { filesOf, isAddress, linesOf, textOf } from './transfer.js';
+import { filesOf, isAddress, linesOf, onTransfer, textOf } from './transfer.js';
 import { createViewer } from './viewer.js';
 import { addressOf, count, describeAnswer, describeMissing, describeTimings, nameOf } from './words.js';
 
@@ -40,16 +40,16 @@ const focusTitle = () => page['results-title'].focus({ preventScroll: true });
 const results = createResults({ list: byId('results'), template: byId('hit'), onOpen: (pictures, position) => viewer.show(pictures, position), onFocusLost: focusTitle });
 const cropper = createCropper({
   stage: byId('stage'), image: byId('preview'), box: byId('region'), voice: byId('region-said'), opener: byId('crop'), closer: byId('whole'), excuse: byId('unreadable'),
-  onRegion: (region) => asked && (region || asked.region) && ask(asked.query, { region, examples: asked.examples }),
+  onRegion: (region) => asked && (region || asked.region) && askAgain({ region }),
 });
 const examples = createExamples({
   list: byId('examples'), template: byId('example'), onFocusLost: focusTitle,
-  onRemove: ({ id }) => asked && ask(asked.query, { region: asked.region, examples: asked.examples.filter((example) => example.id !== id) }),
+  onRemove: ({ id }) => askAgain({ examples: examplesBut(id) }),
 });
 const viewer = createViewer({
   byId,
   isSearch: () => asked !== undefined,
-  onExample: (picture, weight) => asked && ask(asked.query, { region: asked.region, examples: [...asked.examples.filter(({ id }) => id !== picture.id), ofExample(picture, weight)], focuses: true }),
+  onExample: (picture, weight) => askAgain({ examples: [...examplesBut(picture.id), ofExample(picture, weight)] }, { focuses: true }),
   onMore: (picture) => ask(ofPicture(picture), { focuses: true }),
   onRemoved: noteRemoved,
   onLeft: ({ id }) => results.focus(id),
@@ -66,9 +66,23 @@ const adder = createAdder({
 
 // ── Searching ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Searches for an image as the page's choices say. @param {Query} query @param {{ region?: import('./region.js').Region | undefined, examples?: Asked['examples'], focuses?: boolean }} [options] */
-function ask(query, { region, examples: further = [], focuses = false } = {}) {
-  return search({ query, region, model: page.model.value, top: page.top.value, filter: page.filter.value.trim(), examples: further }, { focuses });
+/** Searches for an image as the page's choices say. @param {Query} query @param {{ focuses?: boolean }} [options] */
+function ask(query, options) {
+  return search({ query, region: undefined, examples: [], ...choices() }, options);
+}
+
+/** The same with something changed, as the page's choices say now. @param {Partial<Pick<Asked, 'region' | 'examples'>>} [changes] @param {{ focuses?: boolean }} [options] */
+function askAgain(changes, options) {
+  return asked && search({ ...asked, ...choices(), ...changes }, options);
+}
+
+function choices() {
+  return { model: page.model.value, top: page.top.value, filter: page.filter.value.trim() };
+}
+
+/** The further images of the search, without one. @param {string} id */
+function examplesBut(id) {
+  return asked?.examples.filter((example) => example.id !== id) ?? [];
 }
 
 /**
@@ -309,11 +323,7 @@ for (const input of [page.file, page.camera]) {
     input.value = ''; // the same file can be chosen again
   });
 }
-/** The same, as the page's choices say now. */
-function askAgain() {
-  return asked && ask(asked.query, { region: asked.region, examples: asked.examples });
-}
-for (const choice of [page.top, page.model, page.filter]) choice.addEventListener('change', askAgain);
+for (const choice of [page.top, page.model, page.filter]) choice.addEventListener('change', () => askAgain());
 page.browse.addEventListener('click', browse);
 page.add.addEventListener('click', () => adder.open());
 byId('skip').addEventListener('click', (/** @type {Event} */ event) => {
@@ -321,22 +331,7 @@ byId('skip').addEventListener('click', (/** @type {Event} */ event) => {
   page['results-title'].focus();
 });
 for (const dialog of document.querySelectorAll('dialog')) closeFromOutside(dialog);
-document.addEventListener('dragover', (event) => {
-  event.preventDefault();
-  document.body.classList.add('dropping');
-});
-document.addEventListener('dragleave', (event) => {
-  if (!event.relatedTarget) document.body.classList.remove('dropping');
-});
-document.addEventListener('drop', (event) => {
-  event.preventDefault();
-  document.body.classList.remove('dropping');
-  if (event.dataTransfer) void take(event.dataTransfer);
-});
-document.addEventListener('paste', (event) => {
-  const isText = /** @type {Element} */ (event.target).matches('input[type=url], input[type=password], textarea');
-  if (event.clipboardData && (!isText || event.clipboardData.files.length > 0)) void take(event.clipboardData);
-});
+onTransfer((transfer) => void take(transfer));
 window.addEventListener('popstate', follow);
 NARROW.addEventListener('change', () => (page.asking.open = !(NARROW.matches && asked)));
 

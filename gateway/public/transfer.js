@@ -2,6 +2,26 @@
 
 const IMAGE_NAME = /\.(jpe?g|png|webp|gif|avif)$/i;
 
+/** Takes what is dropped anywhere on the page, or pasted; text that is pasted into a field for text stays there. @param {(transfer: DataTransfer) => void} take */
+export function onTransfer(take) {
+  document.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    document.body.classList.add('dropping');
+  });
+  document.addEventListener('dragleave', (event) => {
+    if (!event.relatedTarget) document.body.classList.remove('dropping');
+  });
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    document.body.classList.remove('dropping');
+    if (event.dataTransfer) take(event.dataTransfer);
+  });
+  document.addEventListener('paste', (event) => {
+    const isText = /** @type {Element} */ (event.target).matches('input[type=text], input[type=url], input[type=password], textarea');
+    if (event.clipboardData && (!isText || event.clipboardData.files.length > 0)) take(event.clipboardData);
+  });
+}
+
 /** Of the files of a folder, those that look like images. @param {Iterable<File>} files */
 export function imagesOf(files) {
   return [...files].filter(({ type, name }) => type.startsWith('image/') || IMAGE_NAME.test(name));

@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DeadAnswer, LedgerAnswer, LedgerEntryWire, QueuesAnswer, ReplayAnswer } from '../../common/wire.js';
+import type { LedgerAnswer, LedgerEntryWire } from '../../common/wire.js';
+import type { DeadAnswer, QueuesAnswer, ReplayAnswer } from '../../common/wire-queues.js';
 import { RABBITMQ_MISSING } from '../support/rabbitmq.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import type { Fault, FaultContext } from './ingest-faults.js';

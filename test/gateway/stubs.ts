@@ -144,7 +144,8 @@ export function startPod({ shard, images, version = VERSION, live }: { shard: st
     if (route === 'POST /search') {
       if (version !== '' && headers['x-eis-model-version'] !== version) return sendError(response, 409, 'EIS_MODEL_VERSION');
       const { vectors, filter } = headers['content-type'] === 'application/json' ? (JSON.parse(body.toString()) as IndexSearch) : { vectors: body.toString('base64'), filter: {} };
-      const matching = images.filter(({ metadata = {} }) => compileFilter(filter ?? {})(metadata));
+      const without = searchParams.get('without')?.split(',') ?? [];
+      const matching = images.filter(({ id, metadata = {} }) => !without.includes(id) && compileFilter(filter ?? {})(metadata));
       return sendJson(response, 200, { model_version: version, hits: toHits(matching, decodeVector(Buffer.from(vectors, 'base64')), Number(searchParams.get('top'))), vectors: images.length, freshness_s: Number(shard[0]) + 0.5 });
     }
     const found = images.find(({ id }) => pathname === `/vectors/${id}`);

@@ -159,6 +159,12 @@ describe('groups of near-duplicates', () => {
     expect(await search(pod, `?top=20&collapse=true&without=${idOf(3)}`)).toEqual(without.filter((id) => id !== group[1]));
   });
 
+  it('are all hits for a search that does not, which may pass over images too', async () => {
+    const pod = await startGrouped();
+    const [first, second, ...others] = await search(pod, '?top=20');
+    expect(await search(pod, `?top=18&without=${first},${second}`)).toEqual(others);
+  });
+
   it('are told by the id that stands for them, as far as they are here', async () => {
     const pod = await startGrouped();
     const ask = async (): Promise<GroupsAnswer> => (await pod.app.inject({ method: 'POST', url: '/groups', payload: { canonical: [idOf(3), idOf(9)] } })).json<GroupsAnswer>();

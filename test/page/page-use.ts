@@ -76,6 +76,29 @@ export function describeUse(startedPage: () => PageStack): void {
       expect(page.url()).toContain('top=50');
     });
 
+    it('takes further images, by which the search goes on until they are taken out', async () => {
+      const page = await open();
+      const before = await choose(page, 'fruit-02.jpg');
+      await results(page).nth(1).click();
+      const found = await searching(page, () => page.getByRole('dialog').getByRole('button', { name: 'Less like this' }).click());
+      expect(found).not.toEqual(before);
+      expect(await page.locator('#status').innerText()).toContain('most like fruit-02.jpg, with 1 further example');
+      expect(new URL(page.url()).searchParams.getAll('unlike')).toHaveLength(1);
+      expect(await searching(page, () => page.getByRole('button', { name: /^Take out: less like / }).click())).toEqual(before);
+    });
+
+    it('leaves a filter that is pasted in its field, and searches by it', async () => {
+      const page = await open();
+      const before = await choose(page, 'house-03.jpg');
+      await page.locator('#filter').focus();
+      await pasteText(visited!, '{"nowhere": 1}');
+      expect(await page.locator('#filter').inputValue()).toBe('{"nowhere": 1}');
+      expect(await page.locator('#error').isVisible()).toBe(false);
+      expect(await results(page).count()).toBe(before.length);
+      await page.keyboard.press('Enter');
+      await page.getByText('no other image has metadata that match the filter').waitFor();
+    });
+
     it('searches a region that is drawn, and the whole again', async () => {
       const page = await open();
       const whole = await choose(page, 'balloons-04.jpg');
