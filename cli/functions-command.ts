@@ -1,9 +1,10 @@
 /** `eis functions`: the lines that deploy the functions of config.json; with --build their bundles, with --deploy all of it. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { loadConfig, modelConfig, type Config, type FunctionConfig, type FunctionsPlace } from '../common/config.js';
+import { loadConfig, type Config, type FunctionConfig, type FunctionsPlace } from '../common/config.js';
 import type { Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
+import { lanesOf, type ModelLane } from '../common/model-lanes.js';
 import { packagePath } from '../common/package-root.js';
 import { tryParseJson } from '../common/read-bounded.js';
 import { BUNDLES_FOLDER, buildBundle, type Bundle } from '../functions/bundle/build-bundle.js';
@@ -20,11 +21,11 @@ export interface FunctionsCommandOptions {
   readonly json: boolean;
 }
 
-/** A JSON object of functions' URLs by model: `eis deploy` reads it. */
+/** A JSON object of functions' URLs by the names of lanes (`m`, `m.next`): `eis deploy` reads it. */
 const URLS_FILE = 'function-urls.json';
 
 /**
- * @param names of models; none: all
+ * @param names of models, `m.next` for the second lane of `m`; none: all
  * @throws EisError EIS_FUNCTION_DEPLOY, EIS_BUNDLE, …: what was deployed until then stays noted
  */
 export async function functionsCommand(names: readonly string[], environment: Environment, { build = false, deploy = false, dir, json }: FunctionsCommandOptions): Promise<void> {
@@ -39,9 +40,17 @@ export async function functionsCommand(names: readonly string[], environment: En
 }
 
 function planDeployments(names: readonly string[], config: Config, { google, functionVariables: variables }: Environment): FunctionDeployment[] {
-  const models = names.length === 0 ? config.models : names.map((name) => modelConfig(config, name));
+  const lanes = config.models.flatMap(lanesOf);
+  const models = names.length === 0 ? lanes : names.map((name) => laneNamed(name, lanes));
   const place: FunctionsPlace = { ...config.functionsPlace, project: google.project ?? config.functionsPlace.project, region: google.region ?? config.functionsPlace.region };
-  return models.map((model) => ({ model, settings: config.functions.get(model.name) as FunctionConfig, place, source: relative(packagePath(), join(BUNDLES_FOLDER, model.name)), variables }));
+  return models.map((model) => ({ model, settings: config.functions.get(model.name) as FunctionConfig, place, source: relative(packagePath(), join(BUNDLES_FOLDER, model.laneName)), variables }));
+}
+
+/** @throws EisError EIS_MODEL_UNKNOWN */
+function laneNamed(name: string, lanes: readonly ModelLane[]): ModelLane {
+  const lane = lanes.find(({ laneName }) => laneName === name);
+  if (!lane) throw new EisError('EIS_MODEL_UNKNOWN', { model: name, known: lanes.map(({ laneName }) => laneName) });
+  return lane;
 }
 
 /** What gcloud decides by itself, where neither config.json nor the environment says it. */
@@ -57,8 +66,8 @@ function linesOf(deployment: FunctionDeployment): string[] {
 }
 
 function describe(deployment: FunctionDeployment, { bundles, urls }: { readonly bundles: readonly Bundle[]; readonly urls: ReadonlyMap<string, string> }): object {
-  const { name } = deployment.model;
-  const bundle = bundles.find(({ model }) => model === name);
+  const { laneName: name } = deployment.model;
+  const bundle = bundles.find(({ laneName }) => laneName === name);
   return { model: name, commands: linesOf(deployment), ...(bundle && { folder: bundle.folder, bytes: bundle.bytes, model_version: bundle.modelVersion }), ...(urls.has(name) && { url: urls.get(name) }) };
 }
 
@@ -69,7 +78,7 @@ async function buildBundles(deployments: readonly FunctionDeployment[], environm
   const bundles: Bundle[] = [];
   for (const model of models) {
     const bundle = await buildBundle(model, BUNDLES_FOLDER, { dataDir, proxy, mirror });
-    console.error(`${model.name}: ${relative(process.cwd(), bundle.folder)}, ${formatBytes(bundle.bytes)} without its packages`);
+    console.error(`${model.laneName}: ${relative(process.cwd(), bundle.folder)}, ${formatBytes(bundle.bytes)} without its packages`);
     bundles.push(bundle);
   }
   return bundles;
@@ -79,11 +88,11 @@ async function buildBundles(deployments: readonly FunctionDeployment[], environm
 async function deployAll(deployments: readonly FunctionDeployment[], folder: string): Promise<Map<string, string>> {
   const urls = new Map<string, string>();
   for (const [i, deployment] of deployments.entries()) {
-    const { name } = deployment.model;
+    const { laneName: name } = deployment.model;
     console.error(`Deploying the function of ${name} (${i + 1} of ${deployments.length})`);
     const url = await deployFunction(deployment).catch((thrown: EisError) => {
       const done = [...urls.keys()];
-      const left = deployments.slice(i).map(({ model }) => model.name);
+      const left = deployments.slice(i).map(({ model }) => model.laneName);
       thrown.message += `\n${done.length === 0 ? 'None was deployed before it' : `Deployed before it: ${done.join(', ')}`}. When that is mended, go on with: npm run eis -- functions --deploy ${left.join(' ')}`;
       throw thrown;
     });

@@ -4,23 +4,20 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
-import { request } from 'undici';
 import { definitionFile, resolveDefinition } from '../common/config-defaults.js';
 import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
-import { askFunctionVersion } from '../common/function-version.js';
-import type { Lane } from '../common/lanes.js';
 import { SILENT_LOG } from '../common/log.js';
+import { isSameDefinition } from '../common/model-lanes.js';
 import { openStore } from '../common/store/open-store.js';
 import type { Reembedding } from '../common/store/store.js';
-import type { IndexStats } from '../common/wire.js';
 import { openQueue } from '../ingest/queue/open-queue.js';
 import { finish, rollBack } from '../ingest/reembed/end.js';
-import { stopped, type LaneView, type ReembedParts } from '../ingest/reembed/parts.js';
-import { isSameDefinition, reembed } from '../ingest/reembed/reembed.js';
-import { localLane } from '../local/processes.js';
+import { stopped, type ReembedParts } from '../ingest/reembed/parts.js';
+import { reembed } from '../ingest/reembed/reembed.js';
+import { viewLane } from './lane-view.js';
 
 export interface ReembedCommandOptions {
   /** A URL, or a path from where the user is. */
@@ -33,8 +30,6 @@ export interface ReembedCommandOptions {
   readonly json: boolean;
 }
 
-const ASK_TIMEOUT_MS = 2_000;
-
 /** @throws EisError EIS_REEMBED where it stops, with how to go on */
 export async function reembedCommand(model: string, environment: Environment, options: ReembedCommandOptions): Promise<void> {
   const config = loadConfig(environment.configFile);
@@ -44,7 +39,7 @@ export async function reembedCommand(model: string, environment: Environment, op
   const store = await openStore(environment);
   const queue = await openQueue({ environment, models: [...config.extractWorkers.keys()], log: SILENT_LOG });
   try {
-    const lanes = { main: viewOf(model, 'main', { config, environment }), next: viewOf(model, 'next', { config, environment }) };
+    const lanes = { main: viewLane('main', { model, config, environment }), next: viewLane('next', { model, config, environment }) };
     const parts: ReembedParts = { store, queue, lanes, signal: interrupted.signal, onNotice: (notice) => process.stderr.write(`${notice}\n`) };
     const job = await run(model, { config, environment, options, parts });
     process.stdout.write(options.json ? `${JSON.stringify({ model, step: job?.step ?? 'finished', ...(job?.version && { version: job.version.version }), ...(job?.agreement && { agreement: job.agreement }), ...(job?.missing !== undefined && { missing: job.missing }) })}\n` : `${describe(model, job)}\n`);
@@ -72,36 +67,6 @@ async function run(model: string, { config, environment, options, parts }: Run):
   const namesake = config.models.find(({ name }) => variableSuffix(name) === variableSuffix(model, 'next'));
   if (namesake) throw stopped(model, `its second lane would be called as model ${namesake.name} is. Rename that one in config.json first.`);
   return reembed({ model, to, gates: options }, parts);
-}
-
-/** By the addresses in the environment, else those that `npm start` gives. */
-function viewOf(model: string, lane: Lane, { config, environment }: Pick<Run, 'config' | 'environment'>): LaneView {
-  const local = localLane(config, environment, { model, lane });
-  const functionUrl = environment.functionUrl(model, lane) ?? local.functionUrl;
-  const indexUrls = environment.indexUrls(model, lane)?.flat() ?? local.indexUrls;
-  return {
-    functionVersion: () => askFunctionVersion(functionUrl).catch(() => undefined),
-    async index() {
-      const stats = await Promise.all(indexUrls.map(askStats)).catch(() => []);
-      const version = stats[0]?.model_version;
-      if (version === undefined || stats.some(({ model_version }) => model_version !== version)) return undefined;
-      return { version, vectors: sumByShard(stats) };
-    },
-  };
-}
-
-async function askStats(url: string): Promise<IndexStats> {
-  const { statusCode, body } = await request(`${url}/stats`, { headersTimeout: ASK_TIMEOUT_MS, bodyTimeout: ASK_TIMEOUT_MS });
-  const stats = (await body.json()) as IndexStats;
-  if (statusCode !== 200) throw new Error(`status ${statusCode}`);
-  return stats;
-}
-
-/** Of several replicas of a shard the one that has least counts. */
-function sumByShard(stats: readonly IndexStats[]): number {
-  const shards = new Map<string, number>();
-  for (const { shard, vectors } of stats) shards.set(shard, Math.min(vectors, shards.get(shard) ?? Infinity));
-  return [...shards.values()].reduce((sum, vectors) => sum + vectors, 0);
 }
 
 function describe(model: string, job: Reembedding | undefined): string {

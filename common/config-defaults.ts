@@ -1,5 +1,5 @@
 /** What a configuration file that is valid says, and what holds where it says nothing. */
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { DefinitionFile, ModelFile, PodsConfig, ServiceFile } from './config-schema.js';
 import { kubernetesName, serviceOf, type ConfigFile } from './config-validate.js';
 import type { Config, FunctionsPlace, ModelConfig, ModelDefinition, Pods } from './config.js';
@@ -91,10 +91,20 @@ export function resolveDefinition(model: DefinitionFile, folder: string): ModelD
   };
 }
 
-/** A definition as a file has it: the inverse of `resolveDefinition`. What a store gave back may have null for undefined. */
-export function definitionFile({ modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition): DefinitionFile {
-  const entries = Object.entries({ model_url: modelUrl, sha256, layer, input_size: inputSize, preprocess, engine });
+/**
+ * A definition as a file has it: the inverse of `resolveDefinition`. What a store gave back may have null for undefined.
+ *
+ * @param folder that a path is written relative to; default: it stays absolute
+ */
+export function definitionFile({ modelUrl, sha256, layer, inputSize, preprocess, engine }: ModelDefinition, folder?: string): DefinitionFile {
+  const isPath = modelUrl !== undefined && isAbsolute(modelUrl);
+  const entries = Object.entries({ model_url: isPath && folder !== undefined ? relativePath(folder, modelUrl) : modelUrl, sha256, layer, input_size: inputSize, preprocess, engine });
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
+}
+
+function relativePath(folder: string, path: string): string {
+  const found = relative(folder, path);
+  return found.startsWith('.') ? found : `./${found}`;
 }
 
 function resolveDedupe(dedupe: ServiceFile['dedupe'] | undefined): Config['dedupe'] {

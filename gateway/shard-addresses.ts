@@ -51,15 +51,25 @@ export class ShardAddresses {
   }
 
   async #resolve(url: string): Promise<void> {
-    const { hostname } = new URL(url);
     try {
-      const addresses = await this.#options.resolve(hostname);
-      if (addresses.length === 0) throw new Error(`${hostname} has no address.`);
-      this.#known.set(url, [...addresses].sort().map((address) => withHost(url, address)));
+      this.#known.set(url, await replicasAt(url, this.#options.resolve));
     } catch (error) {
-      this.#options.onFailed(hostname, error);
+      this.#options.onFailed(new URL(url).hostname, error);
     }
   }
+}
+
+/**
+ * The URL of every replica that a URL stands for, as they are now.
+ *
+ * @throws Error when its host has no address, or the name service fails
+ */
+export async function replicasAt(url: string, resolve: ResolveHost = resolveBySystem): Promise<readonly string[]> {
+  if (!isNamed(url)) return [url];
+  const { hostname } = new URL(url);
+  const addresses = await resolve(hostname);
+  if (addresses.length === 0) throw new Error(`${hostname} has no address.`);
+  return [...addresses].sort().map((address) => withHost(url, address));
 }
 
 /**

@@ -1,9 +1,10 @@
 /** What the pods of each service ask for, before and after. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../common/config.js';
+import { laneQueue, type Lane } from '../common/lanes.js';
 import { hasPods } from './changes.js';
 import type { Files } from './folder.js';
-import { COMPONENT_LABEL } from './manifests/names.js';
+import { COMPONENT_LABEL, LANE_LABEL, MODEL_LABEL } from './manifests/names.js';
 import type { Manifest, PodTemplate } from './manifests/objects.js';
 import { PODS_ANNOTATION } from './manifests/scaling.js';
 import { SURGE } from './manifests/workloads.js';
@@ -24,7 +25,7 @@ export interface Cost {
 }
 
 export interface ServiceCost {
-  /** `gateway resnet`: a component, and the model where there is one. */
+  /** `gateway resnet`, `index resnet.next`: a component, and the lane of a model where there is one. */
   readonly service: string;
   readonly before: Cost;
   readonly after: Cost;
@@ -106,8 +107,8 @@ function podsByName(files: Files): Map<string, PodsOf> {
       const requests = (spec?.template.spec?.containers ?? []).map(({ resources }) => resources?.requests ?? {});
       const sum = (key: 'cpu' | 'memory'): number => requests.reduce((total, request) => total + Number.parseInt(String(request[key] ?? 0), 10), 0);
       const replicas = spec?.replicas ?? 1;
-      const model = labels['eis-model'];
-      return [name, { kind, service: [labels[COMPONENT_LABEL], ...(model === undefined ? [] : [model])].join(' '), pods: scaled.get(name) ?? { min: replicas, max: replicas }, cpu: sum('cpu') / 1000, memory: sum('memory'), template: spec?.template }];
+      const model = labels[MODEL_LABEL];
+      return [name, { kind, service: [labels[COMPONENT_LABEL], ...(model === undefined ? [] : [laneQueue(model, (labels[LANE_LABEL] ?? 'main') as Lane)])].join(' '), pods: scaled.get(name) ?? { min: replicas, max: replicas }, cpu: sum('cpu') / 1000, memory: sum('memory'), template: spec?.template }];
     }),
   );
 }

@@ -6,6 +6,7 @@ import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig, type ModelConfig } from '../../common/config.js';
 import { EisError } from '../../common/errors.js';
+import type { ModelLane } from '../../common/model-lanes.js';
 import { packagePath } from '../../common/package-root.js';
 import { loadModel } from '../models/load-model.js';
 import { bundleCode } from './bundle-code.js';
@@ -14,7 +15,7 @@ import { bundlePackages, INSTALLED } from './bundle-packages.js';
 import { functionName } from './function-name.js';
 
 export interface Bundle {
-  readonly model: string;
+  readonly laneName: string;
   readonly folder: string;
   /** Of its files, packages not installed. */
   readonly bytes: number;
@@ -26,15 +27,16 @@ export interface Bundle {
 export const BUNDLES_FOLDER = packagePath('functions', 'dist');
 
 /**
- * Makes a model's bundle in a folder of its name; the one that was there is replaced when the new one is whole.
+ * Makes the bundle of a lane in a folder of its name; the one that was there is replaced when the new one is whole.
  *
  * @param parent holds the bundles
  * @throws EisError EIS_BUNDLE; EIS_ENGINE_UNAVAILABLE for an engine that no bundle can have; EIS_MODEL_FILE, EIS_MODEL_DOWNLOAD
  */
-export async function buildBundle(model: ModelConfig, parent: string, options: BundleModelOptions): Promise<Bundle> {
+export async function buildBundle(model: ModelLane, parent: string, options: BundleModelOptions): Promise<Bundle> {
   if (model.engine === 'tfjs-node') throw new EisError('EIS_ENGINE_UNAVAILABLE', { engine: model.engine, detail: `its library is fetched by an install script, and a function is installed without any. Set "engine" of the model ${JSON.stringify(model.name)} to auto in config.json.` });
-  const folder = join(parent, model.name);
-  const draft = join(parent, `.${model.name}.draft`);
+  const { laneName } = model;
+  const folder = join(parent, laneName);
+  const draft = join(parent, `.${laneName}.draft`);
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { recursive: true });
   await bundleCode(draft, INSTALLED);
@@ -44,7 +46,7 @@ export async function buildBundle(model: ModelConfig, parent: string, options: B
   const modelVersion = await requireSame(model, draft, options);
   await rm(folder, { recursive: true, force: true });
   await rename(draft, folder);
-  return { model: model.name, folder, bytes: await measure(folder), modelVersion };
+  return { laneName, folder, bytes: await measure(folder), modelVersion };
 }
 
 /** What was written down of a model must make of its files what it was made of: a function of another version finds no index. */

@@ -1,6 +1,7 @@
 /** What `gcloud` is told of a function, from config.json. Plain values in, the words of a command line out. */
-import type { FunctionConfig, FunctionsPlace, ModelConfig } from '../../common/config.js';
+import type { FunctionConfig, FunctionsPlace } from '../../common/config.js';
 import { limitVariable } from '../../common/limits.js';
+import type { ModelLane } from '../../common/model-lanes.js';
 import { functionName } from '../bundle/function-name.js';
 
 const RUNTIME = 'nodejs22';
@@ -9,7 +10,7 @@ const RUNTIME = 'nodejs22';
 const ENTRY_POINT = 'embed';
 
 export interface FunctionDeployment {
-  readonly model: ModelConfig;
+  readonly model: ModelLane;
   readonly settings: FunctionConfig;
   readonly place: FunctionsPlace;
   /** The folder of its bundle, from where gcloud runs. */

@@ -13,7 +13,7 @@ const SAID_MAX = 2_000;
  * @throws EisError EIS_FUNCTION_DEPLOY with what gcloud said
  */
 export async function deployFunction(deployment: FunctionDeployment): Promise<string> {
-  const { name } = deployment.model;
+  const { laneName: name } = deployment.model;
   const binding = bindingArguments(deployment);
   await gcloud(name, deployArguments(deployment));
   if (binding) await gcloud(name, binding);

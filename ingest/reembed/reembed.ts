@@ -3,6 +3,7 @@
  * begun, and each may be done again: a command that was killed anywhere is given again, and goes on.
  */
 import type { ModelDefinition } from '../../common/config.js';
+import { isSameDefinition } from '../../common/model-lanes.js';
 import { isEnding } from '../../common/store/lane-versions.js';
 import type { LiveVersion, Reembedding } from '../../common/store/store.js';
 import { measureAgreement } from './agreement.js';
@@ -40,11 +41,6 @@ export async function reembed({ model, to, gates }: { readonly model: string; re
     job = await save(job, await step(job, gates, parts), parts);
   }
   return job;
-}
-
-/** Whether two definitions are of the same model; what a store gave back has no undefined fields. */
-export function isSameDefinition(a: ModelDefinition, b: ModelDefinition): boolean {
-  return (['modelUrl', 'sha256', 'layer', 'inputSize', 'preprocess', 'engine'] as const).every((field) => (a[field] ?? null) === (b[field] ?? null));
 }
 
 async function begin(model: string, to: ModelDefinition, parts: ReembedParts): Promise<Reembedding> {

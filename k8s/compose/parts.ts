@@ -1,8 +1,9 @@
 /** What compose runs that is no pod of the manifests: functions (there Google's), MongoDB's first steps, Grafana, commands. */
 import { extname, dirname, relative, resolve } from 'node:path';
 import { definitionFile } from '../../common/config-defaults.js';
-import type { Config, ModelConfig } from '../../common/config.js';
+import type { Config } from '../../common/config.js';
 import { limitVariable } from '../../common/limits.js';
+import type { ModelLane } from '../../common/model-lanes.js';
 import { imageOf } from '../manifests/images.js';
 import { SCRIPTS } from '../manifests/mongo.js';
 import { HTTP_PORT, resourceName } from '../manifests/names.js';
@@ -23,14 +24,14 @@ const ETC = '/etc/eis';
 /** What processes of ours are given everywhere (see `roleContainer` of manifests/roles.ts). */
 const OWN_ENV = { NODE_ENV: 'production', LOG_LEVEL: '${LOG_LEVEL:-info}' };
 
-export function functionService(model: Pick<ModelConfig, 'kubernetesName'>): string {
-  return resourceName('function', model.kubernetesName);
+export function functionService({ kubernetesName }: Pick<ModelLane, 'kubernetesName'>): string {
+  return resourceName('function', kubernetesName);
 }
 
 /** Where a function's `model_url` of this machine is mounted: a folder, a folder around a model.json, or the one file. */
-function modelMount({ name, modelUrl }: ModelConfig, folder: string): { readonly volumes: readonly string[]; readonly modelUrl: string | undefined } {
+function modelMount({ laneName, modelUrl }: ModelLane, folder: string): { readonly volumes: readonly string[]; readonly modelUrl: string | undefined } {
   if (modelUrl === undefined || /^[a-z][a-z0-9+.-]*:\/\//i.test(modelUrl)) return { volumes: [], modelUrl };
-  const place = `/models/${name}`;
+  const place = `/models/${laneName}`;
   const isFolder = extname(modelUrl) === '';
   const source = isFolder || extname(modelUrl) !== '.json' ? modelUrl : dirname(modelUrl);
   const path = relative(resolve(folder), source);
@@ -38,12 +39,12 @@ function modelMount({ name, modelUrl }: ModelConfig, folder: string): { readonly
   return { volumes: [`${path.startsWith('.') ? path : `./${path}`}:${inside}:ro,z`], modelUrl: source === modelUrl ? inside : `${place}/${modelUrl.slice(source.length + 1)}` };
 }
 
-/** A model's function, with the bounds that Google is told; what it downloads and compiles lies in a volume. @param folder of docker-compose.yml */
-export function renderFunction(model: ModelConfig, folder: string, { config, version }: RenderContext): { readonly service: ComposeService; readonly file: ComposeFile } {
-  const name = functionService(model);
-  const { memory, cpu, concurrency } = config.functions.get(model.name) as NonNullable<ReturnType<Config['functions']['get']>>;
-  const { volumes, modelUrl } = modelMount(model, folder);
-  const text = `${JSON.stringify({ models: [{ name: model.name, ...definitionFile({ ...model, modelUrl }) }] }, null, 2)}\n`;
+/** A lane's function, with the bounds that Google is told; what it downloads and compiles lies in a volume. @param folder of docker-compose.yml */
+export function renderFunction(lane: ModelLane, folder: string, { config, version }: RenderContext): { readonly service: ComposeService; readonly file: ComposeFile } {
+  const name = functionService(lane);
+  const { memory, cpu, concurrency } = config.functions.get(lane.name) as NonNullable<ReturnType<Config['functions']['get']>>;
+  const { volumes, modelUrl } = modelMount(lane, folder);
+  const text = `${JSON.stringify({ models: [{ name: lane.name, ...definitionFile({ ...lane, modelUrl }) }] }, null, 2)}\n`;
   const files = contentName(name, text);
   return {
     file: { path: `${files}/config.json`, text },
@@ -51,7 +52,7 @@ export function renderFunction(model: ModelConfig, folder: string, { config, ver
       image: ownComposeImage(config, version),
       build: '.',
       command: ['function'],
-      environment: { ...OWN_ENV, ...environmentOf(tracingEnv(config.platform), name), EIS_CONFIG: `${ETC}/config.json`, MODEL: model.name, [limitVariable('functionConcurrency')]: String(concurrency) },
+      environment: { ...OWN_ENV, ...environmentOf(tracingEnv(config.platform), name), EIS_CONFIG: `${ETC}/config.json`, MODEL: lane.name, [limitVariable('functionConcurrency')]: String(concurrency) },
       volumes: [fileMount(files, ETC), ...volumes, `${name}-data:/data`],
       tmpfs: ['/tmp'],
       healthcheck: ownHealthcheck('/ready', true),

@@ -5,10 +5,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { modelConfig, type Config } from '../../common/config.js';
+import { modelConfig, type Config, type IndexingConfig } from '../../common/config.js';
+import { lanesOf, type ModelLane } from '../../common/model-lanes.js';
 import { writeFolder, type Files } from '../folder.js';
 import { renderLoneMongo } from '../manifests/mongo.js';
-import { COMPONENT_LABEL, gatewayName, httpUrl, indexName, WRAPPER, type Component } from '../manifests/names.js';
+import { COMPONENT_LABEL, gatewayName, httpUrl, indexName, LANE_LABEL, MODEL_LABEL, WRAPPER, type Component } from '../manifests/names.js';
 import { renderNginx } from '../manifests/nginx.js';
 import type { Manifest } from '../manifests/objects.js';
 import type { RenderContext } from '../manifests/pod.js';
@@ -34,9 +35,10 @@ export interface ComposeOptions {
 
 /** The files of `folder` by path: docker-compose.yml, .env.example, and what services read. The same configuration gives the same bytes. */
 export function renderCompose({ config, version, folder }: ComposeOptions): Files {
-  const context: RenderContext = { config: forOneMachine(config), version, functionUrls: new Map(config.models.map((model) => [model.name, httpUrl(functionService(model))])) };
+  const lanes = config.models.flatMap(lanesOf);
+  const context: RenderContext = { config: forOneMachine(config), version, functionUrls: new Map(lanes.map((lane) => [lane.laneName, httpUrl(functionService(lane))])) };
   const objects = [renderLoneMongo, renderRabbitmq, renderIndexShards, renderWrapper, renderWorkers, renderGateways, renderScrapeServices, renderNginx, renderPrometheus].flatMap((render) => render(context));
-  const functions = config.models.map((model) => [functionService(model), renderFunction(model, folder, context)] as const);
+  const functions = lanes.map((lane) => [functionService(lane), renderFunction(lane, folder, context)] as const);
   const services = { ...Object.fromEntries(functions.map(([name, { service }]) => [name, service])), ...renderServices(objects, context) };
   const volumes = [...new Set(Object.values(services).flatMap((service) => (service.volumes ?? []).map((volume) => volume.split(':')[0] as string)))].filter((name) => !name.startsWith('.')).sort();
   const project = { name: 'elastic-image-search', services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) };
@@ -61,12 +63,14 @@ function forOneMachine(config: Config): Config {
 
 function renderServices(objects: readonly Manifest[], context: RenderContext): Record<string, ComposeService> {
   const { config } = context;
+  const lanes = config.models.flatMap(lanesOf);
   const workloads = objects.filter((object) => object.kind === 'Deployment' || object.kind === 'StatefulSet');
   const services = Object.fromEntries(
     workloads.map((object) => {
       const { name, labels } = object.metadata;
       const service = { ...serviceOf(object, context, objects), ...(OPEN_PORTS[name] ? { ports: OPEN_PORTS[name] } : {}) };
-      const depends = dependenciesOf(labels[COMPONENT_LABEL] as Component, labels['eis-model'], config);
+      const lane = lanes.find((each) => each.name === labels[MODEL_LABEL] && each.lane === (labels[LANE_LABEL] ?? 'main'));
+      const depends = dependenciesOf(labels[COMPONENT_LABEL] as Component, lane, config);
       return [name, Object.keys(depends).length > 0 ? { ...service, depends_on: depends } : service];
     }),
   );
@@ -76,25 +80,26 @@ function renderServices(objects: readonly Manifest[], context: RenderContext): R
 }
 
 /** What must be there before a service starts: so that each is asked only when it can answer. */
-function dependenciesOf(component: Component, model: string | undefined, config: Config): Readonly<Record<string, Dependency>> {
+function dependenciesOf(component: Component, lane: ModelLane | undefined, config: Config): Readonly<Record<string, Dependency>> {
   const healthy = (...names: readonly string[]): Record<string, Dependency> => Object.fromEntries(names.map((name) => [name, { condition: 'service_healthy' }]));
   const store: Record<string, Dependency> = { 'store-init': { condition: 'service_completed_successfully' } };
-  const nameOf = (of: string): string => modelConfig(config, of).kubernetesName;
   switch (component) {
     case 'index':
       return store;
     case 'wrapper':
       return { ...store, ...healthy('rabbitmq') };
     case 'worker':
-      return { ...store, ...healthy('rabbitmq', functionService(modelConfig(config, model as string))) };
+      return { ...store, ...healthy('rabbitmq', functionService(lane as ModelLane)) };
     case 'gateway': {
-      const { shards } = config.indexing.get(model as string) as NonNullable<ReturnType<Config['indexing']['get']>>;
-      const pods = Array.from({ length: shards }, (_, shard) => indexName(nameOf(model as string), shards, shard));
-      return healthy(functionService(modelConfig(config, model as string)), ...pods, WRAPPER);
+      // Of its main lane: one that is tried out must not hold searches up.
+      const { name, kubernetesName } = lane as ModelLane;
+      const { shards } = config.indexing.get(name) as IndexingConfig;
+      const pods = Array.from({ length: shards }, (_, shard) => indexName(kubernetesName, shards, shard));
+      return healthy(functionService({ kubernetesName }), ...pods, WRAPPER);
     }
     case 'nginx':
       // It looks its gateways' addresses up once, when it starts.
-      return Object.fromEntries([...config.serving.keys()].map((of) => [gatewayName(nameOf(of)), { condition: 'service_healthy', restart: true }]));
+      return Object.fromEntries([...config.serving.keys()].map((of) => [gatewayName(modelConfig(config, of).kubernetesName), { condition: 'service_healthy', restart: true }]));
     default:
       return {};
   }

@@ -3,10 +3,11 @@
  * service account, whose Role holds what it does and no more: to read and change how many pods these Deployments have.
  */
 import { modelConfig, type Config, type Pods } from '../../common/config.js';
+import { lanesOfModels } from '../../common/model-lanes.js';
 import { gatewayName, labelsOf, workerName, type Workload } from './names.js';
 import type { Manifest, Role, RoleBinding, ServiceAccount } from './objects.js';
 import type { RenderContext } from './pod.js';
-import { renderRoleConfig } from './role-config.js';
+import { modelEntries, renderRoleConfig } from './role-config.js';
 import { roleContainer } from './roles.js';
 import { hasOwnAutoscaler, isAutoscaled } from './scaling.js';
 import { renderDeployment } from './workloads.js';
@@ -18,16 +19,15 @@ const RBAC_GROUP = 'rbac.authorization.k8s.io';
 export function renderAutoscaler(context: RenderContext): Manifest[] {
   const { config } = context;
   if (!hasOwnAutoscaler(config)) return [];
-  const scaled = [...namesOf(config, 'gateway', config.serving), ...namesOf(config, 'worker', config.extractWorkers)];
+  const scaledOf = (component: 'gateway' | 'worker', services: ReadonlyMap<string, { readonly pods: Pods }>): string[] => [...services].filter(([, { pods }]) => isAutoscaled(component, pods, config.platform)).map(([model]) => model);
+  const scaled = [
+    ...scaledOf('gateway', config.serving).map((model) => gatewayName(modelConfig(config, model).kubernetesName)),
+    ...lanesOfModels(config, scaledOf('worker', config.extractWorkers)).map(({ kubernetesName }) => workerName(kubernetesName)),
+  ];
   const workload: Workload = { component: 'autoscaler', name: NAME };
-  const roleConfig = renderRoleConfig(workload, config.models.map(({ name }) => name), [rangesOf('serving', config.serving), ...(config.extractWorkers.size > 0 ? [rangesOf('extract_worker', config.extractWorkers)] : [])], platformOf(config));
+  const roleConfig = renderRoleConfig(workload, modelEntries(config), [rangesOf('serving', config.serving), ...(config.extractWorkers.size > 0 ? [rangesOf('extract_worker', config.extractWorkers)] : [])], platformOf(config));
   const container = roleContainer({ module: 'dist/cli.js', args: ['autoscale', '--apply'], roleConfig, env: [] }, context);
   return [...renderAccess(workload, scaled, config.platform.namespace), roleConfig.configMap, ...renderDeployment({ workload, pods: { min: 1, max: 1 }, serviceAccount: NAME, containers: [container] }, context)];
-}
-
-function namesOf(config: Config, component: 'gateway' | 'worker', services: ReadonlyMap<string, { readonly pods: Pods }>): string[] {
-  const nameOf = component === 'gateway' ? gatewayName : workerName;
-  return [...services].filter(([, { pods }]) => isAutoscaled(component, pods, config.platform)).map(([model]) => nameOf(modelConfig(config, model).kubernetesName));
 }
 
 function rangesOf(name: string, services: ReadonlyMap<string, { readonly pods: Pods }>): object {

@@ -1,6 +1,8 @@
 /** Names and labels of objects. */
 import { createHash } from 'node:crypto';
 import { variableSuffix } from '../../common/environment.js';
+import type { Lane } from '../../common/lanes.js';
+import type { ModelLane } from '../../common/model-lanes.js';
 import type { EnvVar } from './objects.js';
 
 /** Everything of one kind of pod; objects that hold none carry the component that they serve. The order in which they are applied: `phases.ts`. */
@@ -13,6 +15,9 @@ export const MANAGED_BY = 'eis-deploy';
 /** On everything, and on every pod. */
 export const PART_OF = { 'app.kubernetes.io/part-of': 'elastic-image-search' };
 const INSTANCE_LABEL = 'app.kubernetes.io/instance';
+export const MODEL_LABEL = 'eis-model';
+/** On what is of a model's second lane; that of its main lane has none, because labels of pods that run cannot be changed without replacing them. */
+export const LANE_LABEL = 'eis-lane';
 
 /** StatefulSets and CronJobs give their pods longer names, and labels of these end at 63 characters. */
 const NAME_LENGTH_MAX = 52;
@@ -33,14 +38,17 @@ export interface Workload {
   readonly component: Component;
   readonly name: string;
   readonly model?: string;
+  /** Of the model. Default: main, or what both lanes share. */
+  readonly lane?: Lane;
 }
 
-export function labelsOf({ component, name, model }: Workload): Record<string, string> {
+export function labelsOf({ component, name, model, lane = 'main' }: Workload): Record<string, string> {
   return {
     'app.kubernetes.io/name': 'elastic-image-search',
     [INSTANCE_LABEL]: name,
     [COMPONENT_LABEL]: component,
-    ...(model === undefined ? {} : { 'eis-model': model }),
+    ...(model === undefined ? {} : { [MODEL_LABEL]: model }),
+    ...(lane === 'main' ? {} : { [LANE_LABEL]: lane }),
     ...PART_OF,
     [MANAGED_BY_LABEL]: MANAGED_BY,
   };
@@ -74,7 +82,7 @@ export function indexName(kubernetesName: string, shards: number, shard: number)
 export const WRAPPER = 'wrapper';
 export const RABBITMQ = 'rabbitmq';
 
-/** The addresses of a model's index pods: each shard's is its headless service, whose name stands for every replica that is ready. */
+/** The addresses of a lane's index pods: each shard's is its headless service, whose name stands for every replica that is ready. */
 export function indexUrls(kubernetesName: string, shards: number): string {
   return Array.from({ length: shards }, (_, shard) => httpUrl(indexName(kubernetesName, shards, shard))).join(';');
 }
@@ -98,9 +106,9 @@ export function secretVariable(name: string, secret: string, key: string, option
 /** Where functions are that were deployed by other means: `oc create configmap function-urls --from-literal=FUNCTION_URL_RESNET=https://…`. */
 export const FUNCTION_URLS = 'function-urls';
 
-/** FUNCTION_URL_<MODEL>: as it is known, else from the ConfigMap that somebody makes. */
-export function functionVariable(model: string, functionUrls: ReadonlyMap<string, string>, optional = false): EnvVar {
-  const name = `FUNCTION_URL_${variableSuffix(model)}`;
-  const url = functionUrls.get(model);
+/** FUNCTION_URL_<MODEL> of a lane: as it is known, else from the ConfigMap that somebody makes. */
+export function functionVariable({ name: model, lane, laneName }: ModelLane, functionUrls: ReadonlyMap<string, string>, optional = false): EnvVar {
+  const name = `FUNCTION_URL_${variableSuffix(model, lane)}`;
+  const url = functionUrls.get(laneName);
   return url === undefined ? { name, valueFrom: { configMapKeyRef: { name: FUNCTION_URLS, key: name, ...(optional ? { optional } : {}) } } } : { name, value: url };
 }

@@ -13,7 +13,7 @@ export interface RenderContext {
   readonly config: Config;
   /** Of this package. */
   readonly version: string;
-  /** By model, as far as they are known. */
+  /** By the name of a lane (`m`, `m.next`), as far as they are known. */
   readonly functionUrls: ReadonlyMap<string, string>;
 }
 

@@ -1,14 +1,15 @@
 /** Our own roles as pods: gateways, index shards, workers, the wrapper. Each through the entry point that `npm start` uses. */
-import { modelConfig, type Config, type Pods } from '../../common/config.js';
+import { modelConfig, type Config, type IndexingConfig, type Pods } from '../../common/config.js';
 import { variableSuffix } from '../../common/environment.js';
 import { EisError } from '../../common/errors.js';
 import { limitVariable } from '../../common/limits.js';
+import { lanesOf, lanesOfModels, type ModelLane } from '../../common/model-lanes.js';
 import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
 import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, PART_OF, RABBITMQ, resourceName, SECRETS, secretVariable, workerName, WRAPPER, type Component, type Workload } from './names.js';
 import type { EnvVar, Manifest } from './objects.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
-import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
+import { indexingService, modelEntries, renderRoleConfig, type RoleConfig } from './role-config.js';
 import { hasOwnAutoscaler, renderQueueScaler } from './scaling.js';
 import { DISKS } from './sizes.js';
 import { renderDeployment, renderService, renderStatefulSet } from './workloads.js';
@@ -30,8 +31,8 @@ const GOOGLE_MOUNT = secretMount(SECRETS.google.name, GOOGLE, 'google');
 /** Where pods have their addresses: nginx and the router, who alone reach a gateway, say for whom they ask. */
 const CLUSTER_RANGES = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8';
 
-/** The name of a model's queue, as `ingest/queue/amqp-topology.ts` has it. */
-export const extractQueue = (model: string): string => `eis.extract.${model}`;
+/** The name of a lane's queue, as `ingest/queue/amqp-topology.ts` has it. */
+export const extractQueue = (laneName: string): string => `eis.extract.${laneName}`;
 
 /** Where traces go, and which: what OpenTelemetry's SDK reads. Headers, which may hold a token, are in a Secret that somebody makes. */
 export function tracingEnv({ tracing }: Config['platform']): readonly EnvVar[] {
@@ -69,16 +70,16 @@ export function roleContainer({ module, args = [], nodeFlags = [], roleConfig, e
 /** Linux starts no process with a longer variable (MAX_ARG_STRLEN), its name and its end included. */
 const VARIABLE_BYTES_MAX = 128 * 1024;
 
-function indexUrlsVariable(model: string, { config }: RenderContext): EnvVar {
+function indexUrlsVariable({ name: model, lane, kubernetesName }: ModelLane, { config }: RenderContext): EnvVar {
   const shards = config.indexing.get(model)?.shards ?? 0;
-  const [name, value] = [`INDEX_URLS_${variableSuffix(model)}`, indexUrls(modelConfig(config, model).kubernetesName, shards)];
+  const [name, value] = [`INDEX_URLS_${variableSuffix(model, lane)}`, indexUrls(kubernetesName, shards)];
   const room = VARIABLE_BYTES_MAX - name.length - '=\0'.length;
   if (value.length <= room) return { name, value };
   const most = Math.floor(room / (Math.max(...value.split(';').map(({ length }) => length)) + 1));
   throw new EisError('EIS_CONFIG_INVALID', { file: config.file, problems: [`num_indexes of ${model} is ${shards}; the addresses of so many shards are longer than a variable of a process may be. ${most} or fewer can be deployed.`] });
 }
 
-/** One gateway for each served model; nginx chooses among them. It asks the model's shadow as well. */
+/** One gateway for each served model; nginx chooses among them. It asks every lane of it, and the model's shadow as well. */
 export function renderGateways(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
   return [...config.serving].flatMap(([model, { pods, shadow }]) => {
@@ -87,7 +88,7 @@ export function renderGateways(context: RenderContext): Manifest[] {
     const roleConfig = renderRoleConfig(workload, asked, [indexingService(config, asked), ...(shadow ? [{ name: 'serving', models: [{ name: model, shadow }] }] : [])]);
     const env: EnvVar[] = [
       { name: 'MODEL', value: model },
-      ...asked.flatMap((name) => [indexUrlsVariable(name, context), functionVariable(name, functionUrls)]),
+      ...lanesOfModels(config, asked).flatMap((lane) => [indexUrlsVariable(lane, context), functionVariable(lane, functionUrls)]),
       { name: 'WRAPPER_URL', value: httpUrl(WRAPPER) },
       { name: 'EIS_TRUST_PROXY', value: CLUSTER_RANGES },
       secretVariable('EIS_API_KEYS', SECRETS.apiKeys.name, SECRETS.apiKeys.keys.keys, true),
@@ -98,18 +99,24 @@ export function renderGateways(context: RenderContext): Manifest[] {
   });
 }
 
-/** A StatefulSet for each shard of each model, its replicas behind a headless service. */
+/** A StatefulSet for each shard of each lane, its replicas behind a headless service. */
 export function renderIndexShards(context: RenderContext): Manifest[] {
   const { config } = context;
-  return [...config.indexing].flatMap(([model, { shards, pods }]) => {
-    const { kubernetesName } = modelConfig(config, model);
-    const roleConfig = renderRoleConfig({ component: 'index', name: resourceName('index', kubernetesName, shards), model }, [model], [indexingService(config, [model])]);
-    return [roleConfig.configMap, ...Array.from({ length: shards }, (_, shard) => renderShard({ model, name: indexName(kubernetesName, shards, shard), shard: `${shard}/${shards}`, pods, roleConfig }, context)).flat()];
+  return lanesOfModels(config, config.indexing.keys()).flatMap((of) => {
+    const { name: model, lane, kubernetesName } = of;
+    const { shards, pods } = config.indexing.get(model) as IndexingConfig;
+    const roleConfig = renderRoleConfig({ component: 'index', name: resourceName('index', kubernetesName, shards), model, lane }, [model], [indexingService(config, [model])]);
+    return [roleConfig.configMap, ...Array.from({ length: shards }, (_, shard) => renderShard({ of, name: indexName(kubernetesName, shards, shard), shard: `${shard}/${shards}`, pods, roleConfig }, context)).flat()];
   });
 }
 
+/** What a process of a lane is told of it. */
+function laneEnv({ name, lane }: ModelLane): readonly EnvVar[] {
+  return [{ name: 'MODEL', value: name }, ...(lane === 'main' ? [] : [{ name: 'LANE', value: lane }])];
+}
+
 interface ShardOptions {
-  readonly model: string;
+  readonly of: ModelLane;
   readonly name: string;
   readonly shard: string;
   readonly pods: Pods;
@@ -117,9 +124,9 @@ interface ShardOptions {
 }
 
 /** Its disk is for vectors and snapshots, which the store can always give again: it goes with the pod. */
-function renderShard({ model, name, shard, pods, roleConfig }: ShardOptions, context: RenderContext): Manifest[] {
-  const workload: Workload = { component: 'index', name, model };
-  const env = [{ name: 'MODEL', value: model }, { name: 'SHARD', value: shard }, ...STORE_ENV];
+function renderShard({ of, name, shard, pods, roleConfig }: ShardOptions, context: RenderContext): Manifest[] {
+  const workload: Workload = { component: 'index', name, model: of.name, lane: of.lane };
+  const env = [...laneEnv(of), { name: 'SHARD', value: shard }, ...STORE_ENV];
   const container = roleContainer({ module: 'dist/indexer/main.js', nodeFlags: INDEX_NODE_FLAGS, roleConfig, env, mounts: [{ path: DATA, volume: { name: 'data', claim: true } }] }, context);
   return [
     renderService(workload, { ports: HTTP_PORTS, headless: true }),
@@ -127,27 +134,28 @@ function renderShard({ model, name, shard, pods, roleConfig }: ShardOptions, con
   ];
 }
 
-/** Workers for each model, scaled by the length of their queue where KEDA is there, whose operator asks their broker from its own namespace. */
+/** Workers for each lane, scaled by the length of their queue where KEDA is there, whose operator asks their broker from its own namespace. */
 export function renderWorkers(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
   const isByQueue = config.platform.autoscaling === 'keda';
-  return [...config.extractWorkers].flatMap(([model, { pods }]) => {
-    const workload: Workload = { component: 'worker', name: workerName(modelConfig(config, model).kubernetesName), model };
+  return lanesOfModels(config, config.extractWorkers.keys()).flatMap((of) => {
+    const { name: model, lane, laneName, kubernetesName } = of;
+    const { pods } = config.extractWorkers.get(model) as { readonly pods: Pods };
+    const workload: Workload = { component: 'worker', name: workerName(kubernetesName), model, lane };
     const roleConfig = renderRoleConfig(workload, [model], []);
-    const env = [{ name: 'MODEL', value: model }, functionVariable(model, functionUrls), ...STORE_ENV, ...queueEnv(isByQueue ? `${RABBITMQ}.${config.platform.namespace}.svc` : RABBITMQ), ...BUCKET_ENV, ...GOOGLE_ENV];
+    const env = [...laneEnv(of), functionVariable(of, functionUrls), ...STORE_ENV, ...queueEnv(isByQueue ? `${RABBITMQ}.${config.platform.namespace}.svc` : RABBITMQ), ...BUCKET_ENV, ...GOOGLE_ENV];
     const container = roleContainer({ module: 'dist/ingest/worker-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
-    const scaler = isByQueue ? { renderScaler: (scaled: Workload, _kind: string, range: Pods) => renderQueueScaler(scaled, range, extractQueue(model)) } : {};
+    const scaler = isByQueue ? { renderScaler: (scaled: Workload, _kind: string, range: Pods) => renderQueueScaler(scaled, range, extractQueue(laneName)) } : {};
     return [roleConfig.configMap, ...renderDeployment({ workload, pods, containers: [container], ...scaler }, context)];
   });
 }
 
-/** The wrapper; it asks functions which version they run, when a backfill is asked for. */
+/** The wrapper; it asks functions which version they run, when a backfill is asked for. Beside it in its pods runs `eis reembed`, which asks both lanes of a model. */
 export function renderWrapper(context: RenderContext): Manifest[] {
   const { config, functionUrls } = context;
-  const models = config.models.map(({ name }) => name);
   const workload: Workload = { component: 'wrapper', name: WRAPPER };
-  const roleConfig = renderRoleConfig(workload, models, [{ name: 'extract_worker', models: [...config.extractWorkers.keys()].map((name) => ({ name })) }]);
-  const env = [...models.map((model) => functionVariable(model, functionUrls, true)), ...STORE_ENV, ...queueEnv(), ...BUCKET_ENV, ...GOOGLE_ENV];
+  const roleConfig = renderRoleConfig(workload, modelEntries(config), [{ name: 'extract_worker', models: [...config.extractWorkers.keys()].map((name) => ({ name })) }]);
+  const env = [...config.models.flatMap((model) => lanesOf(model).flatMap((lane) => [functionVariable(lane, functionUrls, true), ...(model.next ? [indexUrlsVariable(lane, context)] : [])])), ...STORE_ENV, ...queueEnv(), ...BUCKET_ENV, ...GOOGLE_ENV];
   const container = roleContainer({ module: 'dist/ingest/wrapper-main.js', roleConfig, env, mounts: [GOOGLE_MOUNT, scratch('data', DATA)] }, context);
   return [roleConfig.configMap, renderService(workload, { ports: HTTP_PORTS }), ...renderDeployment({ workload, pods: config.wrapper.pods, containers: [container] }, context)];
 }

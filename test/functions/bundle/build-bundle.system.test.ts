@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { parseConfig, type ModelConfig } from '../../../common/config.js';
+import { parseConfig } from '../../../common/config.js';
+import { lanesOf, type ModelLane } from '../../../common/model-lanes.js';
 import { buildBundle } from '../../../functions/bundle/build-bundle.js';
 import { reachable, type LockedPackages } from '../../../functions/bundle/bundle-packages.js';
 import { tempFolder } from '../../support/temp-folder.js';
@@ -12,10 +13,12 @@ beforeEach(() => {
   parent = tempFolder();
 });
 
-async function tinyModel(more: object = {}): Promise<ModelConfig> {
+async function tinyLanes(more: object = {}): Promise<ModelLane[]> {
   await writeModel(join(parent, 'files'), tinyClassifier());
-  return parseConfig(JSON.stringify({ models: [{ name: 'my_tiny', model_url: './files', preprocess: '[0,1]', ...more }] }), join(parent, 'config.json')).models[0]!;
+  return lanesOf(parseConfig(JSON.stringify({ models: [{ name: 'my_tiny', model_url: './files', preprocess: '[0,1]', ...more }] }), join(parent, 'config.json')).models[0]!);
 }
+
+const tinyModel = async (more: object = {}): Promise<ModelLane> => (await tinyLanes(more))[0]!;
 
 describe('buildBundle()', () => {
   it('takes all files of the model along, and says of it what the configuration does', async () => {
@@ -30,7 +33,7 @@ describe('buildBundle()', () => {
 
   it('writes down what is known of a model by its name, because a path has no name', async () => {
     const [builtin] = parseConfig('{ "models": [{ "name": "builtin" }] }', join(parent, 'config.json')).models;
-    const { folder } = await buildBundle(builtin!, parent, { dataDir: parent });
+    const { folder } = await buildBundle(lanesOf(builtin!)[0]!, parent, { dataDir: parent });
     expect(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))).toEqual({ models: [{ name: 'builtin', model_url: './model/model.json', input_size: 112, preprocess: '[-1,1]', engine: 'auto' }] });
   });
 
@@ -43,6 +46,15 @@ describe('buildBundle()', () => {
     writeFileSync(join(parent, 'files', 'shard1.bin'), 'cut');
     await expect(buildBundle(model, join(parent, 'out'), { dataDir: parent })).rejects.toMatchObject({ code: 'EIS_MODEL_FILE' });
     expect(existsSync(join(folder, 'package.json'))).toBe(true);
+  });
+
+  it('of a second lane is the model by what it is there, beside that of the main lane', async () => {
+    const lanes = await tinyLanes({ next: { model_url: './files', preprocess: '[-1,1]' } });
+    const [main, next] = [await buildBundle(lanes[0]!, join(parent, 'out'), { dataDir: parent }), await buildBundle(lanes[1]!, join(parent, 'out'), { dataDir: parent })];
+    expect([main.folder, next.folder]).toEqual(['my_tiny', 'my_tiny.next'].map((name) => join(parent, 'out', name)));
+    expect(JSON.parse(readFileSync(join(next.folder, 'config.json'), 'utf8'))).toMatchObject({ models: [{ name: 'my_tiny', preprocess: '[-1,1]' }] });
+    expect(JSON.parse(readFileSync(join(next.folder, 'package.json'), 'utf8'))).toMatchObject({ name: 'embed-my-tiny-next' });
+    expect(next.modelVersion).not.toBe(main.modelVersion);
   });
 
   it('refuses an engine whose library an install script would have to fetch', async () => {

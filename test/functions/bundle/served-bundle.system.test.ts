@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../common/config.js';
+import { lanesOf } from '../../../common/model-lanes.js';
 import { packagePath } from '../../../common/package-root.js';
 import { buildBundle } from '../../../functions/bundle/build-bundle.js';
 import { startFunction, type FunctionProcess } from '../support/function-process.js';
@@ -25,7 +26,7 @@ beforeAll(async () => {
   temporary = await temporaryFolder();
   const parent = temporary.path;
   const [builtin] = loadConfig(packagePath('config.json')).models;
-  ({ folder } = await buildBundle(builtin!, parent, { dataDir: join(parent, 'data') }));
+  ({ folder } = await buildBundle(lanesOf(builtin!)[0]!, parent, { dataDir: join(parent, 'data') }));
   if (process.env['EIS_TEST_BUNDLE'] === 'full') execFileSync('npm', ['ci', '--omit=dev', '--loglevel=error'], { cwd: folder, stdio: 'inherit' });
   else linkPackages();
   image = await sharp({ create: { width: 300, height: 200, channels: 3, background: '#c52', noise: { type: 'gaussian', mean: 120, sigma: 60 } } }).jpeg().toBuffer();

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { parseConfig, type Config } from '../../../common/config.js';
+import { lanesOf } from '../../../common/model-lanes.js';
 import { bindingArguments, deployArguments, shellLine, type FunctionDeployment } from '../../../functions/deploy/gcloud-arguments.js';
 
 const FILE = {
@@ -13,7 +14,7 @@ const FILE = {
 
 function deploymentOf(config: Config, variables: Record<string, string> = {}): FunctionDeployment {
   const [model] = config.models;
-  return { model: model!, settings: config.functions.get(model!.name)!, place: config.functionsPlace, source: `functions/dist/${model!.name}`, variables };
+  return { model: lanesOf(model!)[0]!, settings: config.functions.get(model!.name)!, place: config.functionsPlace, source: `functions/dist/${model!.name}`, variables };
 }
 
 const whole = (variables?: Record<string, string>): FunctionDeployment => deploymentOf(parseConfig(JSON.stringify(FILE), '/config.json'), variables);
