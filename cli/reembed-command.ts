@@ -3,9 +3,9 @@
  * machine those in EIS_DATA_DIR, on a cluster where MONGODB_URI and AMQP_URL are set, as in the wrapper's pods.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { definitionFile, resolveDefinition } from '../common/config-defaults.js';
-import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
+import { loadConfig, modelConfig, type Config, type ModelConfig, type ModelDefinition } from '../common/config.js';
 import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
@@ -42,7 +42,7 @@ export async function reembedCommand(model: string, environment: Environment, op
     const lanes = { main: viewLane('main', { model, config, environment }), next: viewLane('next', { model, config, environment }) };
     const parts: ReembedParts = { store, queue, lanes, signal: interrupted.signal, onNotice: (notice) => process.stderr.write(`${notice}\n`) };
     const job = await run(model, { config, environment, options, parts });
-    process.stdout.write(options.json ? `${JSON.stringify({ model, step: job?.step ?? 'finished', ...(job?.version && { version: job.version.version }), ...(job?.agreement && { agreement: job.agreement }), ...(job?.missing !== undefined && { missing: job.missing }) })}\n` : `${describe(model, job)}\n`);
+    process.stdout.write(options.json ? `${JSON.stringify({ model, step: job?.step ?? 'finished', ...(job?.version && { version: job.version.version }), ...(job?.agreement && { agreement: job.agreement }), ...(job?.missing !== undefined && { missing: job.missing }) })}\n` : `${describe(modelConfig(config, model), job)}\n`);
   } finally {
     await Promise.all([queue.close(), store.close()]);
   }
@@ -59,7 +59,7 @@ interface Run {
 async function run(model: string, { config, environment, options, parts }: Run): Promise<Reembedding | undefined> {
   if (options.rollback) return rollBack(model, parts);
   if (options.finish) {
-    await finish(model, (to) => demandConfig(model, to, { file: config.file, isWritten: options.writeConfig ?? false }), parts);
+    await finish(model, (to) => demandConfig(model, to, { file: config.file, isWritten: options.writeConfig ?? false, isDeployed: environment.functionUrl(model) !== undefined }), parts);
     return undefined;
   }
   const to = options.to === undefined ? (modelConfig(config, model).next ?? (await parts.store.reembeddings.get(model))?.to) : resolveDefinition({ model_url: options.to }, environment.workingDir);
@@ -69,23 +69,34 @@ async function run(model: string, { config, environment, options, parts }: Run):
   return reembed({ model, to, gates: options }, parts);
 }
 
-function describe(model: string, job: Reembedding | undefined): string {
-  if (!job) return `${model}: finished. The version that is searched is the only one.`;
+function describe({ name: model, next }: ModelConfig, job: Reembedding | undefined): string {
+  if (!job) return `${model}: finished. The version that is searched is the only one.${next ? ' Take "next" of it out of config.json now.' : ''}`;
   if (job.step === 'rolled_back') return `${model}: version ${job.from.version.slice(0, 8)} is searched, as before. Give the command with --to again to go on, or --finish to remove the new version.`;
   return `${model}: version ${job.version?.version.slice(0, 8)} is searched now. The former one is kept: --rollback goes back to it at once, --finish removes it.`;
 }
 
 // ── config.json ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+interface ConfigPlace {
+  readonly file: string;
+  readonly isWritten: boolean;
+  /** Whether it is the one of a deployment, which tells where functions are: there, a second lane runs for as long as it is named. */
+  readonly isDeployed: boolean;
+}
+
 /**
  * Sees that config.json names the new weights as the model's own, or writes it so.
  *
  * @throws EisError EIS_REEMBED saying what to write there
  */
-function demandConfig(model: string, to: ModelDefinition, { file, isWritten }: { readonly file: string; readonly isWritten: boolean }): void {
+function demandConfig(model: string, to: ModelDefinition, { file, isWritten, isDeployed }: ConfigPlace): void {
   const { next, ...standing } = modelConfig(loadConfig(file), model);
-  if (!next && isSameDefinition(standing, to)) return;
-  const entry = toEntry(model, to);
+  if (isSameDefinition(standing, to) && (next ? isSameDefinition(next, to) : !isDeployed)) return;
+  if (isDeployed) {
+    const definition = toFile(to, dirname(file));
+    throw stopped(model, `config.json has to name the new weights before the former version goes, and "next" has to stay until its second lane is not searched any more. Write this as the entry of ${model} (paths as you have them), apply it, and give --finish again; its function is to be deployed anew then, too:\n  ${JSON.stringify({ name: model, ...definition, next: definition })}`);
+  }
+  const entry = { name: model, ...toFile(to) };
   if (!isWritten) throw stopped(model, `config.json has to name the new weights before the former version goes. Write this as the entry of ${model} in ${file} (or give --write-config), then give --finish again:\n  ${JSON.stringify(entry)}`);
   const contents = JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')) as { models: ModelFile[] };
   const changed = { ...contents, models: contents.models.map((each) => (each.name === model ? entry : each)) };
@@ -97,8 +108,8 @@ function demandConfig(model: string, to: ModelDefinition, { file, isWritten }: {
   }
 }
 
-/** What is its default is left out. */
-function toEntry(name: string, to: ModelDefinition): DefinitionFile & { readonly name: string } {
-  const { engine, ...definition } = definitionFile(to);
-  return { name, ...definition, ...(engine === 'auto' ? {} : { engine }) };
+/** What is its default is left out. @param folder as of `definitionFile` */
+function toFile(to: ModelDefinition, folder?: string): DefinitionFile {
+  const { engine, ...definition } = definitionFile(to, folder);
+  return { ...definition, ...(engine === 'auto' ? {} : { engine }) };
 }

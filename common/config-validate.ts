@@ -123,6 +123,7 @@ export function findRelationProblems(file: ConfigFile): string[] {
   const known = file.models.map((model) => model.name);
   return [
     ...findNameProblems(file.models),
+    ...findNextProblems(file),
     ...(file.services ?? []).flatMap((service, i) => [
       ...findRepeats(file.services ?? [], i, `services[${i}].name`, 'service'),
       ...findServiceProblems(service, `services[${i}]`, known),
@@ -140,6 +141,15 @@ function findNameProblems(models: readonly ModelFile[]): string[] {
     if (lane) return [`models[${i}].name: ${JSON.stringify(model.name)} is what the second lane of ${JSON.stringify(lane.name)} is called, which has "next". Rename it, or finish that first.`];
     const twin = models.slice(0, i).find((other) => kubernetesName(other.name) === kubernetesName(model.name));
     return twin ? [`models[${i}].name: ${JSON.stringify(model.name)} and ${JSON.stringify(twin.name)} become the same Kubernetes name ${kubernetesName(model.name)}. Rename one.`] : [];
+  });
+}
+
+/** What a second lane is filled by, and searched in, is what its model has. */
+function findNextProblems(file: ConfigFile): string[] {
+  const lacks = (name: string, service: 'extract_worker' | 'indexing'): boolean => serviceOf(file, service)?.models.every((entry) => entry.name !== name) ?? false;
+  return file.models.flatMap(({ name, next }, i) => {
+    const missing = next ? (['extract_worker', 'indexing'] as const).filter((service) => lacks(name, service)) : [];
+    return missing.length > 0 ? [`models[${i}].next: ${JSON.stringify(name)} cannot be embedded again, because ${missing.map((service) => `"${service}"`).join(' and ')} does not list it. Add it there.`] : [];
   });
 }
 

@@ -16,6 +16,11 @@ export function laneQueue(model: string, lane: Lane): string {
   return lane === 'main' ? model : `${model}${NEXT}`;
 }
 
+/** Whether a queue is that of a second lane. */
+export function isSecondLane(queue: string): boolean {
+  return queue.endsWith(NEXT);
+}
+
 /**
  * A queue that is the one of some of these models, or of a second lane of one.
  *
@@ -37,5 +42,5 @@ export function laneLedgerKey(queue: string, { submission, source }: { readonly 
 
 /** The submission that outcomes of a queue stand under: see `laneLedgerKey`. */
 export function laneSubmission(queue: string, submission: string): string {
-  return queue.endsWith(NEXT) ? `${submission}~next` : submission;
+  return isSecondLane(queue) ? `${submission}~next` : submission;
 }

@@ -30,7 +30,10 @@ export interface LanesOptions<Lane extends LaneProbe> {
 export class Lanes<Lane extends LaneProbe> {
   readonly #options: LanesOptions<Lane>;
   #current: Lane;
-  #choosing: Promise<void> | undefined;
+  /** Whether its function was asked, too: a gateway begins with a lane that nobody has chosen. */
+  #isChosen = false;
+  #choosing: Promise<Lane> | undefined;
+  #choosingOther: Promise<Lane> | undefined;
 
   constructor(options: LanesOptions<Lane>) {
     this.#options = options;
@@ -46,44 +49,61 @@ export class Lanes<Lane extends LaneProbe> {
    * Asks where the live version is, and sends searches there from now on. The main lane comes first; the other is asked only
    * where that does not have it. A lane is left only for one that is whole. Calls share one that is under way.
    */
-  choose(): Promise<void> {
+  async choose(): Promise<void> {
     this.#choosing ??= this.#choose().finally(() => {
       this.#choosing = undefined;
     });
-    return this.#choosing;
+    await this.#choosing;
   }
 
   /**
    * Does a search in one lane. Where its index was of another version than its function, as it is for a moment when lanes
-   * change, it is done once more in the lane that has the live version by then.
+   * change, and for as long as a lane's function is being replaced, it is done once more in the other, if that is whole.
    */
   async search(work: (lane: Lane) => Promise<SearchAnswer>): Promise<SearchAnswer> {
     const lane = this.#current;
+    let other = lane;
     try {
       const answer = await work(lane);
-      if (!answer.shards.failed.some(({ code }) => code === 'EIS_MODEL_VERSION') || !(await this.#hasMovedFrom(lane))) return answer;
+      if (answer.shards.failed.some(({ code }) => code === 'EIS_MODEL_VERSION')) other = await this.#insteadOf(lane);
+      if (other === lane) return answer;
     } catch (thrown) {
-      if (toEisError(thrown).code !== 'EIS_MODEL_VERSION' || !(await this.#hasMovedFrom(lane))) throw thrown;
+      if (toEisError(thrown).code === 'EIS_MODEL_VERSION') other = await this.#insteadOf(lane);
+      if (other === lane) throw thrown;
     }
-    return work(this.#current);
+    return work(other);
   }
 
-  async #hasMovedFrom(lane: Lane): Promise<boolean> {
-    if (this.#current === lane) await this.choose();
-    return this.#current !== lane;
+  /** The lane for a search that `lane` refused; that one, where there is no better. */
+  async #insteadOf(lane: Lane): Promise<Lane> {
+    if (this.#current !== lane) return this.#current;
+    this.#choosingOther ??= this.#choose(lane).finally(() => {
+      this.#choosingOther = undefined;
+    });
+    return this.#choosingOther;
   }
 
-  async #choose(): Promise<void> {
+  /**
+   * Sends searches to the first lane that is whole.
+   *
+   * @param refused what it was is not trusted any more, and it is asked last
+   * @returns where they go now
+   */
+  async #choose(refused?: Lane): Promise<Lane> {
     const { main, next } = this.#options;
-    for (const lane of next ? [main, next] : []) {
+    if (!next) return main;
+    for (const lane of refused === main ? [next, main] : [main, next]) {
       const index = await lane.index();
       if (!index || index.version !== index.live) continue;
+      const isKnown = this.#isChosen && lane === this.#current && lane !== refused;
+      if (!isKnown && (await lane.functionVersion()) !== index.live) continue;
+      this.#isChosen = true;
       if (lane !== this.#current) {
-        if ((await lane.functionVersion()) !== index.live) continue;
         this.#current = lane;
         this.#options.onMoved(index.live);
       }
-      return;
+      return lane;
     }
+    return this.#current;
   }
 }

@@ -1,9 +1,9 @@
 /** /queues: how full the queue of each model is, and its dead letters, which can be listed, replayed and dropped. */
 import { Type } from 'typebox';
 import type { App } from '../common/http.js';
-import { laneLedgerKey, laneQueue, requireQueueOf } from '../common/lanes.js';
+import { isSecondLane, laneLedgerKey, laneQueue, requireQueueOf } from '../common/lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
-import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type ReembeddingStatus, type ReplayAnswer } from '../common/wire-queues.js';
+import { DeadQuery, type DeadAnswer, type DeadLetterWire, type DropAnswer, type QueuesAnswer, type QueueStatus, type ReembeddingStatus, type ReplayAnswer } from '../common/wire-queues.js';
 import type { DeadLetter, ImageQueue } from './queue/queue.js';
 
 export interface QueuesRouteParts {
@@ -23,8 +23,13 @@ export function addQueuesRoutes(app: App, { queue, store: { ledger, reembeddings
   app.get('/queues', async (): Promise<QueuesAnswer> => {
     const jobs = await reembeddings.list();
     const names = [...models, ...jobs.flatMap(({ model }) => (models.includes(model) ? [laneQueue(model, 'next')] : []))];
-    const depths = await Promise.all(names.map(async (model) => ({ model, ...(await queue.depth(model)) })));
-    return { queues: depths.map(({ oldestAgeMs, ...depth }) => ({ ...depth, oldest_age_s: oldestAgeMs / 1000 })), ...(jobs.length > 0 ? { reembeddings: jobs.map(describeJob) } : {}) };
+    const ask = async (model: string): Promise<QueueStatus> => {
+      const { oldestAgeMs, ...depth } = await queue.depth(model);
+      return { model, ...depth, oldest_age_s: oldestAgeMs / 1000 };
+    };
+    // That of a second lane is not there yet, or not any more, at either end of a re-embedding.
+    const asked = await Promise.all(names.map((name) => (isSecondLane(name) ? ask(name).catch(() => undefined) : ask(name))));
+    return { queues: asked.filter((status) => status !== undefined), ...(jobs.length > 0 ? { reembeddings: jobs.map(describeJob) } : {}) };
   });
 
   app.get('/queues/:model/dead', { schema: { params: Params, querystring: DeadQuery } }, async (request): Promise<DeadAnswer> => {

@@ -14,6 +14,7 @@ import { openStore } from '../common/store/open-store.js';
 import { startTracing } from '../common/tracing.js';
 import { createVersionProbe, probeFunction } from './function-probe.js';
 import { openQueue } from './queue/open-queue.js';
+import { SecondLaneWorker } from './second-lane-worker.js';
 import { createWorkerApp } from './worker-app.js';
 import { createWorkerMetrics } from './worker-metrics.js';
 import { Worker } from './worker.js';
@@ -40,7 +41,9 @@ async function main(): Promise<void> {
   const queue = await openQueue({ environment, models: [name], log });
   const [store, bucket] = await Promise.all([openStore(environment, { log }), openBucket(environment)]);
   const client = createMeasureEmbeds(metrics)(name, createEmbedClient({ model, url: functionUrl, timeoutMs: limits.functionTimeoutMs, connections: limits.workerEmbedsMax }));
-  const worker = new Worker({ model, lane, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: createWorkerMetrics(metrics, { model: name, queue }), log });
+  const workerMetrics = createWorkerMetrics(metrics, { model: name, queue });
+  const create = (): Worker => new Worker({ model, lane, queue, store, bucket, client, isFunctionReady: () => probeFunction(functionUrl), functionVersion: createVersionProbe(functionUrl), limits, metrics: workerMetrics, log });
+  const worker = lane === 'next' ? new SecondLaneWorker({ model, store, create, log }) : create();
   const app = createWorkerApp({ worker, metrics, log });
   await worker.start();
   await listen(app, { host, port: environment.port ?? DEFAULT_PORT, log });

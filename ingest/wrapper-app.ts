@@ -27,6 +27,8 @@ export interface WrapperParts {
   readonly bucket: Bucket;
   /** The models whose workers get the images. */
   readonly ingestModels: readonly string[];
+  /** Theirs, whose metrics are exported; those of second lanes are there for a time alone. Default: those of the main lanes. */
+  readonly queues?: readonly string[];
   /** Every model: an image is removed from all. */
   readonly models: readonly string[];
   /** The version that a model's function embeds with; undefined where no function is known. @throws EisError EIS_NOT_READY while it does not say */
@@ -48,7 +50,7 @@ export async function createWrapperApp(parts: WrapperParts): Promise<App> {
   addIngest(app, parts);
   addLedger(app, parts);
   addImages(app, parts);
-  observeQueues(metrics, { models: parts.ingestModels, queue: parts.queue });
+  observeQueues(metrics, { models: parts.queues ?? parts.ingestModels, queue: parts.queue });
   addQueuesRoutes(app, { queue: parts.queue, store: parts.store, models: parts.ingestModels });
   addBackfillRoute(app, parts);
   return app;

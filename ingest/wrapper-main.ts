@@ -3,6 +3,7 @@ import { openBucket } from '../common/bucket/open-bucket.js';
 import { loadConfig, readEnvironment } from '../common/config.js';
 import { EisError } from '../common/errors.js';
 import { closeOnSignal, listen, runMain } from '../common/lifecycle.js';
+import { lanesOfModels } from '../common/model-lanes.js';
 import { createLog } from '../common/log.js';
 import { Metrics } from '../common/metrics.js';
 import { askFunctionVersion } from '../common/function-version.js';
@@ -32,7 +33,8 @@ async function main(): Promise<void> {
     if (!version) throw new EisError('EIS_NOT_READY', { detail: `The function of model ${model} does not say which version it runs; it may be starting. Try again in a moment.` }, { retryAfterS: 2 });
     return version;
   };
-  const app = await createWrapperApp({ queue, store, bucket, ingestModels, models, functionVersion, limits: environment.limits, metrics, log });
+  const queues = lanesOfModels(config, ingestModels).map(({ laneName }) => laneName);
+  const app = await createWrapperApp({ queue, store, bucket, ingestModels, queues, models, functionVersion, limits: environment.limits, metrics, log });
   await listen(app, { host: environment.host, port: environment.port ?? DEFAULT_PORT, log });
   closeOnSignal([app, queue, store, bucket, tracing], { log, limits: environment.limits });
 }

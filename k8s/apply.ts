@@ -11,6 +11,7 @@ import { FUNCTION_URLS, SECRETS } from './manifests/names.js';
 import { keyOf, objectId, type Manifest, type ObjectKey } from './manifests/objects.js';
 import { objectsOf, type FileObject } from './objects-of.js';
 import { AUTOSCALERS, isWaitedFor, phaseOf, PHASES, type ObjectHeader } from './phases.js';
+import { endingLanes, requireUnsearched } from './second-lanes.js';
 
 export interface ApplyOptions {
   readonly cluster: Cluster;
@@ -25,7 +26,7 @@ export interface ApplyOptions {
   readonly onStep: (step: string) => void;
 }
 
-/** @throws EisError EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS before anything is changed; EIS_DEPLOY_STOPPED at the first failure, saying where and how to go on */
+/** @throws EisError EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS, EIS_DEPLOY_LANE before anything is changed; EIS_DEPLOY_STOPPED at the first failure, saying where and how to go on */
 export async function applyFolder(options: ApplyOptions): Promise<void> {
   const { cluster, staging, onStep } = options;
   let step = 'looking at the cluster';
@@ -36,7 +37,9 @@ export async function applyFolder(options: ApplyOptions): Promise<void> {
     const foreign = await cluster.foreignKinds();
     const objects = withoutRoutes(objectsOf(staging), foreign, onStep);
     const kept = objects.map(({ object }) => object);
-    await removeAutoscalers(await findGone(kept, foreign, options), kept, { cluster, begin });
+    const gone = await findGone(kept, foreign, options);
+    await requireUnsearched(endingLanes(gone, kept), cluster);
+    await removeAutoscalers(gone, kept, { cluster, begin });
     for (const [i, phase] of PHASES.entries()) {
       const members = objects.filter(({ object }) => phaseOf(object) === i);
       if (members.length === 0) continue;

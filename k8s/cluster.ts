@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EisError } from '../common/errors.js';
-import { COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, type Component } from './manifests/names.js';
+import type { QueuesAnswer, ReembeddingStatus } from '../common/wire-queues.js';
+import { COMPONENT_LABEL, httpUrl, MANAGED_BY, MANAGED_BY_LABEL, WRAPPER, type Component } from './manifests/names.js';
 import { objectId, type ObjectKey } from './manifests/objects.js';
 import type { ObjectHeader } from './phases.js';
 
@@ -16,6 +17,8 @@ const JOB_POLL_MS = 2_000;
 /** Every cluster has them, and some have others of their name. */
 const RBAC_API = 'rbac.authorization.k8s.io';
 const APIS: Readonly<Record<string, string>> = { ...FOREIGN_APIS, Role: RBAC_API, RoleBinding: RBAC_API };
+/** What Node runs in a pod of the wrapper: it writes what that answers, and fails when that does. */
+const ASK_QUEUES = `fetch('${httpUrl('127.0.0.1')}/queues').then(async (answer) => { console.log(await answer.text()); process.exitCode = answer.ok ? 0 : 1; })`;
 /** The last of what a command says in failing. */
 const DETAIL_CHARACTERS_MAX = 2_000;
 
@@ -32,6 +35,8 @@ export interface Cluster {
   existingSecrets(names: readonly string[]): Promise<string[]>;
   /** What a ConfigMap holds something for; none: there is no such ConfigMap. */
   configKeys(configMap: string): Promise<string[]>;
+  /** The re-embeddings that are under way, as the wrapper says. It is asked in its own pod, because it answers no other namespace. */
+  reembeddings(): Promise<readonly ReembeddingStatus[]>;
   /** Server-side: what is as the files say stays untouched. */
   apply(files: readonly string[]): Promise<void>;
   /** Lets a workload that is there keep its number of pods for an autoscaler: left out of what we apply, it would fall to one. */
@@ -89,6 +94,10 @@ export function createCluster(call: Call): Cluster {
     async configKeys(configMap) {
       const found = await call(['get', 'configmap', configMap, '--ignore-not-found', '-o', 'json']);
       return found.trim() === '' ? [] : Object.keys((JSON.parse(found) as { readonly data?: object }).data ?? {});
+    },
+    async reembeddings() {
+      const answer = JSON.parse(await call(['exec', `deployment/${WRAPPER}`, '--', 'node', '-e', ASK_QUEUES])) as QueuesAnswer;
+      return answer.reembeddings ?? [];
     },
     async apply(files) {
       for (const some of chunksOf(files)) await call(['apply', '--server-side', '--force-conflicts', `--field-manager=${FIELD_MANAGER}`, ...some.flatMap((file) => ['-f', file])]);

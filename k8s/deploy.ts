@@ -52,7 +52,7 @@ export interface ApplyDeploymentOptions extends DeployOptions {
  * Applies what `planDeployment` rendered, all of it: what is as it should be stays untouched, and what somebody changed in the
  * cluster comes back. When it is done, staging becomes current; until then current says what ran before.
  *
- * @throws EisError EIS_DEPLOY_SHARD, EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS with nothing changed; EIS_DEPLOY_STOPPED
+ * @throws EisError EIS_DEPLOY_SHARD, EIS_DEPLOY_SECRETS, EIS_DEPLOY_FUNCTIONS, EIS_DEPLOY_LANE with nothing changed; EIS_DEPLOY_STOPPED
  */
 export async function applyDeployment({ config, folder, cluster, timeoutS, drained, onStep }: ApplyDeploymentOptions, { lostShards }: Plan): Promise<void> {
   const [lost] = lostShards.filter((name) => !drained.includes(name));

@@ -1,6 +1,7 @@
 /** What a change of config.json means to who runs the system: what is loaded, embedded and answered otherwise. Plain values in, sentences out. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, IndexingConfig, ModelConfig, Pods } from '../common/config.js';
+import type { Config, IndexingConfig, ModelConfig, ModelDefinition, Pods } from '../common/config.js';
+import { laneQueue } from '../common/lanes.js';
 import { hasOwnAutoscaler } from './manifests/scaling.js';
 import { SIZES } from './manifests/sizes.js';
 
@@ -27,6 +28,7 @@ export function explainChanges(before: Config | undefined, after: Config, counts
     ...after.models.filter(({ name }) => !old.has(name)).map(({ name }) => explainNewModel(name, counts)),
     ...before.models.filter(({ name }) => !fresh.has(name)).map(({ name }) => `${name}: removed. Its gateways, workers and index pods go; its embeddings stay in the store. Its queue eis.extract.${name} stays in RabbitMQ and goes on to take every new image: delete it afterwards.`),
     ...after.models.flatMap((model) => explainModel(old.get(model.name), model, counts)),
+    ...after.models.flatMap((model) => explainSecondLane(old.get(model.name), model, after)),
     ...after.models.flatMap(({ name }) => explainIndex(name, before.indexing.get(name), after.indexing.get(name), counts)),
     ...explainTraffic(before, after),
     ...explainShadows(before, after),
@@ -40,14 +42,30 @@ function explainNewModel(name: string, counts: VectorCounts): string {
 }
 
 /** What decides which numbers a model makes of an image. */
-function identityOf({ modelUrl, sha256, layer, inputSize, preprocess }: ModelConfig): object {
+function identityOf({ modelUrl, sha256, layer, inputSize, preprocess }: ModelDefinition): object {
   return { modelUrl, sha256, layer, inputSize, preprocess };
 }
 
 function explainModel(before: ModelConfig | undefined, after: ModelConfig, counts: VectorCounts): string[] {
   if (!before || isDeepStrictEqual(identityOf(before), identityOf(after))) return [];
+  if (before.next && isDeepStrictEqual(identityOf(before.next), identityOf(after))) {
+    return [`${after.name}: becomes what its second lane runs, which no search notices. Then its function has to be deployed anew ("eis functions --deploy ${after.name}", and not before "eis reembed ${after.name}" has switched: until then its searches would fail), and "eis reembed ${after.name} --finish" waits for that.`];
+  }
   const count = counts.get(after.name);
-  return [`${after.name}: another model or preprocessing. Deploy its function anew; ${count ? `all ${count.vectors.toLocaleString('en')} images have` : 'every image has'} to be embedded again ("eis backfill ${after.name}"), into a collection of its own beside the old, and until the index holds them its searches answer 409.`];
+  return [`${after.name}: another model or preprocessing. Deploy its function anew; ${count ? `all ${count.vectors.toLocaleString('en')} images have` : 'every image has'} to be embedded again ("eis backfill ${after.name}"), into a collection of its own beside the old, and until the index holds them its searches answer 409. Under "next" of the model instead, it is embedded again while it is searched ("eis reembed").`];
+}
+
+/** What runs beside a model while it is embedded again. */
+function explainSecondLane(before: ModelConfig | undefined, after: ModelConfig, { indexing, extractWorkers }: Config): string[] {
+  const { name, next } = after;
+  const [queue, of] = [laneQueue(name, 'next'), indexing.get(name)];
+  if (next && before?.next) {
+    return isDeepStrictEqual(identityOf(before.next), identityOf(next)) ? [] : [`${name}: another definition of its second lane. A re-embedding that is under way was begun with the one of before: end it first (--rollback, then --finish), and then deploy the function of ${queue} anew.`];
+  }
+  if (next && of) {
+    return [`${name}: a second lane beside it, for ${next.modelUrl ?? name}: its own function ("eis functions --deploy ${queue}" first), ${of.shards} index shard(s) of ${podsText(of)}, ${podsText(extractWorkers.get(name) as { readonly pods: Pods })} of workers. Its gateways are replaced, and ask both. Nothing else happens until "eis reembed ${name}" in a pod of the wrapper.`];
+  }
+  return before?.next ? [`${name}: its second lane goes, which is refused while it is what is searched. Its queue eis.extract.${queue} in RabbitMQ takes every new image until "eis reembed ${name} --finish" has removed it; its function stays in the cloud until somebody deletes it.`] : [];
 }
 
 function explainIndex(name: string, before: IndexingConfig | undefined, after: IndexingConfig | undefined, counts: VectorCounts): string[] {
@@ -69,7 +87,7 @@ function explainIndex(name: string, before: IndexingConfig | undefined, after: I
   return sentences;
 }
 
-function podsText({ pods: { min, max } }: IndexingConfig): string {
+function podsText({ pods: { min, max } }: { readonly pods: Pods }): string {
   return min === max ? `${min} pod(s)` : `${min} to ${max} pods`;
 }
 

@@ -1,12 +1,13 @@
 /**
  * Starts and ends the second lanes of models on this machine, as the store and config.json say: a model has one while it is
- * embedded again, or where config.json says with what it is to be. Nothing else has to be started anew for that.
+ * embedded again, or where config.json says with what it is to be, other than it is. Nothing else has to be started anew for that.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionFile } from '../common/config-defaults.js';
 import type { Config, ModelDefinition } from '../common/config.js';
 import { laneQueue } from '../common/lanes.js';
+import { isSameDefinition } from '../common/model-lanes.js';
 import type { Reembedding, Store } from '../common/store/store.js';
 import type { ProcessSpec } from './processes.js';
 import type { Supervisor } from './supervisor.js';
@@ -53,7 +54,7 @@ export class SecondLanes {
 
   #wanted(jobs: readonly Reembedding[]): Map<string, Wanted> {
     const wanted = new Map<string, Wanted>();
-    for (const { name, next } of this.#readModels()) if (next) wanted.set(name, { definition: next, attempt: JSON.stringify(next) });
+    for (const { name, next, ...main } of this.#readModels()) if (next && !isSameDefinition(next, main)) wanted.set(name, { definition: next, attempt: JSON.stringify(next) });
     for (const { model, step, to, revision } of jobs) {
       if (step === 'removing') wanted.delete(model);
       else wanted.set(model, { definition: to, attempt: String(revision) });

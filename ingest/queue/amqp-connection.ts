@@ -144,7 +144,7 @@ export class AmqpConnection {
   async #guard<C extends Channel>(opening: Promise<C>): Promise<C> {
     try {
       const channel = await inTime(opening, EXCHANGE_TIMEOUT_MS);
-      channel.on('error', (error) => this.#options.log.warn({ use: this.#options.use, detail: describe(error) }, 'the broker closed a channel'));
+      channel.on('error', (error) => this.#options.log[isNotFound(error) ? 'debug' : 'warn']({ use: this.#options.use, detail: describe(error) }, 'the broker closed a channel'));
       return channel;
     } catch (error) {
       opening.then(closeQuietly, () => undefined);
@@ -166,6 +166,11 @@ export async function closeQuietly(channel: Channel): Promise<void> {
 /** The result of `work`, or a rejection when it takes too long; it may then still come to pass. */
 function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   return withDeadline({ timeoutMs, timeoutError: () => new Error(`The broker did not answer within ${timeoutMs} ms`) }, () => work);
+}
+
+/** That there is no such queue, as the broker says it to who asked: the queue of a second lane is there for a time alone. */
+export function isNotFound(error: unknown): boolean {
+  return String(error).includes('NOT_FOUND');
 }
 
 /** An error of a socket that tried several addresses says nothing itself. */

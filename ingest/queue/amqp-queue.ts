@@ -6,10 +6,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from 'amqplib';
 import { EisError, isEisError } from '../../common/errors.js';
-import { laneQueue, requireQueueOf } from '../../common/lanes.js';
+import { isSecondLane, laneQueue, requireQueueOf } from '../../common/lanes.js';
 import type { Log } from '../../common/log.js';
 import type { ImageMessage } from '../../common/wire.js';
-import { AmqpConnection } from './amqp-connection.js';
+import { AmqpConnection, isNotFound } from './amqp-connection.js';
 import { AmqpConsumer } from './amqp-consumer.js';
 import { AmqpDeadLetters } from './amqp-dead-letters.js';
 import { decodeMessage, encodeMessage } from './amqp-message.js';
@@ -72,7 +72,8 @@ export class AmqpQueue implements ImageQueue {
     });
   }
 
-  #declare(models = this.#options.models): Promise<void> {
+  /** That of a second lane is made by `addLane` alone: one that its worker made again, after it was removed, would fill until nothing more is taken in. */
+  #declare(models = this.#options.models.filter((model) => !isSecondLane(model))): Promise<void> {
     const { prefix = 'eis', messagesMax, log } = this.#options;
     return declareTopology({ prefix, models, messagesMax }, (work) => this.#control.withChannel(work), log);
   }
@@ -184,7 +185,7 @@ export class AmqpQueue implements ImageQueue {
     try {
       return (await this.#control.withChannel((channel) => channel.checkQueue(queue))).consumerCount > 0;
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (isNotFound((error as EisError).cause)) return false;
       throw error;
     }
   }
@@ -197,11 +198,6 @@ export class AmqpQueue implements ImageQueue {
   #requireModel(model: string): void {
     requireQueueOf(this.#options.models, model);
   }
-}
-
-/** That there is no such queue, as the broker says it. */
-function isNotFound(error: unknown): boolean {
-  return String((error as { readonly cause?: unknown }).cause).includes('NOT_FOUND');
 }
 
 /** The body of the message at the head of a queue, which stays there. */

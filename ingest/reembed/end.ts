@@ -60,7 +60,7 @@ async function takeOver(job: Reembedding, parts: ReembedParts): Promise<Reembedd
 async function remove({ model, from, version }: Reembedding, parts: ReembedParts): Promise<void> {
   const { store, queue } = parts;
   parts.onNotice(`Removing the second lane of ${model}, and what is not searched.`);
-  await waitFor(async () => (await queue.removeLane(model)) || undefined, { model, missing: 'the worker of its second lane still runs. On a cluster: take "next" out of config.json, and deploy that.' }, parts);
+  await waitFor(async () => (await queue.removeLane(model)) || undefined, { model, missing: 'the worker of its second lane does not let go of its queue.' }, parts);
   const live = await store.liveVersion(model);
   for (const former of [from, version]) if (former && former.version !== live?.version) await store.removeVersion(model, former);
   await store.reembeddings.remove(model);
