@@ -21,6 +21,8 @@ export interface StubFunctionOptions {
   readonly contentOf?: (url: string) => string;
   /** Default: a free one. */
   readonly port?: number;
+  /** What it runs now; default: STUB_VERSION. Each version makes other vectors. */
+  readonly version?: () => string;
 }
 
 export async function startStubFunction(options: StubFunctionOptions): Promise<{ readonly url: string; readonly server: Server }> {
@@ -31,31 +33,35 @@ export async function startStubFunction(options: StubFunctionOptions): Promise<{
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: StubFunctionOptions): Promise<void> {
-  const { model, dim, delayMs } = options;
-  if (request.method === 'GET') return void response.setHeader('content-type', 'application/json').end(JSON.stringify({ status: 'ready', model, model_version: STUB_VERSION, dim }));
+  const { model, dim, delayMs, version: versionNow = () => STUB_VERSION } = options;
+  const version = versionNow();
+  if (request.method === 'GET') return void response.setHeader('content-type', 'application/json').end(JSON.stringify({ status: 'ready', model, model_version: version, dim }));
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   if (delayMs > 0) await sleep(delayMs);
-  const digest = createHash('sha256').update(contentOf(Buffer.concat(chunks), request, options)).digest();
+  const content = contentOf(Buffer.concat(chunks), request, options);
+  const id = createHash('sha256').update(content).digest('hex');
   response.writeHead(200, {
     'content-type': 'application/octet-stream',
     [HEADERS.model]: model,
-    [HEADERS.modelVersion]: STUB_VERSION,
+    [HEADERS.modelVersion]: version,
     [HEADERS.dim]: dim,
-    [HEADERS.sha256]: digest.toString('hex'),
-    [HEADERS.phash]: digest.toString('hex').slice(0, 16),
+    [HEADERS.sha256]: id,
+    [HEADERS.phash]: id.slice(0, 16),
     [HEADERS.width]: 32,
     [HEADERS.height]: 32,
     [HEADERS.format]: 'png',
     [HEADERS.timings]: JSON.stringify({ fetch: 0, decode: 0, infer: delayMs }),
   });
-  response.end(encodeVector(vectorOf(digest, dim)));
+  response.end(encodeVector(stubVector(content, { dim, version })));
 }
 
 function contentOf(body: Buffer, { headers }: IncomingMessage, { contentOf: name = (url) => url }: StubFunctionOptions): Buffer | string {
   return headers['content-type'] === 'application/json' ? name((JSON.parse(body.toString()) as { url: string }).url) : body;
 }
 
-function vectorOf(digest: Buffer, dim: number): Float32Array {
+/** The embedding of a content by a version. */
+export function stubVector(content: Buffer | string, { dim, version }: { readonly dim: number; readonly version: string }): Float32Array {
+  const digest = createHash('sha256').update(content).update(version === STUB_VERSION ? '' : version).digest();
   return normalise(Array.from({ length: dim }, (_, i) => (digest[i % digest.length] as number) - 127.5 + i / dim));
 }
