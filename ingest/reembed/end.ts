@@ -17,11 +17,13 @@ async function requireJob(model: string, { store }: ReembedParts): Promise<Reemb
 /**
  * The version of before is searched, from now on or still. The new one stays, until it is finished or gone on with.
  *
- * @throws EisError EIS_REEMBED when there is nothing to go back to
+ * @throws EisError EIS_REEMBED when there is nothing to go back to, or the main lane's function has another version already
  */
 export async function rollBack(model: string, parts: ReembedParts): Promise<Reembedding> {
   const job = await requireJob(model, parts);
   if (isEnding(job)) throw stopped(model, 'it is being finished, and what is not searched is removed. Give --finish again until that is done.');
+  const running = await parts.lanes.main.functionVersion();
+  if (running && running.version !== job.from.version) throw stopped(model, `the function of its main lane runs version ${running.version.slice(0, 8)} already, by which the former version cannot be searched. Deploy that of before first, or go on with --finish.`);
   const saved = await save(job, { step: 'rolled_back' }, parts); // first: a command that is at work on it stops here
   await parts.store.setLiveVersion(model, job.from);
   return saved;

@@ -101,6 +101,7 @@ describe('a broken configuration gets an error that names the path in the file a
     ['a service twice', { models, services: [{ name: 'nginx' }, { name: 'nginx' }] }, 'services[1].name: the service "nginx" stands in the file twice. Remove one.'],
     ['a name that Kubernetes cannot take', { models: [{ name: 'My Model' }] }, 'models[0].name: is "My Model"; it must be lowercase letters'],
     ['a list in place of the file', [], '(the file): is []; it must be of type object.'],
+    ['a second lane that no worker would fill', { models: [{ name: 'resnet', next: { model_url: './new' } }, { name: 'mobilenet' }], services: [{ name: 'extract_worker', models: [{ name: 'mobilenet' }] }] }, 'models[0].next: "resnet" cannot be embedded again, because "extract_worker" does not list it. Add it there.'],
     ['a shadow that is no model', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'resnett', share: 0.1 } }] }] }, 'services[0].models[0].shadow.model: there is no model "resnett". Did you mean "resnet"?'],
     ['a model that is its own shadow', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'resnet', share: 0.1 } }] }] }, 'services[0].models[0].shadow.model: "resnet" would be compared with itself.'],
     ['a shadow without an index', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'mobilenet', share: 0.1 } }] }, { name: 'indexing', models: [{ name: 'resnet' }] }] }, 'services[0].models[0].shadow.model: "mobilenet" has no index. Add it to indexing.'],
@@ -137,5 +138,11 @@ describe('definitionFile()', () => {
     const stored = { ...definition, sha256: null } as unknown as ModelDefinition;
     expect(definitionFile(stored)).toEqual({ model_url: '/models/m.keras', layer: 'avg', input_size: 224, preprocess: 'torch', engine: 'onnxruntime' });
     expect(resolveDefinition(definitionFile(stored), '/')).toEqual(definition);
+  });
+
+  it('writes paths relative to a folder where it is given one, and leaves URLs as they are', () => {
+    const urls = ['./models/m', '../other/m.h5', 'https://example.com/m.json'];
+    const definitions = urls.map((url) => resolveDefinition({ model_url: url }, '/srv/eis'));
+    expect(definitions.map((definition) => definitionFile(definition, '/srv/eis').model_url)).toEqual(urls);
   });
 });

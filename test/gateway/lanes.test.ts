@@ -87,7 +87,31 @@ describe('Lanes', () => {
     expect(await lanes.search(async () => answerOf('old'))).toMatchObject({ model_version: 'old' });
   });
 
+  it('begins in no lane whose function was replaced, though its index is whole', async () => {
+    const { main, next, lanes, point } = prepare();
+    point('new');
+    main.held = { version: 'new', live: 'new' };
+    await lanes.choose();
+    expect(lanes.current).toBe(next); // that of main is still the one of before
+    main.runs = 'new';
+    await lanes.choose();
+    expect(lanes.current).toBe(main);
+  });
+
   describe('search()', () => {
+    it('does it in the other lane while instances of the function are replaced, though that says it has the version', async () => {
+      const { main, next, lanes, point } = prepare();
+      point('new');
+      main.held = { version: 'new', live: 'new' };
+      main.runs = 'new';
+      await lanes.choose();
+      expect(lanes.current).toBe(main);
+      expect(await lanes.search(async (lane) => (lane === main ? Promise.reject(new EisError('EIS_MODEL_VERSION', { held: 'new', asked: 'old' })) : answerOf('new')))).toMatchObject({ model_version: 'new' });
+      expect(lanes.current).toBe(next);
+      await lanes.choose();
+      expect(lanes.current).toBe(main);
+    });
+
     it('does a search once more in the other lane, where the first one failed by its version and the pointer had moved', async () => {
       const { main, lanes, point } = prepare();
       const failures = [async () => Promise.reject(new EisError('EIS_MODEL_VERSION', { held: 'x', asked: 'y' })), async () => answerOf('old', [{ shard: '1/2', code: 'EIS_MODEL_VERSION' }])];

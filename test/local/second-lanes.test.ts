@@ -44,7 +44,7 @@ describe('SecondLanes', () => {
     const store = new MemoryStore();
     const calls: string[] = [];
     const notices: string[] = [];
-    const state = { fails: false, next, readable: true };
+    const state = { fails: false, next, readable: true, isTaken: false };
     const folder = tempFolder();
     const lanes = new SecondLanes({
       store,
@@ -59,7 +59,7 @@ describe('SecondLanes', () => {
       },
       readConfig: () => {
         if (!state.readable) throw new Error('not JSON');
-        return parseConfig(JSON.stringify({ models: [{ name: 'm', ...(state.next ? { next: { model_url: '/models/next' } } : {}) }] }), '/config.json');
+        return parseConfig(JSON.stringify({ models: [{ name: 'm', ...(state.isTaken ? { model_url: '/models/next' } : {}), ...(state.next ? { next: { model_url: '/models/next' } } : {}) }] }), '/config.json');
       },
       plan: ({ model, configFile }) => [{ name: `function ${model}.next ${configFile.slice(folder.length)}` } as ProcessSpec],
       onNotice: (notice) => notices.push(notice),
@@ -97,6 +97,16 @@ describe('SecondLanes', () => {
     expect(await look()).toEqual([]);
     state.readable = true;
     state.next = false;
+    expect(await look()).toEqual([`remove ${NAME}`]);
+  });
+
+  it('ends one whose definition the model itself has taken over, unless it is still at work', async () => {
+    const { look, save, state } = prepare({ next: true });
+    expect(await look()).toEqual([`add ${NAME}`]);
+    await save('switched');
+    state.isTaken = true;
+    expect(await look()).toEqual([]);
+    await save('removing');
     expect(await look()).toEqual([`remove ${NAME}`]);
   });
 

@@ -191,6 +191,15 @@ describe('rollBack() and finish()', () => {
     expect(embedded()).toBe(COUNT);
   });
 
+  it('go back to no version that the function of the main lane does not have any more', async () => {
+    const { store, parts, main } = await startSystem();
+    await run(parts);
+    main.version = NEW;
+    await expect(rollBack(MODEL, parts)).rejects.toThrow('Deploy that of before first');
+    expect(await store.liveVersion(MODEL)).toEqual(NEW);
+    expect(await store.reembeddings.get(MODEL)).toMatchObject({ step: 'switched' });
+  });
+
   it('remove the former version once the main lane has the new one, and not before config.json names it', async () => {
     const { store, parts, main } = await startSystem();
     await run(parts);

@@ -32,6 +32,8 @@ export class ClusterInMemory {
   /** Of the ConfigMap function-urls, which somebody made. */
   functionUrls: Readonly<Record<string, string>> = { FUNCTION_URL_BUILTIN: 'https://embed.example.com' };
   pods: readonly object[] = [];
+  /** What the wrapper says is embedded again. */
+  reembeddings: readonly object[] = [];
   /** How Jobs end that are applied now. */
   jobsEnd = 'Complete';
   /** What autoscalers were given: by `kind/name`, and how many pods each had then. */
@@ -72,6 +74,7 @@ export class ClusterInMemory {
     const [verb, what = ''] = args;
     if (verb === 'apply') this.#apply(args, input, fails);
     if (fails) throw new CommandFailure(['oc', ...args], 'the server is away');
+    if (verb === 'exec') return JSON.stringify({ queues: [], reembeddings: this.reembeddings });
     if (verb === 'api-versions') return this.apis.map((group) => `${group}/v1\n`).join('');
     if (verb === 'delete') for (const id of args.slice(1).filter((arg) => arg.includes('/'))) this.#objects.delete(id.replace(/\.[a-z.]+\//, '/'));
     return verb === 'get' ? this.#get(what, args) : '';
