@@ -1,4 +1,5 @@
 /** `eis status`: what waits, what failed, what is indexed; and what became of a submission, or of what was refused. */
+import { isSecondLane } from '../common/lanes.js';
 import type { LedgerAnswer, LedgerEntryWire, ModelStatus } from '../common/wire.js';
 import type { QueueStatus, QueuesAnswer, ReembeddingStatus } from '../common/wire-queues.js';
 import { askGateway } from './ask-gateway.js';
@@ -83,7 +84,7 @@ function describeModels(queues: readonly QueueStatus[], models: readonly ModelSt
       name,
       ...(queue ? [String(queue.ready), String(queue.unacked), queue.oldest_age_s === 0 ? '—' : formatAge(queue.oldest_age_s), String(queue.dead)] : ['—', '—', '—', '—']),
       served ? String(served.vectors) : '—',
-      served ? `${served.shards.ok} of ${served.shards.total}` : 'not served',
+      served ? `${served.shards.ok} of ${served.shards.total}` : isSecondLane(name) ? 'second lane' : 'not served',
     ];
   });
   const dead = queues.some((queue) => queue.dead > 0) ? ['', ...wrap('There are dead letters: "eis dead list" says why; "eis dead replay" tries them again.', terminalWidth(process.stdout))] : [];

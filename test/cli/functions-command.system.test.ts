@@ -54,6 +54,15 @@ describe('eis functions', () => {
     expect(stdout).toContain(' --project=other-project --region=us-east1 ');
   });
 
+  it('has a function for each lane of a model, by the name of the lane', async () => {
+    const file = join(home.path, 'lanes.json');
+    writeFileSync(file, JSON.stringify({ models: [{ name: A, model_url: './net', next: { model_url: './net', preprocess: '[0,1]' } }] }));
+    const lines = async (...names: string[]): Promise<string[]> => (await functions(names, { EIS_CONFIG: file })).stdout.trim().split('\n');
+    expect((await lines()).map((line) => /deploy (\S+)/.exec(line)?.[1])).toEqual(['embed-test-deploy-a', 'embed-test-deploy-a-next']);
+    expect(await lines(`${A}.next`)).toEqual([expect.stringContaining('gcloud functions deploy embed-test-deploy-a-next ')]);
+    expect((await lines(`${A}.next`))[0]).toContain('--source=functions/dist/test_deploy_a.next');
+  });
+
   it('names the models that there are when one is unknown', async () => {
     const { code, stderr } = await functions(['test_deploy_x']);
     expect(code).not.toBe(0);

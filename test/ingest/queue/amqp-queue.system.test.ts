@@ -209,6 +209,22 @@ describe.skipIf(RABBITMQ_MISSING !== undefined)('RabbitMQ', () => {
       expect(await both.depth('beta')).toMatchObject({ ready: 3 });
     });
 
+    it('makes no queue of a second lane for its worker, which finds it when it is added, and not again when it was removed', async () => {
+      const [queue, worker] = [await openAmqp(), await openAmqp({ models: ['alpha.next'] })];
+      const exists = (): Promise<boolean> => onBroker((channel) => channel.checkQueue('eis.extract.alpha.next')).then(() => true, () => false);
+      const { deliveries, consumer } = await collect(worker, 'alpha.next');
+      expect(await exists()).toBe(false);
+      await queue.addLane('alpha');
+      await queue.publish([image(0)]);
+      await until(() => deliveries.length === 1);
+      await deliveries[0]!.ack();
+      await consumer.close();
+      await until(() => queue.removeLane('alpha'));
+      const again = await collect(worker, 'alpha.next');
+      expect(await exists()).toBe(false);
+      await again.consumer.close();
+    });
+
     it('counts rejections of a full queue all the same', async () => {
       const queue = await openAmqp();
       await queue.publish([image(0)], { model: 'alpha' });
