@@ -53,7 +53,7 @@ async function begin(model: string, to: ModelDefinition, parts: ReembedParts): P
   if (!standing) {
     const from = await store.liveVersion(model);
     if (!from) throw stopped(model, 'it has no images yet, so there is nothing to embed again. Put the new weights into config.json.');
-    return save({ model, step: 'starting', to, from, revision: 0 }, {}, parts);
+    return save({ model, step: 'starting', to, from, startedAt: Date.now(), revision: 0 }, {}, parts);
   }
   if (isEnding(standing)) throw stopped(model, 'the one before is being finished. Give --finish again until it is.');
   if (!isSameDefinition(standing.to, to)) throw stopped(model, `one to ${standing.to.modelUrl ?? model} is under way. End that first with --rollback and --finish.`);
@@ -72,9 +72,9 @@ async function start(job: Reembedding, _gates: Gates, parts: ReembedParts): Prom
   return { step: 'filling', version };
 }
 
-function fillingOf({ model, from, version }: Reembedding, { store }: ReembedParts): Filling & { readonly version: LiveVersion } {
+function fillingOf({ model, from, version, startedAt }: Reembedding, { store }: ReembedParts): Filling & { readonly version: LiveVersion } {
   const known = version as LiveVersion; // known since it was started
-  return { model, version: known, from: store.collection(model, from), target: store.collection(model, known) };
+  return { model, startedAt, version: known, from: store.collection(model, from), target: store.collection(model, known) };
 }
 
 async function fillUp(job: Reembedding, { maxMissing }: Gates, parts: ReembedParts): Promise<Changes> {

@@ -28,8 +28,9 @@ function image(i: number, dim: number): ImageWrite {
 }
 
 /** A system whose second lane embeds what is in its queue, except what it refuses. */
-async function startSystem(): Promise<{ store: MemoryStore; parts: ReembedParts; notices: string[]; refused: Set<string>; lane: { version: LiveVersion | undefined; lag: number }; main: { version: LiveVersion }; embedded: () => number }> {
-  const store = new MemoryStore({ now: () => LONG_AGO });
+async function startSystem(): Promise<{ store: MemoryStore; clock: { now: number }; parts: ReembedParts; notices: string[]; refused: Set<string>; lane: { version: LiveVersion | undefined; lag: number }; main: { version: LiveVersion }; embedded: () => number }> {
+  const clock = { now: LONG_AGO };
+  const store = new MemoryStore({ now: () => clock.now });
   const queue = openQueue([MODEL]);
   await store.setLiveVersion(MODEL, OLD);
   await store.collection(MODEL, OLD).write(Array.from({ length: COUNT }, (_, i) => image(i, OLD.dim)));
@@ -76,7 +77,7 @@ async function startSystem(): Promise<{ store: MemoryStore; parts: ReembedParts;
     patienceMs: 300,
     gatewaysMs: 0,
   };
-  return { store, parts, notices, refused, lane, main, embedded: () => embedded };
+  return { store, clock, parts, notices, refused, lane, main, embedded: () => embedded };
 }
 
 const run = (parts: ReembedParts, gates: Gates = OPEN, to: ModelDefinition = TO): Promise<Reembedding> => reembed({ model: MODEL, to, gates }, parts);
@@ -166,6 +167,20 @@ describe('reembed()', () => {
     await expect(run(parts)).rejects.toThrow('those of the version that is searched');
     await expect(run(parts, OPEN, { ...TO, modelUrl: '/models/third' })).rejects.toThrow('one to /models/new is under way');
     expect(await store.liveVersion(MODEL)).toEqual(OLD);
+  });
+
+  it('leaves out what was removed before the version of its second lane was known, stored there or on its way', async () => {
+    const { store, parts, lane, clock } = await startSystem();
+    const [stored, onItsWay] = [image(1, NEW.dim), image(2, NEW.dim)];
+    lane.version = undefined;
+    await run(parts).catch(() => undefined);
+    await store.collection(MODEL, NEW).write([stored]);
+    clock.now = Date.now() + 1;
+    for (const { id } of [stored, onItsWay]) await store.collection(MODEL, OLD).delete(id);
+    lane.version = NEW;
+    expect(await run(parts)).toMatchObject({ step: 'switched', missing: 0 });
+    await store.collection(MODEL, NEW).write([{ ...onItsWay, givenAt: Date.now() - 1_000 }]);
+    expect(await store.collection(MODEL, NEW).count()).toBe(COUNT - 2);
   });
 
   it('gives way to another command that is at work on the same', async () => {
