@@ -7,7 +7,9 @@ import { EisError } from '../errors.js';
 import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
 import type { LedgerState } from '../wire.js';
-import type { ReembeddingStep } from '../wire-queues.js';
+import type { RecallMeasurement, ReembeddingStep } from '../wire-queues.js';
+
+export type { RecallMeasurement };
 
 /** One distinct image under one model version. */
 export interface ImageRecord {
@@ -196,6 +198,8 @@ export interface Reembedding {
   readonly missing?: number;
   /** How many of the nearest `k` both versions agree on, as a share, over a sample of stored images. */
   readonly agreement?: { readonly overlap: number; readonly k: number; readonly sampled: number; readonly among: number };
+  /** How well both versions find altered copies of stored images. */
+  readonly recall?: RecallMeasurement;
   /** When it was begun, by the clock of who began it; ms since the epoch. */
   readonly startedAt: number;
   /** How often it was saved; 0: never. */

@@ -17,6 +17,7 @@ export interface Filling {
 /** While images come in, each pass finds the few that are on their way: these the lane's queue has anyhow. */
 const PASSES_MAX = 10;
 const POLL_MS = 250;
+const SAID_EVERY_MS = 10_000;
 /** An image that is so new may be on its way in the lane's queue. */
 const ON_ITS_WAY_MS = 30_000;
 /** By which the clocks of this machine and of the store may differ. */
@@ -40,10 +41,23 @@ export async function fill(filling: Filling, { store, queue, signal, onNotice, p
     await carryRemovals(filling, signal);
     for await (const progress of backfill({ store, queue, model: lane, target, from: [from], revives: true, submission, signal })) ({ published } = progress);
     if (published > 0) onNotice(`${published} images are put into the queue of the second lane.`);
-    while ((await store.ledger.counts(outcomes)).accepted > 0) await wait(pollMs, signal);
+    await waitForOutcomes(outcomes, { store, signal, onNotice, pollMs });
     if (published === 0) break;
   }
   return outcomes;
+}
+
+/** Says how many are left now and then. */
+async function waitForOutcomes(submission: string, { store, signal, onNotice, pollMs }: Pick<ReembedParts, 'store' | 'signal' | 'onNotice'> & { readonly pollMs: number }): Promise<void> {
+  for (let saidAtMs = performance.now(); ; ) {
+    const { accepted } = await store.ledger.counts(submission);
+    if (accepted === 0) return;
+    if (performance.now() - saidAtMs >= SAID_EVERY_MS) {
+      onNotice(`${accepted} of them are still to be embedded.`);
+      saidAtMs = performance.now();
+    }
+    await wait(pollMs, signal);
+  }
 }
 
 /**

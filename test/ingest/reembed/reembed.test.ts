@@ -2,7 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ModelDefinition } from '../../../common/config.js';
 import { laneLedgerKey } from '../../../common/lanes.js';
-import type { ImageWrite, LiveVersion, Reembedding } from '../../../common/store/store.js';
+import type { ImageWrite, LiveVersion, RecallMeasurement, Reembedding } from '../../../common/store/store.js';
 import { normalise } from '../../../common/vector.js';
 import { finish, rollBack } from '../../../ingest/reembed/end.js';
 import type { LaneView, ReembedParts } from '../../../ingest/reembed/parts.js';
@@ -17,7 +17,11 @@ const TO: ModelDefinition = { modelUrl: '/models/new', sha256: undefined, layer:
 const COUNT = 30;
 /** Written so long ago that none of them may be on its way. */
 const LONG_AGO = Date.now() - 3_600_000;
-const OPEN: Gates = { minOverlap: 0, maxMissing: 0 };
+const OPEN: Gates = { minOverlap: 0, maxMissing: 0, maxRecallLoss: 0 };
+
+const found = (at_1: number): RecallMeasurement['former'] => ({ at_1, at_10: 100 });
+/** Both versions find every copy. */
+const ALIKE: RecallMeasurement = { copies: 100, passed_over: 0, former: found(100), next: found(100), lost: 0, gained: 0 };
 
 /** What a test kills the command with. */
 const KILLED = new Error('killed');
@@ -70,6 +74,7 @@ async function startSystem(): Promise<{ store: MemoryStore; clock: { now: number
       await close(); // as the lane ends when the store says that it is to be removed
       return queue.removeLane(model);
     } },
+    measureRecall: async () => ALIKE,
     lanes: { main: view(() => main.version), next: view(() => lane.version) },
     onNotice: (notice) => notices.push(notice),
     signal: new AbortController().signal,
@@ -125,7 +130,7 @@ describe('reembed()', () => {
       return save(job);
     };
     await run(parts);
-    expect(steps).toEqual(['starting', 'filling', 'comparing', 'indexing', 'switching', 'switched']);
+    expect(steps).toEqual(['starting', 'filling', 'comparing', 'indexing', 'evaluating', 'switching', 'switched']);
   });
 
   it('stops before the switch where both versions agree on too little, says how to go on, and does', async () => {
@@ -136,6 +141,31 @@ describe('reembed()', () => {
     expect(await store.liveVersion(MODEL)).toEqual(OLD);
     expect(await store.reembeddings.get(MODEL)).toMatchObject({ step: 'comparing', agreement: { overlap: 0.234 } });
     expect(await run({ ...parts, measure }, { ...OPEN, minOverlap: 0.23 })).toMatchObject({ step: 'switched' });
+  });
+
+  it('stops before the switch where the new version finds clearly fewer altered copies, says the same when it is asked again, and goes on when told to', async () => {
+    const { store, parts } = await startSystem();
+    let measured = 0;
+    const measureRecall = async (): Promise<RecallMeasurement> => {
+      measured++;
+      return { ...ALIKE, former: found(95), next: found(82), lost: 15, gained: 2 };
+    };
+    const failure = await run({ ...parts, measureRecall }).catch((error: unknown) => error as Error);
+    expect(failure).toMatchObject({ code: 'EIS_REEMBED', message: expect.stringMatching(/95\.0 % first.*82\.0 %.*--max-recall-loss 0\.13/s) as string });
+    expect(await store.liveVersion(MODEL)).toEqual(OLD);
+    expect(await store.reembeddings.get(MODEL)).toMatchObject({ step: 'evaluating', recall: { copies: 100, lost: 15 } });
+    await expect(run({ ...parts, measureRecall })).rejects.toThrow((failure as Error).message);
+    expect(measured).toBe(1);
+    expect(await run({ ...parts, measureRecall }, { ...OPEN, maxRecallLoss: 0.13 })).toMatchObject({ step: 'switched', recall: { lost: 15 } });
+  });
+
+  it('says so where too few copies could be searched for, goes on, and measures again when it comes by again', async () => {
+    const { parts, notices } = await startSystem();
+    const few = { ...ALIKE, copies: 7, passed_over: 23, former: found(7), next: found(0), lost: 7 };
+    expect(await run({ ...parts, measureRecall: async () => few })).toMatchObject({ step: 'switched', recall: { copies: 7 } });
+    expect(notices.join('\n')).toMatch(/Only 7 altered copies.*too few to tell.*23 images were passed over/);
+    await rollBack(MODEL, parts);
+    expect(await run(parts)).toMatchObject({ step: 'switched', recall: { copies: 100 } });
   });
 
   it('stops before the switch while images are missing that could not be embedded, and goes on without them when told to', async () => {
