@@ -101,12 +101,19 @@ export function addAutoscaleCommand(program: Command, environment: Environment):
 
 const REEMBED_WAY = `
 On one machine the system has to run meanwhile ("npm start"). Step by step:
-  eis reembed MODEL --to PLACE              embeds every stored image with the new weights, beside what is searched; holds
-                                            both versions against each other; and switches, or says why it does not
-  eis status                                how far it is
-  eis reembed MODEL --rollback              the former version is searched, at once; before the switch: still
-  eis reembed MODEL --finish --write-config what is searched stays, the other version is removed
-Cut off anywhere, the same command goes on. To end it without a switch: --rollback, then --finish.`;
+
+  eis reembed MODEL --to PLACE
+      embeds every stored image with the new weights, beside what is searched;
+      holds both versions against each other; switches, or says why not
+  eis status
+      how far it is
+  eis reembed MODEL --rollback
+      searches the former version again; before the switch: stays with it
+  eis reembed MODEL --finish --write-config
+      keeps what is searched, removes the other version
+
+Cut off anywhere, the same command goes on. To end it without a switch, give
+--rollback, then --finish.`;
 
 /** `eis reembed`, which works on the store and the queue themselves. */
 export function addReembedCommand(program: Command, environment: Environment): void {

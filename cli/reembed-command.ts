@@ -2,6 +2,8 @@
  * `eis reembed`: moves a model to other weights while it is searched. It works on the store and the queue themselves: on one
  * machine those in EIS_DATA_DIR, on a cluster where MONGODB_URI and AMQP_URL are set, as in the wrapper's pods.
  */
+import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { resolveDefinition } from '../common/config-defaults.js';
 import { loadConfig, modelConfig, type Config } from '../common/config.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
@@ -32,7 +34,7 @@ export async function reembedCommand(model: string, environment: Environment, op
   const config = loadConfig(environment.configFile);
   modelConfig(config, model);
   const interrupted = new AbortController();
-  process.once('SIGINT', () => interrupted.abort(new Error('Interrupted. The same command goes on from here.')));
+  process.once('SIGINT', () => interrupted.abort(stopped(model, 'interrupted. The same command goes on from here.')));
   const store = await openStore(environment);
   const queue = await openQueue({ environment, models: [...config.extractWorkers.keys()], log: SILENT_LOG });
   try {
@@ -67,6 +69,9 @@ async function run(model: string, { config, environment, options, parts }: Run):
   const to = options.to === undefined ? (modelConfig(config, model).next ?? (await parts.store.reembeddings.get(model))?.to) : resolveDefinition({ model_url: options.to }, environment.workingDir);
   if (!to) throw stopped(model, 'to what? Name the new weights with --to PLACE, a path or a URL, or under "next" of the model in config.json.');
   const namesake = config.models.find(({ name }) => variableSuffix(name) === variableSuffix(model, 'next'));
+  const { modelUrl } = to;
+  const isRemote = environment.functionUrl(model, 'next') !== undefined || modelUrl === undefined || !isAbsolute(modelUrl);
+  if (!isRemote && !existsSync(modelUrl)) throw stopped(model, `there is no file or folder ${modelUrl}. Name the new weights by a path from here, or by a URL.`);
   if (namesake) throw stopped(model, `its second lane would be called as model ${namesake.name} is. Rename that one in config.json first.`);
   return reembed({ model, to, gates: options }, parts);
 }
@@ -78,6 +83,6 @@ function toJson(model: string, job: Reembedding | undefined): object {
 
 function describe(model: string, job: Reembedding | undefined): string {
   if (!job) return `${model}: finished. The version that is searched is the only one.`;
-  if (job.step === 'rolled_back') return `${model}: version ${job.from.version.slice(0, 8)} is searched, as before. What was embedded with the new weights is kept: "eis reembed ${model}" goes on with it, "eis reembed ${model} --finish" removes it.`;
+  if (job.step === 'rolled_back') return `${model}: version ${job.from.version.slice(0, 8)} is searched, as before. "eis reembed ${model}" goes on with the new weights, "eis reembed ${model} --finish" ends it and removes what was embedded with them.`;
   return `${model}: version ${job.version?.version.slice(0, 8)} is searched now. The former one, ${job.from.version.slice(0, 8)}, is kept and goes on getting new images: "eis reembed ${model} --rollback" goes back to it at once, "eis reembed ${model} --finish" removes it.`;
 }

@@ -84,7 +84,7 @@ function describeModels(queues: readonly QueueStatus[], models: readonly ModelSt
       name,
       ...(queue ? [String(queue.ready), String(queue.unacked), queue.oldest_age_s === 0 ? '—' : formatAge(queue.oldest_age_s), String(queue.dead)] : ['—', '—', '—', '—']),
       served ? String(served.vectors) : '—',
-      served ? `${served.shards.ok} of ${served.shards.total}` : 'not served',
+      served ? `${served.shards.ok} of ${served.shards.total}` : name.includes('.') ? 'second lane' : 'not served', // no model's name has a dot
     ];
   });
   const dead = queues.some((queue) => queue.dead > 0) ? ['', ...wrap('There are dead letters: "eis dead list" says why; "eis dead replay" tries them again.', terminalWidth(process.stdout))] : [];
@@ -110,7 +110,9 @@ function describeReembedding({ model, step, to, missing = 0, agreement, recall }
     ...(recall ? [describeRecall(recall)] : []),
     ...(missing > 0 ? [`${missing} images could not be embedded with the new weights.`] : []),
   ];
-  return [`${model} is being embedded again with ${to}: ${STEPS[step].replaceAll('MODEL', model)}.`, ...measured].join(' ');
+  const isSwitched = ['switched', 'rolled_back', 'finishing', 'removing'].includes(step);
+  const goOn = isSwitched ? [] : [`If nobody runs the command any more, "eis reembed ${model}" goes on, or says why it cannot.`];
+  return [`${model} is being embedded again with ${to}: ${STEPS[step].replaceAll('MODEL', model)}.`, ...measured, ...goOn].join(' ');
 }
 
 function describeSubmission({ id, counts }: NonNullable<Status['submission']>): string {

@@ -98,8 +98,10 @@ async function compare(job: Reembedding, { minOverlap }: Gates, parts: ReembedPa
   const agreement = await (parts.measure?.(job.model, [job.from, version]) ?? measureAgreement([from, target]));
   const { overlap, k, sampled, among } = agreement;
   const found = `Both versions agree on ${(100 * overlap).toFixed(1)} % of the nearest ${k} of ${sampled} stored images, among ${among}`;
-  parts.onNotice(`${found}.`);
-  if (overlap >= minOverlap) return { step: 'indexing', agreement };
+  if (overlap >= minOverlap) {
+    parts.onNotice(`${found}.`);
+    return { step: 'indexing', agreement };
+  }
   await save(job, { agreement }, parts);
   throw stopped(job.model, `${found}; at least ${100 * minOverlap} % are asked for, and nothing was switched. If the new weights are right, give the same command with --min-overlap ${Math.floor(100 * overlap) / 100}; if not, end it with --rollback and --finish.`);
 }
@@ -118,8 +120,10 @@ async function evaluate(job: Reembedding, { maxRecallLoss }: Gates, parts: Reemb
   if (!isKnown) parts.onNotice('Searching for altered copies of stored images in both versions.');
   const recall = isKnown ? job.recall : await parts.measureRecall([job.from, version]);
   const found = describeRecall(recall);
-  parts.onNotice(found);
-  if (!isClearLoss(recall, maxRecallLoss)) return { step: 'switching', recall };
+  if (!isClearLoss(recall, maxRecallLoss)) {
+    parts.onNotice(found);
+    return { step: 'switching', recall };
+  }
   await save(job, { recall }, parts);
   throw stopped(job.model, `${found} That is clearly fewer (found by the former alone: ${recall.lost}, by the new one alone: ${recall.gained}), and nothing was switched. If the new weights are right all the same, give the same command with --max-recall-loss ${Math.ceil(100 * lossOf(recall)) / 100}; if not, end it with --rollback and --finish.`);
 }
