@@ -4,7 +4,7 @@
  */
 import type { ModelDefinition } from '../../common/config.js';
 import { isEnding } from '../../common/store/lane-versions.js';
-import type { LiveVersion, RecallMeasurement, Reembedding } from '../../common/store/store.js';
+import type { LiveVersion, Reembedding } from '../../common/store/store.js';
 import { measureAgreement } from './agreement.js';
 import { countMissing, fill, type Filling } from './fill.js';
 import { describeRecall, isClearLoss, isEnough, lossOf } from './recall.js';

@@ -193,7 +193,7 @@ describe('a gateway over two lanes', () => {
     };
     expect(await ready()).toEqual([503, expect.stringContaining('of: m.')]);
     const early = await search();
-    expect([early.status, (await early.json()) as unknown]).toEqual([503, expect.objectContaining({ code: 'EIS_NOT_READY' })]);
+    expect([early.status, await early.json()]).toEqual([503, expect.objectContaining({ code: 'EIS_NOT_READY' })]);
     for (const pod of next!.pods) pod.behave = undefined;
     await vi.waitFor(async () => expect((await ready())[0]).toBe(200), { timeout: 10_000 });
     expect(((await (await search()).json()) as SearchAnswer).model_version).toBe(NEW);
