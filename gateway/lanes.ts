@@ -3,7 +3,7 @@
  * and a set of index pods that hold one version. A search goes to one of them as a whole, the one whose version is live by
  * the pointer, which the index pods tell: so no answer mixes versions, whenever the pointer moves.
  */
-import { toEisError } from '../common/errors.js';
+import { EisError, toEisError } from '../common/errors.js';
 import type { SearchAnswer } from '../common/wire.js';
 
 /** What is known of a lane's index: every shard holds `version` and says that `live` is searched. */
@@ -24,20 +24,32 @@ export interface LanesOptions<Lane extends LaneProbe> {
   readonly main: Lane;
   /** Undefined: the model has one lane, and nothing is ever asked. */
   readonly next: Lane | undefined;
+  /** How long from now neither is searched while it is not known which of them has the version that is searched. */
+  readonly patienceMs: number;
   readonly onMoved: (version: string) => void;
+  /** Told when that time is over: the main lane is searched then, whichever version it holds. */
+  readonly onGivenUp: () => void;
 }
 
 export class Lanes<Lane extends LaneProbe> {
   readonly #options: LanesOptions<Lane>;
+  readonly #until: number;
   #current: Lane;
-  /** Whether its function was asked, too: a gateway begins with a lane that nobody has chosen. */
-  #isChosen = false;
+  /** Whether it is known which lane has the version that is searched, function and all: a gateway begins with one that nobody has chosen. */
+  #isDecided: boolean;
   #choosing: Promise<Lane> | undefined;
   #choosingOther: Promise<Lane> | undefined;
 
   constructor(options: LanesOptions<Lane>) {
     this.#options = options;
+    this.#until = performance.now() + options.patienceMs;
     this.#current = options.main;
+    this.#isDecided = options.next === undefined;
+  }
+
+  /** Whether it is known where searches go. Once it is, it stays so. */
+  get isDecided(): boolean {
+    return this.#isDecided;
   }
 
   /** The one that searches go to. */
@@ -59,8 +71,11 @@ export class Lanes<Lane extends LaneProbe> {
   /**
    * Does a search in one lane. Where its index was of another version than its function, as it is for a moment when lanes
    * change, and for as long as a lane's function is being replaced, it is done once more in the other, if that is whole.
+   *
+   * @throws EisError EIS_NOT_READY while it is not known which lane that is; what the search throws
    */
   async search(work: (lane: Lane) => Promise<SearchAnswer>): Promise<SearchAnswer> {
+    if (!this.#isDecided) throw new EisError('EIS_NOT_READY', { detail: 'This gateway has just started, and the index pods that hold the searched version of the model do not answer yet. Try again in a moment.' }, { retryAfterS: 1 });
     const lane = this.#current;
     let other = lane;
     try {
@@ -95,14 +110,18 @@ export class Lanes<Lane extends LaneProbe> {
     for (const lane of refused === main ? [next, main] : [main, next]) {
       const index = await lane.index();
       if (!index || index.version !== index.live) continue;
-      const isKnown = this.#isChosen && lane === this.#current && lane !== refused;
+      const isKnown = this.#isDecided && lane === this.#current && lane !== refused;
       if (!isKnown && (await lane.functionVersion()) !== index.live) continue;
-      this.#isChosen = true;
+      this.#isDecided = true;
       if (lane !== this.#current) {
         this.#current = lane;
         this.#options.onMoved(index.live);
       }
       return lane;
+    }
+    if (!this.#isDecided && performance.now() >= this.#until) {
+      this.#isDecided = true;
+      this.#options.onGivenUp();
     }
     return this.#current;
   }

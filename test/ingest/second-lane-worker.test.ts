@@ -23,7 +23,7 @@ async function prepare() {
   onTestFinished(() => worker.close());
   const save = async (step: Reembedding['step']): Promise<void> => {
     const revision = (await store.reembeddings.get(MODEL))?.revision ?? 0;
-    await store.reembeddings.save({ model: MODEL, step, to: TO, from: LIVE, revision });
+    await store.reembeddings.save({ model: MODEL, step, to: TO, from: LIVE, startedAt: 0, revision });
   };
   const reaches = (expected: readonly string[]): Promise<void> => vi.waitFor(() => expect(calls).toEqual(expected), { timeout: 5_000, interval: 2 });
   return { store, worker, calls, state, save, reaches };
