@@ -102,7 +102,7 @@ async function load(collection: VectorCollection, index: VectorIndex): Promise<P
 
 function describe({ model, pictures, judged, compared, groups, changes, applied, calibration, seconds }: DedupeReport): string[] {
   const copies = groups.reduce((sum, { members }) => sum + members.length - 1, 0);
-  const scale = calibration ? `taken for copies from a margin of ${calibration.threshold.toFixed(3)} on, of ${calibration.vouchedThreshold.toFixed(3)} where the perceptual hash agrees` : 'too few images to calibrate: only what the perceptual hash vouches for is taken for copies';
+  const scale = calibration ? `calibrated from ${calibration.margins} pairs of neighbours` : 'too few images to calibrate: only what the perceptual hash vouches for is taken for copies';
   const outcome = applied ? `${changes} images have another group than before.` : `${changes} images would have another group than now; --apply writes it.`;
   return [
     ...wrap(`${model}: ${groups.length} groups with ${copies} copies among ${pictures} images. ${judged} images judged, ${compared} pairs compared in ${seconds.toFixed(1)} s; ${scale}. ${outcome}`, terminalWidth(process.stdout)),
