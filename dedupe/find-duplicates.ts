@@ -7,12 +7,12 @@ import { calibrate, isCopy, type Calibration } from './calibration.js';
 import { compareMembers, gather, groupCopies, type Group, type Pair } from './grouping.js';
 import { Judge, type Neighbours, type Picture } from './judge.js';
 
-/** Of the judging: what another one left is of no use. */
+/** Of judging: what a run with another one left is of no use. */
 const METHOD = 2;
 
 /** What one run leaves to the next; plain JSON. */
 export interface DedupeState {
-  readonly method?: number;
+  readonly method: number;
   /** What was created before this time was judged; ms since the epoch, by the store's clock. */
   readonly judgedUntil: number;
   /** Of what was created from then on, what was judged too, with the time that it was created at. */
@@ -50,7 +50,7 @@ export interface DedupeInput {
   readonly neighbours: Neighbours;
   /** Of the run before; undefined: everything is judged. */
   readonly state: DedupeState | undefined;
-  /** What was created from this time on may not be among the pictures yet, and is looked for again: ms since the epoch. */
+  /** What changed from this time on may not be among the pictures as it is now, and is looked for again: ms since the epoch. */
   readonly completeUntil: number;
   /** Told how many of the pictures that are due were looked at. */
   readonly onProgress?: (done: number, of: number) => void;
@@ -66,13 +66,13 @@ export async function findDuplicates({ pictures, neighbours, state, completeUnti
   const known = isUsable(state) && byId.size < GROWTH * state.calibratedOn ? state : undefined;
   const due = known ? dueIn(byId, known) : [...byId.keys()];
   const judge = new Judge(byId, neighbours, (looked) => onProgress?.(Math.min(looked, due.length), due.length));
-  const candidates = await judge.candidates(due);
+  const candidates = await judge.candidates(due, known?.calibration);
   const calibration = known ? known.calibration : calibrate(candidates);
   const toPairs = (judged: typeof candidates): Pair[] => judged.filter((pair) => isCopy(pair, calibration)).map(({ a, b }) => [a, b]);
   const accepted = toPairs(candidates);
   const affected = known ? affectedBy(accepted, due, byId) : byId;
   // Who else is in the groups that are formed anew was judged in earlier runs, which did not keep its pairs.
-  const pairs = known ? toPairs(await judge.candidates([...affected.keys()])) : accepted;
+  const pairs = known ? toPairs(await judge.candidates([...affected.keys()], calibration)) : accepted;
   const groups = groupCopies([...affected.values()], pairs);
   return {
     pictures: byId.size, judged: due.length, compared: candidates.length, accepted: accepted.length, isFull: !known, changes: changesOf(affected, groups),
@@ -82,16 +82,22 @@ export async function findDuplicates({ pictures, neighbours, state, completeUnti
 }
 
 /** Whether what a run left is of this method. */
-export function isUsable(state: DedupeState | undefined): state is DedupeState {
+export function isUsable<State extends DedupeState>(state: State | undefined): state is State {
   return state?.method === METHOD;
 }
 
 /** What is new, came back since it was deleted, or was left by the canonical member or all others of its group. Another URL of an image leaves its looks as they were. */
-function dueIn(byId: ReadonlyMap<string, Picture>, { judgedUntil, judgedSince }: DedupeState): string[] {
+function dueIn(byId: ReadonlyMap<string, Picture>, state: DedupeState): string[] {
   const sizes = sizesOf(byId);
-  const judged = new Map(judgedSince);
+  const isNew = newSince(state);
   const isLeft = (canonical: string | undefined): boolean => canonical !== undefined && (!byId.has(canonical) || sizes.get(canonical) === 1);
-  return [...byId.values()].filter(({ id, createdAt, canonical }) => (createdAt >= judgedUntil && judged.get(id) !== createdAt) || isLeft(canonical)).map(({ id }) => id);
+  return [...byId.values()].filter((picture) => isNew(picture) || isLeft(picture.canonical)).map(({ id }) => id);
+}
+
+/** Tells whether a picture was not judged yet. */
+export function newSince({ judgedUntil, judgedSince }: DedupeState): (picture: Pick<Picture, 'id' | 'createdAt'>) => boolean {
+  const judged = new Map(judgedSince);
+  return ({ id, createdAt }) => createdAt >= judgedUntil && judged.get(id) !== createdAt;
 }
 
 function createdSince(byId: ReadonlyMap<string, Picture>, since: number): DedupeState['judgedSince'] {

@@ -3,7 +3,7 @@
  * turned and mirrored pictures that it misses, from the nearest neighbours by embedding. Never are all pairs looked at.
  */
 import { dot } from '../common/vector.js';
-import type { Evidence } from './calibration.js';
+import { isCopy, type Calibration, type Evidence } from './calibration.js';
 import { hammingDistance, HashIndex, LOOKS_ALIKE_BITS } from './hash-index.js';
 import { marginOf, NEIGHBOURS_MIN, surroundingScore, type Neighbour } from './surroundings.js';
 import type { Member } from './grouping.js';
@@ -28,6 +28,14 @@ export interface Neighbours {
 export interface JudgedPair extends Evidence {
   readonly a: string;
   readonly b: string;
+}
+
+interface ScoredPair {
+  readonly a: string;
+  readonly b: string;
+  /** Cosine similarity. */
+  readonly score: number;
+  readonly distance: number;
 }
 
 /** What the neighbours of a picture say of it. */
@@ -70,8 +78,12 @@ export class Judge {
     for (const { id, phash } of pictures.values()) this.#hashes.add(id, phash);
   }
 
-  /** Each pair once that could be copies and has one of these pictures in it. */
-  async candidates(ids: readonly string[]): Promise<JudgedPair[]> {
+  /**
+   * Each pair once that could be copies and has one of these pictures in it.
+   *
+   * @param calibration of earlier runs: pairs that it cannot take for copies, whatever the surroundings of the other picture are, are left out
+   */
+  async candidates(ids: readonly string[], calibration?: Calibration): Promise<JudgedPair[]> {
     await this.#look(ids);
     const wanted = new Map<string, { readonly a: string; readonly b: string; readonly score: number | undefined }>();
     const want = (id: string, other: string, score?: number): void => {
@@ -82,10 +94,19 @@ export class Judge {
       for (const { id: other, score } of this.#sights.get(id)?.near ?? []) want(id, other, score);
       for (const { id: other } of this.#hashes.within(this.#phash(id), VOUCHED_MAX)) if (other !== id) want(id, other);
     }
-    await this.#look([...wanted.values()].flatMap(({ a, b }) => [a, b]));
-    const judged: JudgedPair[] = [];
-    for (const { a, b, score } of wanted.values()) judged.push({ a, b, distance: hammingDistance(this.#phash(a), this.#phash(b)), margin: this.#margin(a, b, score ?? (await this.#score(a, b))) });
-    return judged;
+    const scored: ScoredPair[] = [];
+    for (const { a, b, score } of wanted.values()) scored.push({ a, b, score: score ?? (await this.#score(a, b)), distance: hammingDistance(this.#phash(a), this.#phash(b)) });
+    const open = calibration ? scored.filter((pair) => isCopy({ margin: this.#marginMax(pair), distance: pair.distance }, calibration)) : scored;
+    await this.#look(open.flatMap(({ a, b }) => [a, b]));
+    return open.map(({ a, b, score, distance }) => ({ a, b, distance, margin: this.#margin(a, b, score) }));
+  }
+
+  /** What the margin is at most, as far as surroundings are known. */
+  #marginMax({ a, b, score }: ScoredPair): number {
+    return Math.min(...[a, b].map((id) => {
+      const surrounding = this.#sights.get(id)?.surrounding;
+      return surrounding === undefined ? Infinity : marginOf(score, surrounding, surrounding);
+    }));
   }
 
   #phash(id: string): string {

@@ -16,6 +16,9 @@ const [FIRST, END] = [8, 16];
 /** What is taken to be left above surroundings that are as good as the image itself. */
 const LEFT_MIN = 1e-6;
 
+/** What no margin is above: that of two equal pictures which have nothing in common with all others. */
+export const MARGIN_MAX = 1;
+
 /** How many neighbours it takes at least to know the surroundings. */
 export const NEIGHBOURS_MIN = END;
 
@@ -52,7 +55,7 @@ export function surroundingScore(phash: string, neighbours: readonly Neighbour[]
  * By how much more alike a pair is than each of the two is to its surroundings, measured by how dense these are.
  *
  * @param score cosine similarity, as the surroundings
- * @returns at most 1.5; above zero: nearer than the surroundings of both
+ * @returns at most MARGIN_MAX, where surroundings are not below zero; above zero: nearer than the surroundings of both
  */
 export function marginOf(score: number, surroundingA: number, surroundingB: number): number {
   const surrounding = Math.max(surroundingA, surroundingB);

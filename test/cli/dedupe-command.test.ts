@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dedupeModel } from '../../cli/dedupe-command.js';
+import { dedupeModel } from '../../cli/dedupe-run.js';
 import { imageWrite } from '../common/store/store-contract.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { tempFolder } from '../support/temp-folder.js';

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { dedupeModel } from '../../cli/dedupe-command.js';
+import { dedupeModel, type DedupeReport } from '../../cli/dedupe-run.js';
 import { LmdbStore } from '../../common/store/lmdb-store.js';
 import type { ImageWrite } from '../../common/store/store.js';
 import { alter, decodePixels } from '../../evaluation/alterations.js';
@@ -102,7 +102,7 @@ describe.skipIf(missing)(`near-duplicates of ${PHOTOS} photos among ${DRAWINGS} 
         if (waiting.length === AT_ONCE) await add(waiting.splice(0));
       }
       await add(waiting);
-      const report = (await dedupeModel(store, 'm', { apply: false, dataDir }))!;
+      const report = (await dedupeModel(store, 'm', { apply: false, dataDir })) as DedupeReport;
       await store.close();
       const groupOf = new Map(report.groups.flatMap(({ canonical, members }) => members.map((id) => [id, canonical] as const)));
       const { precision, recall } = judge(originals, groupOf);
