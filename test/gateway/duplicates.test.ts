@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GroupsAnswer, SearchAnswer, SearchResult } from '../../common/wire.js';
 import { withDuplicates, type GroupedResult } from '../../gateway/duplicates.js';
@@ -41,7 +42,7 @@ describe('POST /search, with groups', () => {
   beforeAll(async () => {
     system = await startSystem();
     const hit = (id: string, score: number, canonical?: string) => ({ ...member(id), score, phash: '0'.repeat(16), ...(canonical && { canonical }) });
-    system.pods.forEach((pod, shard) => (pod.behave = async (request, response) => {
+    const answerAs = async (shard: number, request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       if (request.url === '/groups') asked.push(JSON.parse(Buffer.concat(chunks).toString()));
@@ -51,7 +52,8 @@ describe('POST /search, with groups', () => {
       const hits = shard === 0 ? [hit(ofFirst, 0.9, ofSecond), hit(alone, 0.5)] : [hit(ofSecond, 0.8, ofSecond)];
       const body = request.url === '/groups' ? answer(ofSecond, [shard === 0 ? ofFirst : ofSecond]) : { hits, vectors: 3, freshness_s: 0 };
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...body, model_version: VERSION }));
-    }));
+    };
+    system.pods.forEach((pod, shard) => (pod.behave = (request, response) => void answerAs(shard, request, response)));
   });
   afterAll(() => system.close());
 
