@@ -4,7 +4,8 @@
  *
  * Margins above zero of nearest neighbours are of non-copies and of copies, and nobody says which is which. Those of non-copies
  * fall off exponentially (the excess over a high level does: peaks over threshold, J. Pickands 1975), in all images alike;
- * those of copies are distributed in some way. By the distance of their hashes the pairs are parted into strata, which differ in
+ * those of copies are distributed as those are that the hash vouches for: were any distribution open to them, small families
+ * of similar pictures would be taken for copies. By the distance of their hashes the pairs are parted into strata, which differ in
  * the share of non-copies. Expectation maximisation (A. Dempster et al. 1977) finds the falling off, the shares and the
  * distribution of the copies, as in record linkage, where several fields of two records are compared (I. Fellegi, A. Sunter 1969;
  * W. Winkler 1988). The threshold of a stratum is the margin above which no more non-copies are expected than `FALSE_SHARE_MAX` of
@@ -101,9 +102,13 @@ function cellsOf(pairs: readonly { readonly margin: number; readonly stratum: nu
   return [...sums].map(([key, { count, margins }]) => ({ stratum: Math.floor(key / (BINS * CELLS)), bin: Math.floor(key / CELLS) % BINS, count, margin: margins / count }));
 }
 
+function isVouched({ stratum }: Cell): boolean {
+  return (STRATA[stratum] as number) <= LOOKS_ALIKE_BITS;
+}
+
 /** Starts from what the hash vouches for as the copies, and goes on until the shares stand still. */
 function fit(cells: readonly Cell[], { counts, width, falloff }: { readonly counts: readonly number[]; readonly width: number; readonly falloff: number }): Mixture {
-  const vouched = cells.map(({ stratum, count }) => ((STRATA[stratum] as number) <= LOOKS_ALIKE_BITS ? count : 0));
+  const vouched = cells.map((cell) => (isVouched(cell) ? cell.count : 0));
   let mixture: Mixture = { falloff, shares: STRATA.map(() => 0.5), copies: densityOf(cells, vouched, width) };
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const before = mixture.shares;
@@ -129,7 +134,7 @@ function improve(cells: readonly Cell[], { falloff, shares, copies }: Mixture, {
   return {
     falloff: nonCopies > 0 ? Math.max(margins / nonCopies, Number.MIN_VALUE) : falloff,
     shares: counts.map((count, stratum) => (sums[stratum] as number) / (count + 1)),
-    copies: densityOf(cells, copiesOf, width),
+    copies: densityOf(cells, copiesOf.map((count, i) => (isVouched(cells[i] as Cell) ? count : 0)), width),
   };
 }
 

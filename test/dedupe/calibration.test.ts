@@ -53,6 +53,15 @@ describe('calibrate()', () => {
     expect(rates(drawn, calibration).precision).toBeGreaterThan(0.995);
   });
 
+  it('does not take families of similar pictures for copies, which are nearer to each other than that', () => {
+    const random = new SeededRandom(5);
+    const families = Array.from({ length: 3_000 }, (): Evidence => ({ margin: 0.25 + 0.2 * random.next(), distance: 30 }));
+    const vouched = Array.from({ length: 300 }, (): Evidence => ({ margin: 0.65 + 0.1 * random.next(), distance: 1 }));
+    const calibration = calibrate([...draw({ nonCopies: 6_000, copies: 0, falloff: 0.03 }), ...families, ...vouched]);
+    expect(families.filter((pair) => isCopy(pair, calibration)).length).toBeLessThan(30);
+    expect(vouched.every((pair) => isCopy(pair, calibration))).toBe(true);
+  });
+
   it('accepts next to nothing where there are no copies', () => {
     const drawn = draw({ nonCopies: 5_000, copies: 0, falloff: 0.012 });
     const calibration = calibrate(drawn);
