@@ -106,6 +106,7 @@ function addDedupeCommand(program: Command, environment: Environment): void {
     .option('--model <name>', 'of one model only')
     .addOption(new Option('--report', 'only say what is found').conflicts('apply'))
     .option('--apply', 'and write it into the store', false)
+    .option('--all', 'judge every image anew, not only what came since the last run', false)
     .option('--json', 'print one JSON object on standard output, with all groups', false)
     .action(async (options: DedupeCommandOptions) => (await import('./cli/dedupe-command.js')).dedupeCommand(options, environment));
 }

@@ -65,7 +65,7 @@ function toBody(examples: readonly Example[]): Body {
 }
 
 function describeAnswer({ model, results, shards, index, timings_ms: timings }: SearchAnswer): string {
-  const rows = results.map(({ score, urls, url, id }, i) => `${String(i + 1).padStart(4)}  ${score.toFixed(4)}  ${displaySource(urls[0] ?? url, id)}`);
+  const rows = results.map(({ score, urls, url, id, duplicates }, i) => `${String(i + 1).padStart(4)}  ${score.toFixed(4)}  ${displaySource(urls[0] ?? url, id)}${duplicates ? `  +${duplicates.count} alike` : ''}`);
   const missing = shards.failed.map(({ shard, code }) => `${shard} (${code})`).join(', ');
   return [
     ...(rows.length > 0 ? ['   #  score   image', ...rows] : [index.vectors === 0 ? 'Nothing is indexed yet.' : 'No other image matches.']),

@@ -3,12 +3,16 @@
  * from them; later ones judge what came since, until the collection has doubled: then the thresholds are found anew, and
  * with them all is judged anew, which by then costs no more than all runs before did.
  */
-import { calibrate, type Calibration } from './calibration.js';
+import { calibrate, isCopy, type Calibration } from './calibration.js';
 import { compareMembers, gather, groupCopies, type Group, type Pair } from './grouping.js';
-import { Judge, type JudgedPair, type Neighbours, type Picture } from './judge.js';
+import { Judge, type Neighbours, type Picture } from './judge.js';
+
+/** Of judging: what a run with another one left is of no use. */
+const METHOD = 2;
 
 /** What one run leaves to the next; plain JSON. */
 export interface DedupeState {
+  readonly method: number;
   /** What was created before this time was judged; ms since the epoch, by the store's clock. */
   readonly judgedUntil: number;
   /** Of what was created from then on, what was judged too, with the time that it was created at. */
@@ -46,8 +50,10 @@ export interface DedupeInput {
   readonly neighbours: Neighbours;
   /** Of the run before; undefined: everything is judged. */
   readonly state: DedupeState | undefined;
-  /** What was created from this time on may not be among the pictures yet, and is looked for again: ms since the epoch. */
+  /** What changed from this time on may not be among the pictures as it is now, and is looked for again: ms since the epoch. */
   readonly completeUntil: number;
+  /** Told how many of the pictures that are due were looked at. */
+  readonly onProgress?: (done: number, of: number) => void;
 }
 
 /** A note of a store is not made longer than this: what is not in it is judged again. */
@@ -55,31 +61,43 @@ const JUDGED_SINCE_MAX = 50_000;
 /** The collection is calibrated anew when it has grown so many times. */
 const GROWTH = 2;
 
-export async function findDuplicates({ pictures, neighbours, state, completeUntil }: DedupeInput): Promise<Findings> {
+export async function findDuplicates({ pictures, neighbours, state, completeUntil, onProgress }: DedupeInput): Promise<Findings> {
   const byId = new Map([...pictures].sort(compareMembers).map((picture) => [picture.id, picture]));
-  const judge = new Judge(byId, neighbours);
-  const known = state !== undefined && byId.size < GROWTH * state.calibratedOn ? state : undefined;
+  const known = isUsable(state) && byId.size < GROWTH * state.calibratedOn ? state : undefined;
   const due = known ? dueIn(byId, known) : [...byId.keys()];
-  const candidates = await judge.candidates(due);
-  const calibration = known ? known.calibration : calibrateOn(candidates);
-  const accepted = candidates.filter((pair) => isCopy(pair, calibration));
+  const judge = new Judge(byId, neighbours, (looked) => onProgress?.(Math.min(looked, due.length), due.length));
+  const candidates = await judge.candidates(due, known?.calibration);
+  const calibration = known ? known.calibration : calibrate(candidates);
+  const toPairs = (judged: typeof candidates): Pair[] => judged.filter((pair) => isCopy(pair, calibration)).map(({ a, b }) => [a, b]);
+  const accepted = toPairs(candidates);
   const affected = known ? affectedBy(accepted, due, byId) : byId;
-  const pairs = [...accepted.map(({ a, b }): Pair => [a, b]), ...(known ? standingPairs(affected, byId) : [])];
-  const groups = await groupCopies([...affected.values()], pairs, { least: calibration?.threshold ?? Infinity, of: async (id, canonical) => (await judge.margin(id, canonical)) ?? -Infinity });
-  const changes = changesOf(affected, groups);
+  // Who else is in the groups that are formed anew was judged in earlier runs, which did not keep its pairs.
+  const pairs = known ? toPairs(await judge.candidates([...affected.keys()], calibration)) : accepted;
+  const groups = groupCopies([...affected.values()], pairs);
   return {
-    pictures: byId.size, judged: due.length, compared: candidates.length, accepted: accepted.length, isFull: !known, changes,
+    pictures: byId.size, judged: due.length, compared: candidates.length, accepted: accepted.length, isFull: !known, changes: changesOf(affected, groups),
     groups: [...groups, ...untouchedGroups(byId, affected)].sort((a, b) => b.members.length - a.members.length || (a.canonical < b.canonical ? -1 : 1)),
-    state: { judgedUntil: completeUntil, judgedSince: createdSince(byId, completeUntil), calibration, calibratedOn: known ? known.calibratedOn : byId.size },
+    state: { method: METHOD, judgedUntil: completeUntil, judgedSince: createdSince(byId, completeUntil), calibration, calibratedOn: known ? known.calibratedOn : byId.size },
   };
 }
 
+/** Whether what a run left is of this method. */
+export function isUsable<State extends DedupeState>(state: State | undefined): state is State {
+  return state?.method === METHOD;
+}
+
 /** What is new, came back since it was deleted, or was left by the canonical member or all others of its group. Another URL of an image leaves its looks as they were. */
-function dueIn(byId: ReadonlyMap<string, Picture>, { judgedUntil, judgedSince }: DedupeState): string[] {
+function dueIn(byId: ReadonlyMap<string, Picture>, state: DedupeState): string[] {
   const sizes = sizesOf(byId);
-  const judged = new Map(judgedSince);
+  const isNew = newSince(state);
   const isLeft = (canonical: string | undefined): boolean => canonical !== undefined && (!byId.has(canonical) || sizes.get(canonical) === 1);
-  return [...byId.values()].filter(({ id, createdAt, canonical }) => (createdAt >= judgedUntil && judged.get(id) !== createdAt) || isLeft(canonical)).map(({ id }) => id);
+  return [...byId.values()].filter((picture) => isNew(picture) || isLeft(picture.canonical)).map(({ id }) => id);
+}
+
+/** Tells whether a picture was not judged yet. */
+export function newSince({ judgedUntil, judgedSince }: DedupeState): (picture: Pick<Picture, 'id' | 'createdAt'>) => boolean {
+  const judged = new Map(judgedSince);
+  return ({ id, createdAt }) => createdAt >= judgedUntil && judged.get(id) !== createdAt;
 }
 
 function createdSince(byId: ReadonlyMap<string, Picture>, since: number): DedupeState['judgedSince'] {
@@ -93,27 +111,11 @@ function sizesOf(byId: ReadonlyMap<string, Picture>): Map<string, number> {
   return sizes;
 }
 
-function calibrateOn(candidates: readonly JudgedPair[]): Calibration | undefined {
-  const marginsOf = (pairs: readonly JudgedPair[]): number[] => pairs.flatMap(({ margin }) => margin ?? []);
-  return calibrate({ neighbours: marginsOf(candidates), vouched: marginsOf(candidates.filter(({ isVouched }) => isVouched)) });
-}
-
-/** Without a calibration, what the hash vouches for is taken for copies as far as their surroundings do not speak against it. */
-function isCopy({ margin, isVouched }: JudgedPair, calibration: Calibration | undefined): boolean {
-  if (!calibration) return isVouched && (margin === undefined || margin > 0);
-  return margin !== undefined && margin > (isVouched ? calibration.vouchedThreshold : calibration.threshold);
-}
-
 /** What was judged, what it was paired with, and who is in a group with either. */
-function affectedBy(accepted: readonly JudgedPair[], due: readonly string[], byId: ReadonlyMap<string, Picture>): Map<string, Picture> {
-  const touched = new Set([...due, ...accepted.flatMap(({ a, b }) => [a, b])]);
+function affectedBy(accepted: readonly Pair[], due: readonly string[], byId: ReadonlyMap<string, Picture>): Map<string, Picture> {
+  const touched = new Set([...due, ...accepted.flat()]);
   const groups = new Set([...touched].flatMap((id) => byId.get(id)?.canonical ?? []));
   return new Map([...byId].filter(([id, { canonical }]) => touched.has(id) || (canonical !== undefined && groups.has(canonical))));
-}
-
-/** What earlier runs found: each member with its canonical one. */
-function standingPairs(affected: ReadonlyMap<string, Picture>, byId: ReadonlyMap<string, Picture>): Pair[] {
-  return [...affected.values()].flatMap(({ id, canonical }): Pair[] => (canonical !== undefined && canonical !== id && byId.has(canonical) ? [[id, canonical]] : []));
 }
 
 function changesOf(affected: ReadonlyMap<string, Picture>, groups: readonly Group[]): GroupChange[] {

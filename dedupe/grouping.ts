@@ -1,6 +1,10 @@
 /**
  * Groups of copies from pairs that were taken for copies. Pairs chain: a is like b, b like c, and after some steps nothing
- * of a is left. So a group is what can be reached from its canonical member, as far as each member is itself near that one.
+ * of a is left. So a group is a star: all of it are copies of one in its middle, which is who has most copies (J. Aslam,
+ * E. Pelekhov, D. Rus, "The Star Clustering Algorithm", 2004). Copies that are altered in two ways, a caption on the one and a border
+ * around the other, are seldom seen to be alike, but both are seen to be like the original.
+ *
+ * Who stands for a group is another matter: the best picture, be it in the middle or not.
  */
 export interface Member {
   readonly id: string;
@@ -20,12 +24,6 @@ export interface Group {
 /** Two ids that were taken for copies, in either order. */
 export type Pair = readonly [a: string, b: string];
 
-/** How near a picture is to one that may stand for it: what is above `least` is near enough. */
-export interface Nearness {
-  readonly least: number;
-  readonly of: (id: string, canonical: string) => Promise<number>;
-}
-
 type Partners = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Puts those first that stand for a group. */
@@ -37,20 +35,15 @@ export function compareMembers(a: Member, b: Member): number {
  * The groups of some images, in the order of their canonical members; who is alone is in none. The same for any order of
  * what is given.
  *
- * @param pairs of these images: what is one with a canonical member is near it
+ * @param pairs of these images; what others are in is left out
  */
-export async function groupCopies(members: readonly Member[], pairs: readonly Pair[], nearness: Nearness): Promise<Group[]> {
-  const partners = partnersOf(pairs);
+export function groupCopies(members: readonly Member[], pairs: readonly Pair[]): Group[] {
+  const ids = new Set(members.map(({ id }) => id));
+  const partners = partnersOf(pairs.filter(([a, b]) => ids.has(a) && ids.has(b)));
   const ranked = members.filter(({ id }) => partners.has(id)).sort(compareMembers).map(({ id }) => id);
-  const known = new Set(ranked);
-  const canonicalOf = new Map<string, string>();
-  for (const canonical of ranked) {
-    if (canonicalOf.has(canonical)) continue;
-    const reached = await reach(canonical, { partners, isFree: (id) => known.has(id) && !canonicalOf.has(id), nearness });
-    for (const id of reached) canonicalOf.set(id, canonical);
-  }
-  await moveToNearest(canonicalOf, { ranked, partners, nearness });
-  return gather(ranked.map((id) => [id, canonicalOf.get(id) as string])).filter(({ members: { length } }) => length > 1);
+  const middles = elect(starsOf(ranked, partners), partners);
+  const stars = gather(ranked.map((id) => [id, middles.get(id) as string]));
+  return stars.filter(({ members: { length } }) => length > 1).map(({ members: inside }) => ({ canonical: inside[0] as string, members: inside }));
 }
 
 /** Groups of ids that are known with what stands for them; each group in the order that they come in. */
@@ -64,34 +57,39 @@ export function gather(members: readonly (readonly [id: string, canonical: strin
   return [...groups].map(([canonical, ids]) => ({ canonical, members: ids }));
 }
 
-/** What is reached from a canonical member, itself among it. */
-async function reach(canonical: string, { partners, isFree, nearness }: { readonly partners: Partners; readonly isFree: (id: string) => boolean; readonly nearness: Nearness }): Promise<Set<string>> {
-  const direct = partners.get(canonical);
-  const reached = new Set([canonical]);
-  const refused = new Set<string>();
-  for (const id of reached) { // a set's iteration comes to what is added meanwhile
-    for (const next of partners.get(id) ?? []) {
-      if (reached.has(next) || refused.has(next) || !isFree(next)) continue;
-      if (direct?.has(next) || (await nearness.of(next, canonical)) > nearness.least) reached.add(next);
-      else refused.add(next);
-    }
+/** The middle of each: who has most partners takes all that no other has yet. @param ranked who is first of equals */
+function starsOf(ranked: readonly string[], partners: Partners): Map<string, string> {
+  const middles = new Map<string, string>();
+  const byPartners = [...ranked].sort((a, b) => sizeOf(partners, b) - sizeOf(partners, a)); // stable
+  for (const middle of byPartners) {
+    if (middles.has(middle)) continue;
+    middles.set(middle, middle);
+    for (const id of partners.get(middle) ?? []) if (!middles.has(id)) middles.set(id, middle);
   }
-  return reached;
+  return middles;
 }
 
-/** Larger pictures came first, and took what is still nearer to another canonical member: that has it now. */
-async function moveToNearest(canonicalOf: Map<string, string>, { ranked, partners, nearness }: { readonly ranked: readonly string[]; readonly partners: Partners; readonly nearness: Nearness }): Promise<void> {
-  for (const id of ranked) {
-    const canonical = canonicalOf.get(id) as string;
-    const others = [...(partners.get(id) ?? [])].filter((other) => other !== canonical && canonicalOf.get(other) === other).sort();
-    if (canonical === id || others.length === 0) continue;
-    let best = { canonical, nearness: await nearness.of(id, canonical) };
-    for (const other of others) {
-      const found = await nearness.of(id, other);
-      if (found > best.nearness) best = { canonical: other, nearness: found };
+/**
+ * Who came first took what has more partners in another group whose middle it is a copy of: that has it now. So one pair that was taken for
+ * copies by mistake does not draw a picture away from its own.
+ */
+function elect(stars: ReadonlyMap<string, string>, partners: Partners): Map<string, string> {
+  const elected = new Map<string, string>();
+  for (const [id, middle] of stars) {
+    const votes = new Map<string, number>();
+    for (const partner of partners.get(id) ?? []) {
+      const other = stars.get(partner) as string;
+      votes.set(other, (votes.get(other) ?? 0) + 1);
     }
-    canonicalOf.set(id, best.canonical);
+    const open = [...votes].filter(([other]) => stars.get(id) !== id && partners.get(id)?.has(other));
+    const [best] = open.sort(([a, mine], [b, its]) => its - mine || Number(b === middle) - Number(a === middle) || (a < b ? -1 : 1));
+    elected.set(id, best?.[0] ?? middle);
   }
+  return elected;
+}
+
+function sizeOf(partners: Partners, id: string): number {
+  return partners.get(id)?.size ?? 0;
 }
 
 function partnersOf(pairs: readonly Pair[]): Map<string, Set<string>> {

@@ -3,7 +3,8 @@
  * turned and mirrored pictures that it misses, from the nearest neighbours by embedding. Never are all pairs looked at.
  */
 import { dot } from '../common/vector.js';
-import { LOOKS_ALIKE_BITS, HashIndex } from './hash-index.js';
+import { isCopy, type Calibration, type Evidence } from './calibration.js';
+import { hammingDistance, HashIndex, LOOKS_ALIKE_BITS } from './hash-index.js';
 import { marginOf, NEIGHBOURS_MIN, surroundingScore, type Neighbour } from './surroundings.js';
 import type { Member } from './grouping.js';
 
@@ -23,14 +24,18 @@ export interface Neighbours {
   vector(id: string): Promise<Float32Array | undefined>;
 }
 
-/** Two pictures that could be copies. */
-export interface JudgedPair {
+/** Two pictures that could be copies, and what speaks for it. */
+export interface JudgedPair extends Evidence {
   readonly a: string;
   readonly b: string;
-  /** Undefined where the surroundings of none are known. */
-  readonly margin: number | undefined;
-  /** Whether their hashes are near each other. */
-  readonly isVouched: boolean;
+}
+
+interface ScoredPair {
+  readonly a: string;
+  readonly b: string;
+  /** Cosine similarity. */
+  readonly score: number;
+  readonly distance: number;
 }
 
 /** What the neighbours of a picture say of it. */
@@ -56,41 +61,56 @@ const VOUCHED_MAX = 32;
 export class Judge {
   readonly #pictures: ReadonlyMap<string, Picture>;
   readonly #neighbours: Neighbours;
+  readonly #onLook: (looked: number) => void;
   readonly #hashes = new HashIndex(LOOKS_ALIKE_BITS);
   readonly #sights = new Map<string, Sight>();
   /** Found once: where no picture's surroundings are known, there are none. */
   #typical: { readonly surrounding: number | undefined } | undefined;
 
-  /** @param pictures all that `neighbours` has, those first that stand for a group before others */
-  constructor(pictures: ReadonlyMap<string, Picture>, neighbours: Neighbours) {
+  /**
+   * @param pictures all that `neighbours` has, those first that stand for a group before others
+   * @param onLook told how many pictures' neighbours were looked at so far
+   */
+  constructor(pictures: ReadonlyMap<string, Picture>, neighbours: Neighbours, onLook: (looked: number) => void = () => undefined) {
     this.#pictures = pictures;
     this.#neighbours = neighbours;
+    this.#onLook = onLook;
     for (const { id, phash } of pictures.values()) this.#hashes.add(id, phash);
   }
 
-  /** Each pair once that could be copies and has one of these pictures in it. */
-  async candidates(ids: readonly string[]): Promise<JudgedPair[]> {
+  /**
+   * Each pair once that could be copies and has one of these pictures in it.
+   *
+   * @param calibration of earlier runs: pairs that it cannot take for copies, whatever the surroundings of the other picture are, are left out
+   */
+  async candidates(ids: readonly string[], calibration?: Calibration): Promise<JudgedPair[]> {
     await this.#look(ids);
-    const wanted = new Map<string, { readonly a: string; readonly b: string; readonly score: number | undefined; readonly isVouched: boolean }>();
-    const want = (id: string, other: string, found: { readonly score?: number; readonly isVouched: boolean }): void => {
+    const wanted = new Map<string, { readonly a: string; readonly b: string; readonly score: number | undefined }>();
+    const want = (id: string, other: string, score?: number): void => {
       const [a, b] = id < other ? [id, other] : [other, id];
-      const standing = wanted.get(a + b);
-      wanted.set(a + b, { a, b, score: found.score ?? standing?.score, isVouched: found.isVouched || standing?.isVouched === true });
+      wanted.set(a + b, { a, b, score: score ?? wanted.get(a + b)?.score });
     };
     for (const id of ids) {
-      for (const { id: other, score } of this.#sights.get(id)?.near ?? []) want(id, other, { score, isVouched: false });
-      for (const { id: other } of this.#hashes.within((this.#pictures.get(id) as Picture).phash, VOUCHED_MAX)) if (other !== id) want(id, other, { isVouched: true });
+      for (const { id: other, score } of this.#sights.get(id)?.near ?? []) want(id, other, score);
+      for (const { id: other } of this.#hashes.within(this.#phash(id), VOUCHED_MAX)) if (other !== id) want(id, other);
     }
-    await this.#look([...wanted.values()].flatMap(({ a, b }) => [a, b]));
-    const judged: JudgedPair[] = [];
-    for (const { a, b, score, isVouched } of wanted.values()) judged.push({ a, b, isVouched, margin: this.#margin(a, b, score ?? (await this.#score(a, b))) });
-    return judged;
+    const scored: ScoredPair[] = [];
+    for (const { a, b, score } of wanted.values()) scored.push({ a, b, score: score ?? (await this.#score(a, b)), distance: hammingDistance(this.#phash(a), this.#phash(b)) });
+    const open = calibration ? scored.filter((pair) => isCopy({ margin: this.#marginMax(pair), distance: pair.distance }, calibration)) : scored;
+    await this.#look(open.flatMap(({ a, b }) => [a, b]));
+    return open.map(({ a, b, score, distance }) => ({ a, b, distance, margin: this.#margin(a, b, score) }));
   }
 
-  /** The margin of any two pictures; undefined where the surroundings of none are known. */
-  async margin(a: string, b: string): Promise<number | undefined> {
-    await this.#look([a, b]);
-    return this.#margin(a, b, await this.#score(a, b));
+  /** What the margin is at most, as far as surroundings are known. */
+  #marginMax({ a, b, score }: ScoredPair): number {
+    return Math.min(...[a, b].map((id) => {
+      const surrounding = this.#sights.get(id)?.surrounding;
+      return surrounding === undefined ? Infinity : marginOf(score, surrounding, surrounding);
+    }));
+  }
+
+  #phash(id: string): string {
+    return (this.#pictures.get(id) as Picture).phash;
   }
 
   /** A picture whose surroundings are not known has typical ones. */
@@ -112,6 +132,7 @@ export class Judge {
       const round = due.slice(start, start + BATCH * BATCHES);
       const batches = Array.from({ length: Math.ceil(round.length / BATCH) }, (_, i) => round.slice(i * BATCH, (i + 1) * BATCH));
       await Promise.all(batches.map((batch) => this.#lookAt(batch, REACH)));
+      this.#onLook(this.#sights.size);
     }
   }
 
@@ -122,8 +143,7 @@ export class Judge {
     const narrow: string[] = [];
     for (const [i, { id }] of held.entries()) {
       const others = (found[i] as readonly Neighbour[]).filter((neighbour) => neighbour.id !== id && this.#pictures.has(neighbour.id));
-      const { phash } = this.#pictures.get(id) as Picture;
-      const surrounding = surroundingScore(phash, others, (other) => (this.#pictures.get(other) as Picture).phash);
+      const surrounding = surroundingScore(this.#phash(id), others, (other) => this.#phash(other));
       if (surrounding === undefined && others.length >= reach - 1 && reach < REACH_MAX) narrow.push(id);
       else this.#sights.set(id, { surrounding, near: surrounding === undefined ? [] : others.slice(0, REACH).filter(({ score }) => score > surrounding) });
     }

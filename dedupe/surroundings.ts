@@ -3,11 +3,21 @@
  * 0.98 where a photo and its cut-out have 0.6. So a pair is judged by its margin: by how much more alike it is than each of
  * the two is to its surroundings. (Cross-domain similarity local scaling, A. Conneau et al., "Word Translation without
  * Parallel Data", 2018, subtracts the mean of both surroundings; the larger of the two asks that each of the images agrees.)
+ *
+ * Where images are dense, such margins are small: among 2,000 drawings those of non-copies fall off seven times as fast as among
+ * photos. Divided by the square root of what is left above the surroundings, they fall off alike within a factor of two,
+ * so that one calibration holds for both.
  */
 import { hammingDistance, LOOKS_ALIKE_BITS } from './hash-index.js';
 
 /** The looks, from the nearest on, that are no copies any more, but near: which ranks count. */
 const [FIRST, END] = [8, 16];
+
+/** What is taken to be left above surroundings that are as good as the image itself. */
+const LEFT_MIN = 1e-6;
+
+/** What no margin is above: that of two equal pictures which have nothing in common with all others. */
+export const MARGIN_MAX = 1;
 
 /** How many neighbours it takes at least to know the surroundings. */
 export const NEIGHBOURS_MIN = END;
@@ -41,7 +51,13 @@ export function surroundingScore(phash: string, neighbours: readonly Neighbour[]
   return undefined;
 }
 
-/** By how much a pair is more alike than each of the two is to its surroundings. */
+/**
+ * By how much more alike a pair is than each of the two is to its surroundings, measured by how dense these are.
+ *
+ * @param score cosine similarity, as the surroundings
+ * @returns at most MARGIN_MAX, where surroundings are not below zero; above zero: nearer than the surroundings of both
+ */
 export function marginOf(score: number, surroundingA: number, surroundingB: number): number {
-  return score - Math.max(surroundingA, surroundingB);
+  const surrounding = Math.max(surroundingA, surroundingB);
+  return (score - surrounding) / Math.sqrt(Math.max(LEFT_MIN, 1 - surrounding));
 }

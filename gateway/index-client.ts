@@ -38,8 +38,8 @@ export interface IndexQuery {
  */
 export interface IndexClient {
   search(query: IndexQuery, call: Call): Promise<IndexAnswer>;
-  /** What of groups of near-duplicates, named by their canonical ids, is in this shard. */
-  groups(canonicals: readonly string[], call: Call): Promise<GroupsAnswer>;
+  /** What of groups of near-duplicates, named by their canonical ids, is in this shard, but for images that are passed over. */
+  groups(canonicals: readonly string[], call: Call & { readonly without: ReadonlySet<string> }): Promise<GroupsAnswer>;
   /** The stored vector of an image of this shard. */
   vector(id: string, call: Call): Promise<VectorAnswer>;
   stats(call: Call): Promise<IndexStats>;
@@ -110,7 +110,7 @@ export function createIndexClient({ shard, url, connections, connectTimeoutMs }:
       const answer = await call({ method: 'POST', path, headers, body, answer: isIndexAnswer }, options);
       return requireVersion(answer, modelVersion, shard);
     },
-    groups: (canonicals, options) => call({ method: 'POST', path: '/groups', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ canonical: canonicals })), answer: isGroupsAnswer }, options),
+    groups: (canonicals, { without, ...options }) => call({ method: 'POST', path: '/groups', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ canonical: canonicals, without: [...without] })), answer: isGroupsAnswer }, options),
     async vector(id, options) {
       const answer = await call({ method: 'GET', path: `/vectors/${id}`, answer: isVectorAnswer }, options);
       if (answer.vector.length !== answer.dim) throw new EisError('EIS_SHARD_RESPONSE', { shard, detail: `a vector of ${answer.vector.length} numbers where ${answer.dim} were announced.` });

@@ -99,7 +99,7 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
   const lists = asked.answers.map(({ answer }) => answer.hits);
   const groupOf = collapse ? ({ id, canonical }: IndexHit): string => canonical ?? id : undefined;
   const found = withSpan({ name: 'merge' }, () => mergeTop({ lists, top, without: query.selves, groupOf }).map((hit): GroupedResult => ({ result: toResult(hit), canonical: collapse ? hit.canonical : undefined })));
-  const groups = await askGroups(request, asked, groupsOf(found), timeLeft());
+  const groups = await askGroups(request, asked, { canonicals: groupsOf(found), without: query.selves, timeoutMs: timeLeft() });
   noteShards(request, groups, parts);
   const results = withDuplicates(found, groups.answers.map(({ answer }) => answer), { imagesMax: parts.limits.duplicatesMax, without: query.selves });
   const merged = performance.now();
@@ -108,8 +108,8 @@ async function searchShards(request: LaneRequest, query: Query, { started, parts
 }
 
 /** What the shards that answered hold of the groups among the results; nobody is asked when there are none. */
-function askGroups({ signal, requestId }: LaneRequest, { answers }: FanOutResult<Shard, IndexAnswer>, canonicals: readonly string[], timeoutMs: number): Promise<FanOutResult<Shard, GroupsAnswer>> {
-  const ask = (shard: Shard, deadline: AbortSignal): Promise<GroupsAnswer> => shard.ask((pod, wanted) => pod.groups(canonicals, { signal: wanted, requestId, timeoutMs }), deadline);
+function askGroups({ signal, requestId }: LaneRequest, { answers }: FanOutResult<Shard, IndexAnswer>, { canonicals, without, timeoutMs }: { readonly canonicals: readonly string[]; readonly without: ReadonlySet<string>; readonly timeoutMs: number }): Promise<FanOutResult<Shard, GroupsAnswer>> {
+  const ask = (shard: Shard, deadline: AbortSignal): Promise<GroupsAnswer> => shard.ask((pod, wanted) => pod.groups(canonicals, { without, signal: wanted, requestId, timeoutMs }), deadline);
   return fanOut({ shards: canonicals.length > 0 ? answers.map(({ shard }) => shard) : [], ask, timeoutMs, signal });
 }
 

@@ -29,6 +29,8 @@ export interface IndexAppOptions {
 const DIM_MAX = 16_384;
 const OCTETS = 'application/octet-stream';
 const JSON_TYPE = 'application/json';
+/** Images that a search passes over. */
+const PASSED_OVER_MAX = 100;
 /** Of a search in JSON, around its vectors and its filter. */
 const JSON_EXTRA_BYTES = 1_024;
 const errors = { '4xx': ErrorBodySchema, '5xx': ErrorBodySchema };
@@ -54,7 +56,7 @@ function addSearch(app: App, { host, limits, indexMetrics }: IndexAppOptions): v
     querystring: Type.Object({
       top: Type.Integer({ minimum: 1, maximum: limits.topMax, default: 10 }),
       collapse: Type.Boolean({ default: false, description: 'of each group of near-duplicates only the best' }),
-      without: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$', description: 'ids that are passed over, separated by commas' })),
+      without: Type.Optional(Type.String({ pattern: `^[0-9a-f]{64}(,[0-9a-f]{64}){0,${PASSED_OVER_MAX - 1}}$`, description: 'ids that are passed over, separated by commas' })),
     }),
     headers: Type.Object({ [HEADERS.modelVersion]: Type.Optional(Type.String({ description: 'the version that the vectors are of; another one is held: 409' })) }),
     response: { 200: Type.Union([IndexAnswer, Type.Array(IndexAnswer)]), ...errors },
@@ -89,12 +91,15 @@ function addVectors(app: App, { host }: IndexAppOptions): void {
 function addGroups(app: App, { host, limits }: IndexAppOptions): void {
   const schema = {
     description: 'What of groups of near-duplicates is in this shard',
-    body: Type.Object({ canonical: Type.Array(ImageId, { maxItems: limits.topMax }) }),
+    body: Type.Object({
+      canonical: Type.Array(ImageId, { maxItems: limits.topMax }),
+      without: Type.Optional(Type.Array(ImageId, { maxItems: PASSED_OVER_MAX, description: 'images that are neither counted nor named' })),
+    }),
     response: { 200: GroupsAnswer, ...errors },
   };
   app.post('/groups', { schema }, async (request): Promise<GroupsAnswer> => {
     requireReady(host);
-    const { modelVersion, groups } = host.groups(request.body.canonical, { top: limits.duplicatesMax });
+    const { modelVersion, groups } = host.groups(request.body.canonical, { top: limits.duplicatesMax, without: new Set(request.body.without) });
     return { model_version: modelVersion, groups };
   });
 }

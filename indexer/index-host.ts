@@ -14,7 +14,7 @@ import type { LiveVersion } from '../common/store/store.js';
 import type { IndexGroup, IndexHit } from '../common/wire.js';
 import type { CatalogEntry } from './catalog.js';
 import type { ChangeKind } from './follower.js';
-import { Shard, type ShardOptions, type ShardSearch } from './shard.js';
+import { Shard, type GroupOptions, type ShardOptions, type ShardSearch } from './shard.js';
 
 /** What happened, for whoever counts it. */
 export interface HostObserver {
@@ -149,8 +149,8 @@ export class IndexHost {
     return { modelVersion: version, hits: await this.#watch(shard.search(queries, options)) };
   }
 
-  /** What of each group of near-duplicates is in this shard. @param options.top members that are described, of each */
-  groups(canonicals: readonly string[], options: { readonly top: number }): { readonly modelVersion: string; readonly groups: IndexGroup[] } {
+  /** What of each group of near-duplicates is in this shard. @param options of `Shard.group` */
+  groups(canonicals: readonly string[], options: GroupOptions): { readonly modelVersion: string; readonly groups: IndexGroup[] } {
     const shard = this.#held;
     return { modelVersion: shard?.live.version ?? '', groups: shard ? canonicals.map((canonical) => shard.group(canonical, options)) : [] };
   }

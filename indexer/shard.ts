@@ -37,6 +37,13 @@ export interface ShardSearch extends Omit<SearchOptions, 'accept'> {
   readonly without?: ReadonlySet<string> | undefined;
 }
 
+export interface GroupOptions {
+  /** Members that are described. */
+  readonly top: number;
+  /** Images that are neither counted nor described. */
+  readonly without: ReadonlySet<string>;
+}
+
 export class Shard {
   readonly live: LiveVersion;
   readonly #index: VectorIndex;
@@ -136,8 +143,8 @@ export class Shard {
   }
 
   /** How many images of a group are here, and what is known of the first ones, by id. */
-  group(canonical: string, { top }: { readonly top: number }): IndexGroup {
-    const ids = [...this.#catalog.membersOf(canonical)].sort();
+  group(canonical: string, { top, without }: GroupOptions): IndexGroup {
+    const ids = [...this.#catalog.membersOf(canonical)].filter((id) => !without.has(id)).sort();
     return { canonical, count: ids.length, members: ids.slice(0, top).flatMap((id) => this.#catalog.describe(id, 0).map(({ url, urls, width, height }) => ({ id, url, urls, width, height }))) };
   }
 

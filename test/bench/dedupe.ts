@@ -1,6 +1,6 @@
 /**
- * What near-duplicates cost to find as the collection grows: a whole run over an LMDB store, and one more after a hundredth was
- * added. Vectors are `ClusteredVectors`; a tenth of the images are copies of another, with a vector beside it and a hash of which
+ * What near-duplicates cost to find as the collection grows: a whole run over an LMDB store, one more after a hundredth was
+ * added, and one after nothing was. Vectors are `ClusteredVectors`; a tenth of the images are copies of another, with a vector beside it and a hash of which
  * up to six bits differ. The exponents say how the cost grows from one size to the next: 1 is linear, 2 would be all pairs.
  */
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { dedupeModel } from '../../cli/dedupe-command.js';
+import { dedupeModel } from '../../cli/dedupe-run.js';
 import { LmdbStore } from '../../common/store/lmdb-store.js';
 import type { ImageWrite, VectorCollection } from '../../common/store/store.js';
 import { normalise } from '../../common/vector.js';
@@ -33,6 +33,7 @@ interface Run {
   readonly groups: number;
   readonly addedSeconds: number;
   readonly addedJudged: number;
+  readonly unchangedSeconds: number;
 }
 
 export function addDedupeBench(program: Command): void {
@@ -50,13 +51,13 @@ async function benchDedupe(options: DedupeBenchOptions): Promise<void> {
   for (const size of options.sizes.split(',').map(Number)) {
     const run = await measure(size, options.dim);
     runs.push(run);
-    console.log(`${size} images: ${run.seconds.toFixed(1)} s, ${run.compared} pairs compared, ${run.groups} groups; with a hundredth more ${run.addedSeconds.toFixed(1)} s, ${run.addedJudged} judged`);
+    console.log(`${size} images: ${run.seconds.toFixed(1)} s, ${run.compared} pairs compared, ${run.groups} groups; with a hundredth more ${run.addedSeconds.toFixed(1)} s, ${run.addedJudged} judged; with nothing new ${run.unchangedSeconds.toFixed(2)} s`);
   }
   const growth = runs.slice(1).map((run, i): [string, number] => {
     const before = runs[i] as Run;
     return [`exponent_${before.size}_${run.size}`, Math.log(run.seconds / before.seconds) / Math.log(run.size / before.size)];
   });
-  const figures = runs.flatMap(({ size, seconds, compared, addedSeconds }): [string, number][] => [[`whole_${size}_s`, seconds], [`compared_${size}_pairs`, compared], [`added_${size}_s`, addedSeconds]]);
+  const figures = runs.flatMap(({ size, seconds, compared, addedSeconds, unchangedSeconds }): [string, number][] => [[`whole_${size}_s`, seconds], [`compared_${size}_pairs`, compared], [`added_${size}_s`, addedSeconds], [`unchanged_${size}_s`, unchangedSeconds]]);
   const { json, ...rest } = options;
   printReport({ name: 'dedupe', options: { ...rest }, figures: Object.fromEntries([...figures, ...growth]), ratios: {} }, { json });
 }
@@ -72,8 +73,10 @@ async function measure(size: number, dim: number): Promise<Run> {
     const whole = await dedupeModel(store, MODEL, { apply: true, dataDir });
     await write(collection, images, Math.ceil(size / 100));
     const added = await dedupeModel(store, MODEL, { apply: true, dataDir });
-    if (!whole || !added) throw new Error('The store has no live version.');
-    return { size, seconds: whole.seconds, compared: whole.compared, groups: whole.groups.length, addedSeconds: added.seconds, addedJudged: added.judged };
+    if (!whole || !added || 'unchanged' in whole || 'unchanged' in added) throw new Error('Nothing was judged.');
+    const idle = await dedupeModel(store, MODEL, { apply: true, dataDir });
+    if (!idle || !('unchanged' in idle)) throw new Error('Images were judged again.');
+    return { size, seconds: whole.seconds, compared: whole.compared, groups: whole.groups.length, addedSeconds: added.seconds, addedJudged: added.judged, unchangedSeconds: idle.seconds };
   } finally {
     await store.close();
     rmSync(dataDir, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { searchCommand, type SearchCommandOptions } from '../../cli/search-command.js';
 import type { SearchAnswer } from '../../common/wire.js';
-import { imageId, startSystem } from '../gateway/stubs.js';
+import { imageId, startSystem, VERSION } from '../gateway/stubs.js';
 import { tempFolder } from '../support/temp-folder.js';
 
 let system: Awaited<ReturnType<typeof startSystem>>;
@@ -54,6 +54,22 @@ describe('eis search', () => {
     expect(await search([A], { filter: '{"year":{"gte":2020}}', json: false })).toContain('No other image matches.');
     expect(JSON.parse(system.pods[0].seen[0]!.body.toString())).toMatchObject({ filter: { year: { gte: 2020 } } });
     await expect(search([A], { filter: '{year:1}' })).rejects.toMatchObject({ code: 'EIS_FILTER_INVALID' });
+  });
+
+  it('says of a result how many near-duplicates it stands for', async () => {
+    const [best, other] = [imageId(0, 0), imageId(1, 1)];
+    const [first] = system.pods;
+    const { behave } = first;
+    const member = (id: string) => ({ id, url: '', urls: [`https://example.com/${id}`], width: 1, height: 1 });
+    first.behave = (request, response) => {
+      request.resume();
+      const body = request.url === '/groups' ? { groups: [{ canonical: best, count: 3, members: [best, other].map(member) }] } : { hits: [{ ...member(best), score: 0.9, phash: '0'.repeat(16), canonical: best }], vectors: 3, freshness_s: 0 };
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...body, model_version: VERSION }));
+    };
+    const lines = (await search([A], { json: false })).split('\n');
+    first.behave = behave;
+    expect(lines.find((line) => line.includes(best))).toMatch(/\+2 alike$/);
+    expect(lines.filter((line) => line.includes('alike'))).toHaveLength(1);
   });
 
   it('says which file is not there', async () => {

@@ -1,6 +1,7 @@
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { HEADERS } from '../../common/headers.js';
+import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { slotRange } from '../../common/slots.js';
 import { dot, encodeVector } from '../../common/vector.js';
 import { GroupsAnswer, IndexAnswer, IndexStats, ReloadAnswer, VectorAnswer } from '../../common/wire.js';
@@ -141,8 +142,8 @@ describe('POST /search', () => {
 });
 
 describe('groups of near-duplicates', () => {
-  async function startGrouped(): Promise<Pod> {
-    const pod = await startLoaded();
+  async function startGrouped(options: Parameters<typeof startPod>[0] = {}): Promise<Pod> {
+    const pod = await startLoaded(20, options);
     await pod.store.collection(MODEL, V1).setGroups([3, 4, 5].map((i) => ({ id: idOf(i), canonical: idOf(3) })));
     await pod.follow();
     return pod;
@@ -176,6 +177,16 @@ describe('groups of near-duplicates', () => {
     await pod.store.collection(MODEL, V1).setGroups([{ id: idOf(5), canonical: undefined }]);
     await pod.follow();
     expect((await ask()).groups[0]!.count).toBe(1);
+  });
+
+  it('are told without images that are passed over, and name no more than EIS_DUPLICATES_MAX', async () => {
+    const pod = await startGrouped({ limits: { ...DEFAULT_LIMITS, duplicatesMax: 2 } });
+    const ask = async (without?: string[]): Promise<GroupsAnswer> => (await pod.app.inject({ method: 'POST', url: '/groups', payload: { canonical: [idOf(3)], without } })).json<GroupsAnswer>();
+    const sorted = [3, 4, 5].map(idOf).sort() as [string, string, string];
+    const told = ({ groups: [group] }: GroupsAnswer): [number, string[]] => [group!.count, group!.members.map(({ id }) => id)];
+    expect(told(await ask())).toEqual([3, sorted.slice(0, 2)]);
+    expect(told(await ask([sorted[2]]))).toEqual([2, sorted.slice(0, 2)]);
+    expect(told(await ask([sorted[0], sorted[1]]))).toEqual([1, [sorted[2]]]);
   });
 });
 

@@ -1,6 +1,6 @@
 /** An index pod in this process, over a store in memory, for tests. */
 import { onTestFinished } from 'vitest';
-import { DEFAULT_LIMITS } from '../../common/limits.js';
+import { DEFAULT_LIMITS, type Limits } from '../../common/limits.js';
 import type { Lane } from '../../common/lanes.js';
 import { SILENT_LOG } from '../../common/log.js';
 import { Metrics } from '../../common/metrics.js';
@@ -26,7 +26,7 @@ export function image(name: string | number, dim = V1.dim): ImageWrite {
 }
 
 /** @param onIndex may change what an index does */
-export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex, lane = 'main', store: given }: { slots?: SlotRange; shard?: string; onIndex?: (index: ExactIndex) => void; lane?: Lane; store?: MemoryStore } = {}) {
+export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex, lane = 'main', store: given, limits = DEFAULT_LIMITS }: { slots?: SlotRange; shard?: string; onIndex?: (index: ExactIndex) => void; lane?: Lane; store?: MemoryStore; limits?: Limits } = {}) {
   const clock = { now: 1_700_000_000_000 };
   const store = given ?? new MemoryStore({ now: () => clock.now, pageSize: 10 });
   const metrics = new Metrics('indexer');
@@ -44,7 +44,7 @@ export function startPod({ slots = ALL_SLOTS, shard = '0/1', onIndex, lane = 'ma
     return index;
   };
   const host: IndexHost = new IndexHost({ model: MODEL, lane, slots, store, createIndex, log: SILENT_LOG, observer: indexMetrics, reclaim: () => void closed.push('reclaimed'), now: () => clock.now });
-  const app = createIndexApp({ model: MODEL, shard, algorithm: 'brute', host, limits: DEFAULT_LIMITS, log: SILENT_LOG, metrics, indexMetrics });
+  const app = createIndexApp({ model: MODEL, shard, algorithm: 'brute', host, limits, log: SILENT_LOG, metrics, indexMetrics });
   onTestFinished(async () => {
     await app.close();
     await host.close();
