@@ -125,8 +125,9 @@ export class Catalog implements FilteredRows {
     return this.#numbers.get(id);
   }
 
-  idBytes(row: number): Uint8Array {
-    return this.#columns.at(row).ids.subarray(rowIn(row) * ID_BYTES, (rowIn(row) + 1) * ID_BYTES);
+  copyId(row: number, target: Uint8Array, at: number): void {
+    const { ids } = this.#columns.at(row);
+    for (let byte = 0, from = rowIn(row) * ID_BYTES; byte < ID_BYTES; byte++) target[at + byte] = ids[from + byte] as number;
   }
 
   rowTest(filter: Filter): (row: number) => boolean {

@@ -20,8 +20,10 @@ export interface GroupSearchOptions extends SearchOptions {
 
 /** How much further down is looked each time. */
 const DEEPER = 2;
+/** The same where what a filter leaves out is passed over: what was not found where it mostly is, is far away. */
+const DEEPER_PASSING = 8;
 /** To rank one hit more costs about as much as to look up so many of the images that match, which a search among them takes. */
-const LOOKUPS_PER_HIT = 20;
+const LOOKUPS_PER_HIT = 50;
 
 /**
  * The best hit of each of the best `top` groups, for each query, best first.
@@ -34,7 +36,7 @@ export async function searchGroups(index: Pick<VectorIndex, 'search' | 'size'>, 
   const least = top + (without?.size ?? 0);
   let depth = among ? depthAmong(least, among.size / index.size) : least;
   let only = among;
-  for (; open.length > 0; depth *= DEEPER) {
+  for (; open.length > 0; depth *= only ? DEEPER_PASSING : DEEPER) {
     if (only && depth * LOOKUPS_PER_HIT > only.size) [only, depth] = [undefined, least];
     const found = await index.search(open.map((q) => queries[q] as Float32Array), { ...options, top: depth, among: only ? undefined : among });
     open.forEach((q, i) => (answers[q] = firstOfGroups(found[i] as Hit[], { groupOf, without, only, top })));

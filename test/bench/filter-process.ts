@@ -14,7 +14,7 @@ import { Shard } from '../../indexer/shard.js';
 import type { VectorIndex } from '../../indexer/vector-index.js';
 import { readMemoryMb } from '../support/process-memory.js';
 import { drawQueries, FilterImages, FILTERS, QUERIES, type FilterOf } from './filter-images.js';
-import { timeSearches, TOP } from './index-task.js';
+import { timeSearches, TOP, WARM_UP_SEARCHES, type Timed } from './index-task.js';
 
 export interface FilterTask {
   readonly images: number;
@@ -30,12 +30,17 @@ export interface FilterVariant {
   readonly name: string;
   readonly matching: number;
   readonly firstMs: number;
+  readonly firstCpuMs: number;
   readonly p50Ms: number;
   readonly p50PlainMs: number;
+  /** CPU time of one search by one client, all threads together. */
+  readonly cpuMs: number;
+  readonly cpuPlainMs: number;
   readonly p50ManyMs: number;
   readonly p99ManyMs: number;
   readonly p50ManyPlainMs: number;
   readonly loopDelayP99Ms: number;
+  readonly loopDelayP99PlainMs: number;
 }
 
 export interface FilterMeasured {
@@ -80,27 +85,50 @@ async function measureVariant(shard: Shard, { dim, searches, clients }: FilterTa
   let begun = 0;
   const filtered = async (i: number): Promise<unknown> => shard.search([queryOf(i)], { top: TOP, filter: filterOf(begun++) });
   const plain = async (i: number): Promise<unknown> => shard.search([queryOf(i)], { top: TOP });
-  const firstAt = performance.now();
-  await filtered(0);
-  const firstMs = performance.now() - firstAt;
-  const one = await timeSearches(filtered, { searches, clients: 1 });
-  const onePlain = await timeSearches(plain, { searches, clients: 1 });
-  const delay = monitorEventLoopDelay({ resolution: TIMER_MS });
-  delay.enable();
-  const many = await timeSearches(filtered, { searches: searches * 2, clients });
-  delay.disable();
-  const manyPlain = await timeSearches(plain, { searches: searches * 2, clients });
+  const first = await timed(() => filtered(0));
+  const one = await timed(() => timeSearches(filtered, { searches, clients: 1 }));
+  const onePlain = await timed(() => timeSearches(plain, { searches, clients: 1 }));
+  const many = await timed(() => timeSearches(filtered, { searches: searches * 2, clients }));
+  const manyPlain = await timed(() => timeSearches(plain, { searches: searches * 2, clients }));
+  const p50 = ({ result }: { readonly result: Timed }): number => percentile(result.latenciesMs, 0.5);
   return {
     name,
     matching,
-    firstMs,
-    p50Ms: percentile(one.latenciesMs, 0.5),
-    p50PlainMs: percentile(onePlain.latenciesMs, 0.5),
-    p50ManyMs: percentile(many.latenciesMs, 0.5),
-    p99ManyMs: percentile(many.latenciesMs, 0.99),
-    p50ManyPlainMs: percentile(manyPlain.latenciesMs, 0.5),
-    loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - TIMER_MS),
+    firstMs: first.ms,
+    firstCpuMs: first.cpuMs,
+    p50Ms: p50(one),
+    p50PlainMs: p50(onePlain),
+    cpuMs: one.cpuMs / searchesDone(searches),
+    cpuPlainMs: onePlain.cpuMs / searchesDone(searches),
+    p50ManyMs: p50(many),
+    p99ManyMs: percentile(many.result.latenciesMs, 0.99),
+    p50ManyPlainMs: p50(manyPlain),
+    loopDelayP99Ms: many.loopDelayP99Ms,
+    loopDelayP99PlainMs: manyPlain.loopDelayP99Ms,
   };
+}
+
+/** Those that warm up, too. */
+function searchesDone(searches: number): number {
+  return searches + WARM_UP_SEARCHES;
+}
+
+interface Measured<T> {
+  readonly result: T;
+  readonly ms: number;
+  readonly cpuMs: number;
+  /** How much later than meant a timer ran. */
+  readonly loopDelayP99Ms: number;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<Measured<T>> {
+  const delay = monitorEventLoopDelay({ resolution: TIMER_MS });
+  delay.enable();
+  const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];
+  const result = await work();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  delay.disable();
+  return { result, ms: performance.now() - startedAt, cpuMs: (user + system) / 1_000, loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - TIMER_MS) };
 }
 
 /** Without garbage. */

@@ -40,10 +40,13 @@ async function benchFilter({ json, ...options }: FilterBenchOptions): Promise<vo
   const bare = await measure({ ...options, hasMetadata: false, searches: 0 });
   const { variants, ...rest } = await measure({ ...options, hasMetadata: true });
   for (const variant of variants) console.log(describe(variant));
-  const figures = variants.flatMap(({ name, firstMs, p50Ms, p50ManyMs, p99ManyMs, loopDelayP99Ms }): [string, number][] => [
-    [`${name}_first_ms`, firstMs], [`${name}_p50_ms`, p50Ms], [`${name}_p50_many_ms`, p50ManyMs], [`${name}_p99_many_ms`, p99ManyMs], [`${name}_loop_delay_p99_ms`, loopDelayP99Ms],
+  const figures = variants.flatMap(({ name, firstMs, firstCpuMs, p50Ms, cpuMs, p50ManyMs, p99ManyMs, loopDelayP99Ms, loopDelayP99PlainMs }): [string, number][] => [
+    [`${name}_first_ms`, firstMs], [`${name}_first_cpu_ms`, firstCpuMs], [`${name}_p50_ms`, p50Ms], [`${name}_cpu_ms`, cpuMs], [`${name}_p50_many_ms`, p50ManyMs],
+    [`${name}_p99_many_ms`, p99ManyMs], [`${name}_loop_delay_p99_ms`, loopDelayP99Ms], [`${name}_loop_delay_none_p99_ms`, loopDelayP99PlainMs],
   ]);
-  const ratios = variants.flatMap(({ name, p50Ms, p50PlainMs, p50ManyMs, p50ManyPlainMs }): [string, number][] => [[`${name}_over_none`, p50Ms / p50PlainMs], [`${name}_over_none_many`, p50ManyMs / p50ManyPlainMs]]);
+  const ratios = variants.flatMap(({ name, p50Ms, p50PlainMs, cpuMs, cpuPlainMs, p50ManyMs, p50ManyPlainMs }): [string, number][] => [
+    [`${name}_over_none`, p50Ms / p50PlainMs], [`${name}_cpu_over_none`, cpuMs / cpuPlainMs], [`${name}_over_none_many`, p50ManyMs / p50ManyPlainMs],
+  ]);
   printReport({
     name: 'filter',
     options,
@@ -56,7 +59,7 @@ function measure(task: FilterTask): Promise<FilterMeasured> {
   return measureInProcess<FilterMeasured>('filter-process', task, INDEX_NODE_FLAGS);
 }
 
-function describe({ name, matching, firstMs, p50Ms, p50PlainMs, p50ManyMs, p50ManyPlainMs, loopDelayP99Ms }: FilterVariant): string {
+function describe({ name, matching, firstMs, firstCpuMs, p50Ms, p50PlainMs, cpuMs, cpuPlainMs, p50ManyMs, p50ManyPlainMs, loopDelayP99Ms, loopDelayP99PlainMs }: FilterVariant): string {
   const ms = (value: number): string => value.toFixed(1);
-  return `${name}, of ${matching} matching: first ${ms(firstMs)} ms, then ${ms(p50Ms)} (without ${ms(p50PlainMs)}); many clients ${ms(p50ManyMs)} (without ${ms(p50ManyPlainMs)}), event loop late by ${ms(loopDelayP99Ms)} ms`;
+  return `${name}, of ${matching} matching: first ${ms(firstMs)} ms (CPU ${ms(firstCpuMs)}), then ${ms(p50Ms)} (without a filter ${ms(p50PlainMs)}), CPU ${ms(cpuMs)} (${ms(cpuPlainMs)}); by many clients ${ms(p50ManyMs)} (${ms(p50ManyPlainMs)}), event loop late by ${ms(loopDelayP99Ms)} (${ms(loopDelayP99PlainMs)})`;
 }
