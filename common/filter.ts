@@ -11,6 +11,7 @@
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { EisError } from './errors.js';
+import { findFault } from './filter-fault.js';
 import type { Limits } from './limits.js';
 import { isMetadataKey, type Metadata } from './metadata.js';
 
@@ -73,7 +74,7 @@ export function parseFilterText(text: string, limits: FilterLimits): Filter {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new EisError('EIS_FILTER_INVALID', { detail: 'The filter is not JSON.', form: FILTER_FORM }, { cause });
+    throw new EisError('EIS_FILTER_INVALID', { detail: `The filter is not JSON: ${(cause as SyntaxError).message}. Names and texts stand in double quotes; in a shell, the whole in single ones: '{"year": 2020}'.`, form: FILTER_FORM }, { cause });
   }
   return parseFilter(value, limits);
 }
@@ -85,7 +86,7 @@ export function parseFilter(value: unknown, { filterBytesMax, filterDepthMax }: 
   if (isDeeper(value, filterDepthMax)) throw refuse(`The filter has filters within filters more than ${filterDepthMax} deep.`);
   const bytes = Buffer.byteLength(JSON.stringify(value) ?? '');
   if (bytes > filterBytesMax) throw refuse(`The filter has ${bytes} bytes; at most ${filterBytesMax} are taken.`);
-  if (!isFilter.Check(value)) throw refuse(`The filter is not right at ${whereWrong(value)}.`);
+  if (!isFilter.Check(value)) throw refuse(whatIsWrong(value));
   const unknown = namesOf(value).find((name) => !isMetadataKey(name));
   if (unknown !== undefined) throw refuse(`The filter asks for ${JSON.stringify(unknown)}, which no metadata can have as a name.`);
   return value;
@@ -194,10 +195,9 @@ function namesOf({ and = [], or = [], not, ...conditions }: Filter): string[] {
   return [...Object.keys(conditions), ...[...and, ...or, ...(not ? [not] : [])].flatMap(namesOf)];
 }
 
-/** The place that the schema's deepest complaint is about. */
-function whereWrong(value: unknown): string {
-  const [deepest = ''] = isFilter.Errors(value).map(({ instancePath }) => instancePath).sort((a, b) => b.split('/').length - a.split('/').length);
-  return deepest === '' ? 'its beginning: it has to be an object' : deepest;
+function whatIsWrong(value: unknown): string {
+  const { at, detail } = findFault(value) ?? { at: isFilter.Errors(value)[0]?.instancePath ?? '', detail: '' };
+  return `The filter is not right at ${at === '' ? 'its beginning' : at}${detail === '' ? '.' : `: ${detail}`}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
