@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { loadConfig, modelConfig, type Config, type FunctionConfig, type FunctionsPlace } from '../common/config.js';
-import type { Environment } from '../common/environment.js';
+import { FUNCTION_VARIABLES, type Environment } from '../common/environment.js';
 import { EisError } from '../common/errors.js';
 import { packagePath } from '../common/package-root.js';
 import { tryParseJson } from '../common/read-bounded.js';
@@ -38,9 +38,10 @@ export async function functionsCommand(names: readonly string[], environment: En
   else if (!build) for (const line of deployments.flatMap(linesOf)) print(line);
 }
 
-function planDeployments(names: readonly string[], config: Config, { google, functionVariables: variables }: Environment): FunctionDeployment[] {
+function planDeployments(names: readonly string[], config: Config, { google, functionVariables }: Environment): FunctionDeployment[] {
   const models = names.length === 0 ? config.models : names.map((name) => modelConfig(config, name));
   const place: FunctionsPlace = { ...config.functionsPlace, project: google.project ?? config.functionsPlace.project, region: google.region ?? config.functionsPlace.region };
+  const variables = { ...Object.fromEntries(Object.entries(config.platform.environment).filter(([name]) => FUNCTION_VARIABLES.includes(name))), ...functionVariables };
   return models.map((model) => ({ model, settings: config.functions.get(model.name) as FunctionConfig, place, source: relative(packagePath(), join(BUNDLES_FOLDER, model.name)), variables }));
 }
 

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import type { DefinitionFile, ModelFile, PodsConfig, ServiceFile } from './config-schema.js';
 import { kubernetesName, serviceOf, type ConfigFile } from './config-validate.js';
 import type { Config, FunctionsPlace, ModelConfig, ModelDefinition, Pods } from './config.js';
+import { parseEnvironment } from './environment.js';
 
 /** Of `hnsw`, where the configuration says nothing. */
 export const GRAPH_DEFAULTS = { connectivity: 16, expansionAdd: 128, expansionSearch: 64 };
@@ -24,6 +25,7 @@ function byModel<Entry extends { name: string }, Out>(file: ConfigFile, listed: 
  * @param path of the file: a relative `model_url` resolves from its folder
  */
 export function resolveConfig(file: ConfigFile, path: string): Config {
+  const environment = Object.fromEntries(Object.entries(file.platform?.environment ?? {}).map(([name, value]) => [name, String(value)]));
   const weights = serviceOf(file, 'nginx')?.serving_weights;
   const weightOf = (name: string): number => (weights ? (weights.find((entry) => entry.name === name)?.weight ?? 0) : 1);
   return {
@@ -59,6 +61,8 @@ export function resolveConfig(file: ConfigFile, path: string): Config {
       imageRegistry: file.platform?.image_registry,
       quota: { pods: file.platform?.quota?.pods, cpuPerPod: file.platform?.quota?.cpu_per_pod },
       tracing: file.platform?.tracing && { sample: 1, ...file.platform.tracing },
+      environment,
+      limits: parseEnvironment(environment).limits,
       autoscaling: file.platform?.autoscaling ?? 'none',
       autoscale: { inFlightPerPod: file.platform?.autoscale?.in_flight_per_pod ?? 16, queueAgeS: file.platform?.autoscale?.queue_age_s ?? 60, cooldownS: file.platform?.autoscale?.cooldown_s ?? 120 },
     },

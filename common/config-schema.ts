@@ -122,6 +122,9 @@ export const PlatformSchema = closed({
       sample: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'share of the searches that are traced, where the caller does not decide' })),
     }),
   ),
+  environment: Type.Optional(
+    Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), { description: 'environment variables of every process of ours that is deployed, by name: limits (EIS_…), EIS_FETCH_…, EIS_CORS_ORIGINS, LOG_LEVEL' }),
+  ),
   autoscaling: Type.Optional(oneOf(AUTOSCALING, 'what scales pods; keda needs its CRDs installed; eis is a process of our own, which scales gateways and workers alone and needs a service account that may')),
   autoscale: Type.Optional(
     closed(

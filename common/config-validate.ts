@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject } from 'ajv';
 import type { ModelFile, PlatformFile, PodsConfig, ServiceFile, ServiceName } from './config-schema.js';
+import { parseEnvironment, PLATFORM_VARIABLES } from './environment.js';
+import { toEisError } from './errors.js';
+import { parseFetchRules } from './fetch-rules.js';
 import { packagePath } from './package-root.js';
 import { suggest } from './suggest.js';
 
@@ -129,7 +132,21 @@ export function findRelationProblems(file: ConfigFile): string[] {
     ]),
     ...findServingProblems(file),
     ...findShadowProblems(file),
+    ...findEnvironmentProblems(file.platform?.environment ?? {}),
   ];
+}
+
+function findEnvironmentProblems(variables: NonNullable<PlatformFile['environment']>): string[] {
+  return Object.entries(variables).flatMap(([name, value]) => {
+    const path = `platform.environment.${name}`;
+    if (!PLATFORM_VARIABLES.includes(name)) return [`${path}: this is no variable that every process may be given.${didYouMean(name, PLATFORM_VARIABLES)}`];
+    try {
+      parseFetchRules(parseEnvironment({ [name]: String(value) }).fetchFrom);
+      return [];
+    } catch (thrown) {
+      return [`${path}: ${toEisError(thrown).message}`];
+    }
+  });
 }
 
 function findNameProblems(models: readonly ModelFile[]): string[] {

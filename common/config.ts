@@ -9,6 +9,7 @@ import type { AUTOSCALING, ENGINES, INDEX_ALGORITHMS, PREPROCESSING } from './co
 import { findRelationProblems, findSchemaProblems, type ConfigFile } from './config-validate.js';
 import { EisError } from './errors.js';
 import { parseEnvironment, type Environment } from './environment.js';
+import type { Limits } from './limits.js';
 
 export type Preprocess = (typeof PREPROCESSING)[number];
 export type EngineChoice = (typeof ENGINES)[number];
@@ -97,6 +98,10 @@ export interface Config {
     readonly quota: { readonly pods: number | undefined; readonly cpuPerPod: number | undefined };
     /** Undefined: nothing is traced. */
     readonly tracing: { readonly endpoint: string; readonly sample: number } | undefined;
+    /** Variables of every process that is deployed, beside those that its role needs. */
+    readonly environment: Readonly<Record<string, string>>;
+    /** As these variables have them. */
+    readonly limits: Limits;
     readonly autoscaling: (typeof AUTOSCALING)[number];
     /** What `eis` autoscaling aims at. */
     readonly autoscale: { readonly inFlightPerPod: number; readonly queueAgeS: number; readonly cooldownS: number };

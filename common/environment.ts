@@ -94,7 +94,21 @@ const DEFAULT_FETCH_PORTS = '80,443,1024-65535';
 
 /** Limits that the function holds. That of its images at once is its concurrency in config.json. */
 const FUNCTION_LIMITS: readonly (keyof Limits)[] = ['imageBytesMax', 'imagePixelsMax', 'decodeTimeoutMs', 'fetchTimeoutMs', 'fetchRedirectsMax', 'urlLengthMax', 'functionTimeoutMs'];
-const FUNCTION_VARIABLES = ['LOG_LEVEL', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'EIS_FETCH_ALLOW', 'EIS_FETCH_DENY', 'EIS_FETCH_PORTS', ...FUNCTION_LIMITS.map(limitVariable)];
+/** The variables that a function reads. */
+export const FUNCTION_VARIABLES: readonly string[] = ['LOG_LEVEL', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'EIS_FETCH_ALLOW', 'EIS_FETCH_DENY', 'EIS_FETCH_PORTS', ...FUNCTION_LIMITS.map(limitVariable)];
+
+/**
+ * What `platform.environment` of config.json may hold: what every process of a deployment may be given alike. A function's images at once
+ * are its `concurrency`, and how long a pod drains is the deployment's own.
+ */
+export const PLATFORM_VARIABLES: readonly string[] = [
+  'LOG_LEVEL',
+  'EIS_CORS_ORIGINS',
+  'EIS_FETCH_ALLOW',
+  'EIS_FETCH_DENY',
+  'EIS_FETCH_PORTS',
+  ...(Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).filter((name) => name !== 'functionConcurrency' && name !== 'drainMs').map(limitVariable),
+];
 
 const PACKAGE_NAME = 'elastic-image-search';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];

@@ -97,7 +97,7 @@ export class RowGraph {
     const kept = this.#kept;
     if (!kept) return undefined;
     for (const { memory: { serial } } of task.search.rest) kept.known.add(serial);
-    return this.#trust(kept, ({ keeper }) => keeper.search(task));
+    return this.#trust(kept, ({ keeper }) => keeper.search(task), isEisError);
   }
 
   /** Until it is released, rows of chunks that are cleaned meanwhile are found too: for a search that asks more than once. */
@@ -172,12 +172,12 @@ export class RowGraph {
     }
   }
 
-  /** What the keeper answers; undefined when it failed, or ended. */
-  async #trust<T>(kept: Kept, ask: (kept: Kept) => Promise<T>): Promise<T | undefined> {
+  /** What the keeper answers; undefined when it failed, or ended. @param isOwn says of what is thrown that it is the task's, not the keeper's */
+  async #trust<T>(kept: Kept, ask: (kept: Kept) => Promise<T>, isOwn: (thrown: unknown) => boolean = () => false): Promise<T | undefined> {
     try {
       return await ask(kept);
     } catch (error) {
-      if (isEisError(error)) throw error;
+      if (isOwn(error)) throw error;
       if (this.#kept === kept && !this.#closing.signal.aborted) this.#fail(kept, error);
       return undefined;
     }

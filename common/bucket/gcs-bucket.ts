@@ -58,9 +58,23 @@ export class GcsBucket implements Bucket {
       validation: false, // the server compares md5Hash before there is an object; the client would delete it afterwards
       metadata: { contentType: 'application/octet-stream', contentLength: image.length, md5Hash: createHash('md5').update(image).digest('base64') },
     });
-    await withinTime(this.#timing.totalTimeoutMs, save).catch((thrown: unknown) => {
+    await withinTime(this.#timing.totalTimeoutMs, (signal) => this.#again(save, signal)).catch((thrown: unknown) => {
       if (statusOf(thrown) !== 412) throw this.#error(thrown, 'storage.objects.create'); // 412: it is there already
     });
+  }
+
+  /**
+   * The client itself tries again what fails on the way. Where it finds that it no longer has bytes that the server lacks, which a 503 in
+   * an unlucky moment leads to, it ends with a RangeError that asks for a new upload: the image is still here, so there is one.
+   */
+  async #again(save: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    for (let retries = 0; ; retries++) {
+      try {
+        return await save();
+      } catch (thrown) {
+        if (!(thrown instanceof RangeError) || retries === this.#timing.retriesMax || signal.aborted) throw thrown;
+      }
+    }
   }
 
   async get(sha256: string): Promise<Buffer | undefined> {

@@ -9,8 +9,8 @@ import { HTTP_PORT, resourceName } from '../manifests/names.js';
 import type { Manifest } from '../manifests/objects.js';
 import type { RenderContext } from '../manifests/pod.js';
 import { contentName } from '../manifests/role-config.js';
-import { tracingEnv } from '../manifests/roles.js';
-import { boundsOf, COMMON, DEAR_CHECK, environmentOf, fileMount, healthcheck, ownComposeImage, ownHealthcheck, required, SERVER, type ComposeService } from './service.js';
+import { platformEnv } from '../manifests/platform-env.js';
+import { boundsOf, COMMON, DEAR_CHECK, environmentOf, fileMount, healthcheck, LOG_LEVEL, ownComposeImage, ownHealthcheck, required, SERVER, type ComposeService } from './service.js';
 
 /** A file of FILES_FOLDER. */
 export interface ComposeFile {
@@ -21,7 +21,9 @@ export interface ComposeFile {
 const ETC = '/etc/eis';
 
 /** What processes of ours are given everywhere (see `roleContainer` of manifests/roles.ts). */
-const OWN_ENV = { NODE_ENV: 'production', LOG_LEVEL: '${LOG_LEVEL:-info}' };
+function ownEnv(config: Config, name: string): Record<string, string> {
+  return { NODE_ENV: 'production', ...environmentOf([LOG_LEVEL, ...platformEnv(config.platform)], name) };
+}
 
 export function functionService(model: Pick<ModelConfig, 'kubernetesName'>): string {
   return resourceName('function', model.kubernetesName);
@@ -51,7 +53,7 @@ export function renderFunction(model: ModelConfig, folder: string, { config, ver
       image: ownComposeImage(config, version),
       build: '.',
       command: ['function'],
-      environment: { ...OWN_ENV, ...environmentOf(tracingEnv(config.platform), name), EIS_CONFIG: `${ETC}/config.json`, MODEL: model.name, [limitVariable('functionConcurrency')]: String(concurrency) },
+      environment: { ...ownEnv(config, name), EIS_CONFIG: `${ETC}/config.json`, MODEL: model.name, [limitVariable('functionConcurrency')]: String(concurrency) },
       volumes: [fileMount(files, ETC), ...volumes, `${name}-data:/data`],
       tmpfs: ['/tmp'],
       healthcheck: ownHealthcheck('/ready', true),
@@ -96,7 +98,7 @@ export function renderMongoSteps(mongo: ComposeService, index: ComposeService, {
       image: ownComposeImage(config, version),
       build: '.',
       command: ['cli', 'store', 'init'],
-      environment: { ...OWN_ENV, MONGODB_URI },
+      environment: { ...ownEnv(config, 'store-init'), MONGODB_URI },
       depends_on: { 'mongo-init': { condition: 'service_completed_successfully' } },
       ...once,
     },

@@ -81,6 +81,9 @@ const DATA = '/data';
 const PLACES: Readonly<Record<string, string | undefined>> = { BUCKET: `${DATA}/bucket`, GOOGLE_APPLICATION_CREDENTIALS: undefined };
 const SHARED_DATA: readonly Component[] = ['wrapper', 'worker'];
 
+/** Where config.json names none. */
+export const LOG_LEVEL: EnvVar = { name: 'LOG_LEVEL', value: 'info' };
+
 /** A variable without which compose does not begin. */
 export function required(variable: string): string {
   return `\${${variable}:?set it in .env, as .env.example says}`;
@@ -126,6 +129,8 @@ export function environmentOf(variables: readonly EnvVar[], name: string): Recor
     } else if (secretKeyRef) {
       const variable = SECRET_VARIABLES[`${secretKeyRef.name}/${secretKeyRef.key}`] ?? fail(`the Secret ${secretKeyRef.name}/${secretKeyRef.key}`);
       environment[key] = secretKeyRef.optional ? `\${${variable}:-}` : required(variable);
+    } else if (key === 'LOG_LEVEL') {
+      environment[key] = `\${LOG_LEVEL:-${value ?? fail('the variable LOG_LEVEL')}}`; // .env has the last word
     } else if (fieldRef?.fieldPath === 'metadata.name') {
       environment[key] = `${name}-0`;
     } else {
@@ -190,7 +195,7 @@ export function serviceOf(object: Extract<Manifest, { kind: 'Deployment' | 'Stat
   const container = template.spec?.containers[0] ?? fail(name);
   const isOwn = container.image === ownImage(config.platform, version);
   const aliases = aliasesOf(object, component, { objects, config });
-  const environment = environmentOf(container.env ?? [], name);
+  const environment = environmentOf([...(isOwn ? [LOG_LEVEL] : []), ...(container.env ?? [])], name);
   const { volumes, tmpfs } = storageOf(container.volumeMounts, template.spec?.volumes ?? [], { component, name });
   const check = healthcheckOf(component, container.readinessProbe, container.ports?.[0]?.containerPort ?? HTTP_PORT);
   const { cpu, memory } = (container.resources?.limits ?? {}) as { readonly cpu?: string; readonly memory?: string };

@@ -2,6 +2,7 @@
 import { labelsOf, type Workload } from './names.js';
 import type { CronJob, Manifest } from './objects.js';
 import { ownImage } from './images.js';
+import { platformEnv } from './platform-env.js';
 import { renderPod, scratch, type ContainerOptions, type RenderContext } from './pod.js';
 import { storeInitContainer } from './mongo.js';
 import { renderRoleConfig } from './role-config.js';
@@ -26,7 +27,7 @@ function renderDedupe(context: RenderContext): Manifest[] {
     name: 'main',
     image: ownImage(platform, context.version),
     command: ['node', 'dist/cli.js', 'dedupe', '--apply', '--json'],
-    env: [{ name: 'EIS_DATA_DIR', value: '/data' }, ...roleConfig.env, ...STORE_ENV],
+    env: [{ name: 'EIS_DATA_DIR', value: '/data' }, ...platformEnv(platform), ...roleConfig.env, ...STORE_ENV],
     mounts: [...roleConfig.mounts, scratch('data', '/data'), scratch('tmp', '/tmp')],
   };
   return [roleConfig.configMap, renderCronJob(workload, { schedule: dedupe.schedule, container }, context)];

@@ -4,6 +4,7 @@ import { imageOf, ownImage } from './images.js';
 import { LONE_MONGO_SCRIPTS, MONGO_SCRIPTS } from './mongo-scripts.js';
 import { labelsOf, resourceName, SECRETS, secretVariable, type Workload } from './names.js';
 import type { ConfigMap, EnvVar, Job, Manifest } from './objects.js';
+import { platformEnv } from './platform-env.js';
 import { configMount, renderPod, scratch, secretMount, tcpProbes, type ContainerOptions, type RenderContext } from './pod.js';
 import { contentName } from './role-config.js';
 import { STORE_ENV } from './roles.js';
@@ -125,5 +126,5 @@ function renderInit(shards: readonly string[], scripts: ConfigMap, context: Rend
 
 /** `eis store init`. */
 export function storeInitContainer({ config: { platform }, version }: RenderContext): ContainerOptions {
-  return { name: 'main', image: ownImage(platform, version), command: ['node', 'dist/cli.js', 'store', 'init'], env: STORE_ENV, mounts: [scratch('tmp', '/tmp')] };
+  return { name: 'main', image: ownImage(platform, version), command: ['node', 'dist/cli.js', 'store', 'init'], env: [...platformEnv(platform), ...STORE_ENV], mounts: [scratch('tmp', '/tmp')] };
 }

@@ -1,5 +1,4 @@
 /** nginx as pods, and the Route to it. */
-import { DEFAULT_LIMITS } from '../../common/limits.js';
 import { imageOf } from './images.js';
 import type { Workload } from './names.js';
 import { nginxModels, renderNginxConf, searchTimeoutS } from './nginx-conf.js';
@@ -14,8 +13,9 @@ const ROUTE = 'search';
 
 export function renderNginx(context: RenderContext): Manifest[] {
   const { config } = context;
+  const { limits } = config.platform;
   const workload: Workload = { component: 'nginx', name: 'nginx' };
-  const conf = renderNginxConf({ models: nginxModels(config), sticky: config.nginx.sticky, limits: DEFAULT_LIMITS });
+  const conf = renderNginxConf({ models: nginxModels(config), sticky: config.nginx.sticky, limits });
   const configMap = contentName(workload.name, conf);
   const container = {
     name: 'main',
@@ -30,6 +30,6 @@ export function renderNginx(context: RenderContext): Manifest[] {
     renderConfigMap(workload, configMap, { 'nginx.conf': conf }),
     renderService(workload, { ports: HTTP_PORTS }),
     ...renderDeployment({ workload, pods: config.nginx.pods, containers: [container] }, context),
-    renderRoute(workload, { name: ROUTE, timeoutS: searchTimeoutS(DEFAULT_LIMITS) }),
+    renderRoute(workload, { name: ROUTE, timeoutS: searchTimeoutS(limits) }),
   ];
 }

@@ -3,7 +3,6 @@
  * volumes, no capability, no token of the API), spread over nodes, and taken out of their services before they end.
  */
 import type { Config } from '../../common/config.js';
-import { DEFAULT_LIMITS } from '../../common/limits.js';
 import type { Container, EnvVar, PodTemplate, Probe, Volume } from './objects.js';
 import { HTTP_PORT, labelsOf, selectorOf, type Workload } from './names.js';
 import { resourcesOf } from './sizes.js';
@@ -49,8 +48,8 @@ export interface Probes {
 
 /** Endpoints that are taken out reach every node's proxy, and nginx's, within this time; until then the pod serves on. */
 export const DRAIN_S = 10;
-/** Drain, what a process of ours may take to close (`closeTimeoutMs`), and some. */
-const GRACE_S = DRAIN_S + Math.ceil(DEFAULT_LIMITS.closeTimeoutMs / 1000) + 5;
+/** Drain, what a process of ours may take to close, and some. */
+const graceOf = ({ config: { platform } }: RenderContext): number => DRAIN_S + Math.ceil(platform.limits.closeTimeoutMs / 1000) + 5;
 
 const START_TRIES = 40;
 
@@ -115,7 +114,7 @@ export interface PodOptions {
   readonly serviceAccount?: string;
 }
 
-export function renderPod({ workload, containers, initContainers = [], restartPolicy, graceS = GRACE_S, serviceAccount }: PodOptions, context: RenderContext): PodTemplate {
+export function renderPod({ workload, containers, initContainers = [], restartPolicy, graceS, serviceAccount }: PodOptions, context: RenderContext): PodTemplate {
   const volumes = new Map<string, Volume>();
   for (const { mounts = [] } of [...initContainers, ...containers]) for (const { volume } of mounts) if (!('claim' in volume)) volumes.set(volume.name, volume);
   return {
@@ -126,7 +125,7 @@ export function renderPod({ workload, containers, initContainers = [], restartPo
       // Variables for every service of the namespace: RABBITMQ_PORT and the like would be taken for settings.
       enableServiceLinks: false,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-      terminationGracePeriodSeconds: graceS,
+      terminationGracePeriodSeconds: graceS ?? graceOf(context),
       ...(restartPolicy ? { restartPolicy } : {}),
       topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchLabels: selectorOf(workload) } }],
       ...(initContainers.length > 0 ? { initContainers: initContainers.map((container) => renderContainer(container, workload, context)) } : {}),

@@ -7,6 +7,7 @@ import { INDEX_NODE_FLAGS } from '../../common/node-flags.js';
 import { ownImage } from './images.js';
 import { COMPONENT_LABEL, functionVariable, gatewayName, httpUrl, HTTP_PORT, indexName, indexUrls, PART_OF, RABBITMQ, resourceName, SECRETS, secretVariable, workerName, WRAPPER, type Component, type Workload } from './names.js';
 import type { EnvVar, Manifest } from './objects.js';
+import { platformEnv } from './platform-env.js';
 import { DRAIN_S, HTTP_PORTS, HTTP_PROBES, scratch, secretMount, type ContainerOptions, type Mount, type RenderContext } from './pod.js';
 import { indexingService, renderRoleConfig, type RoleConfig } from './role-config.js';
 import { hasOwnAutoscaler, renderQueueScaler } from './scaling.js';
@@ -33,17 +34,6 @@ const CLUSTER_RANGES = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd
 /** The name of a model's queue, as `ingest/queue/amqp-topology.ts` has it. */
 export const extractQueue = (model: string): string => `eis.extract.${model}`;
 
-/** Where traces go, and which: what OpenTelemetry's SDK reads. Headers, which may hold a token, are in a Secret that somebody makes. */
-export function tracingEnv({ tracing }: Config['platform']): readonly EnvVar[] {
-  if (tracing === undefined) return [];
-  return [
-    { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: tracing.endpoint },
-    { name: 'OTEL_TRACES_SAMPLER', value: 'parentbased_traceidratio' },
-    { name: 'OTEL_TRACES_SAMPLER_ARG', value: String(tracing.sample) },
-    secretVariable('OTEL_EXPORTER_OTLP_HEADERS', SECRETS.tracing.name, SECRETS.tracing.keys.headers, true),
-  ];
-}
-
 export interface RoleOptions {
   readonly module: string;
   readonly args?: readonly string[];
@@ -59,7 +49,7 @@ export function roleContainer({ module, args = [], nodeFlags = [], roleConfig, e
     name: 'main',
     image: ownImage(platform, version),
     command: ['node', ...nodeFlags, module, ...args],
-    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...tracingEnv(platform), ...roleConfig.env, ...env],
+    env: [{ name: 'NODE_ENV', value: 'production' }, { name: 'HOST', value: '0.0.0.0' }, { name: 'PORT', value: String(HTTP_PORT) }, { name: 'EIS_DATA_DIR', value: DATA }, { name: limitVariable('drainMs'), value: String(DRAIN_S * 1000) }, ...platformEnv(platform), ...roleConfig.env, ...env],
     ports: HTTP_PORTS,
     probes: HTTP_PROBES,
     mounts: [...roleConfig.mounts, ...mounts, scratch('tmp', '/tmp')],

@@ -54,6 +54,13 @@ describe('eis functions', () => {
     expect(stdout).toContain(' --project=other-project --region=us-east1 ');
   });
 
+  it('gives functions those variables of config.json that they read; the environment of who deploys wins', async () => {
+    const file = join(folder, 'config.json');
+    writeFileSync(file, JSON.stringify({ models: [{ name: A, model_url: join(home.path, 'net') }], platform: { environment: { EIS_IMAGE_BYTES_MAX: 5_000_000, EIS_TOP_MAX: 50, LOG_LEVEL: 'debug' } } }));
+    const { stdout } = await functions([], { EIS_CONFIG: file, LOG_LEVEL: 'warn' });
+    expect(stdout).toContain('--set-env-vars=EIS_FUNCTION_CONCURRENCY=16,EIS_IMAGE_BYTES_MAX=5000000,LOG_LEVEL=warn ');
+  });
+
   it('names the models that there are when one is unknown', async () => {
     const { code, stderr } = await functions(['test_deploy_x']);
     expect(code).not.toBe(0);

@@ -106,6 +106,10 @@ describe('a broken configuration gets an error that names the path in the file a
     ['a shadow without an index', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'mobilenet', share: 0.1 } }] }, { name: 'indexing', models: [{ name: 'resnet' }] }] }, 'services[0].models[0].shadow.model: "mobilenet" has no index. Add it to indexing.'],
     ['more than every search', { models, services: [{ name: 'serving', models: [{ name: 'resnet', shadow: { model: 'mobilenet', share: 10 } }] }] }, 'services[0].models[0].shadow.share: is 10; it must be 1 or less.'],
     ['no weight above 0', { models, services: [{ name: 'nginx', serving_weights: [{ name: 'resnet', weight: 0 }] }] }, 'services[0].serving_weights: no weight is more than 0'],
+    ['a variable that is none', { models, platform: { environment: { EIS_TOPMAX: 5 } } }, 'platform.environment.EIS_TOPMAX: this is no variable that every process may be given. Did you mean "EIS_TOP_MAX"?'],
+    ['a variable that the deployment sets', { models, platform: { environment: { MONGODB_URI: 'mongodb://h/eis' } } }, 'platform.environment.MONGODB_URI: this is no variable that every process may be given.'],
+    ['a limit that is none', { models, platform: { environment: { EIS_TOP_MAX: 'many' } } }, 'platform.environment.EIS_TOP_MAX: Environment variable EIS_TOP_MAX: "many" is not a whole number from 1'],
+    ['a range that is none', { models, platform: { environment: { EIS_FETCH_ALLOW: '10.0.0.0/40' } } }, 'platform.environment.EIS_FETCH_ALLOW: Environment variable EIS_FETCH_ALLOW:'],
     ['a hostile name', '{"models":[{"name":"__proto__"}]}', 'models[0].name: is "__proto__"; it must be'],
   ];
   it.each(cases)('%s', (_what, value, message) => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { EisError } from '../../common/errors.js';
 import { dot } from '../../common/vector.js';
 import { GraphThread, type GraphKeeper } from '../../indexer/graph-thread.js';
 import { HnswIndex, type HnswIndexOptions } from '../../indexer/hnsw-index.js';
@@ -247,6 +248,18 @@ describe('HnswIndex', () => {
     expect(failures).toMatchObject([{ message: expect.stringMatching(/thread that held the graph ended/) as string }]);
     await index.settled();
     expect(threads).toHaveLength(2);
+    expect(await recall(index, entries, entries.slice(0, 20).map(({ vector }) => vector), 1)).toBe(1);
+  });
+
+  it('goes on by scanning when rows are refused, whatever by, and makes another graph', async () => {
+    const entries = randomEntries(2000, DIM);
+    const failures: unknown[] = [];
+    const refusal = new EisError('EIS_ENGINE_UNAVAILABLE', { engine: 'usearch', detail: 'it is away.' });
+    const index = makeIndex(DIM, () => (failures.length > 1 ? {} : { add: () => Promise.reject(refusal) }), { onGraphFailed: (error) => failures.push(error), retryMs: 10 });
+    await index.upsert(entries);
+    expect((await index.search([entries[3]!.vector], { top: 1 }))[0]?.[0]?.id).toBe(entries[3]!.id);
+    await index.settled();
+    expect(failures).toEqual([refusal, refusal]);
     expect(await recall(index, entries, entries.slice(0, 20).map(({ vector }) => vector), 1)).toBe(1);
   });
 

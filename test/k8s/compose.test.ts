@@ -29,6 +29,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
   'the seed configuration': seedText(),
   'models of this machine': MODELS_HERE,
   'a registry': JSON.stringify({ models: [{ name: 'builtin' }], platform: { image_registry: 'registry.example.com/team' } }),
+  'variables of every process': JSON.stringify({ models: [{ name: 'builtin' }], platform: { environment: { LOG_LEVEL: 'debug', EIS_TOP_MAX: 50 } } }),
   'traces, and what a cluster scales': JSON.stringify({ models: [{ name: 'builtin' }], services: [{ name: 'extract_worker', models: [{ name: 'builtin', pods: { min: 1, max: 4 } }] }], platform: { autoscaling: 'keda', tracing: { endpoint: 'https://collector.example.com:4318' } } }),
 };
 
@@ -75,6 +76,12 @@ describe.each(Object.entries(VARIANTS))('docker-compose.yml of %s', (_name, text
     const { tracing } = parseConfig(text, '/config.json').platform;
     for (const [name, environment] of given) expect(environment['OTEL_EXPORTER_OTLP_ENDPOINT'], name).toBe(tracing?.endpoint);
     for (const [name, { AMQP_URL }] of given) if (AMQP_URL !== undefined) expect(AMQP_URL, name).toMatch(/@rabbitmq:5672$/);
+  });
+
+  it('gives every process of ours the variables of config.json; .env has the last word on LOG_LEVEL', () => {
+    const { environment } = parseConfig(text, '/config.json').platform;
+    const given = services.flatMap(([name, { build, profiles, environment: variables = {} }]) => (build === undefined || profiles ? [] : [[name, variables] as const]));
+    for (const [name, variables] of given) expect(variables, name).toMatchObject({ ...environment, LOG_LEVEL: `\${LOG_LEVEL:-${environment['LOG_LEVEL'] ?? 'info'}}` });
   });
 
   it('mounts folders that are written, and volumes that are declared', () => {

@@ -114,6 +114,16 @@ describe.concurrent('GcsBucket, when Cloud Storage falters', () => {
     expect(hashes(server)).toEqual([sha256(image)]);
   }));
 
+  it('begins anew when a session has lost bytes that the client no longer has', withWire(async (server, bucket) => {
+    const image = randomBytes(9 * MEBIBYTE);
+    server.faults.plan('chunk', { kind: 'slow', delayMs: 0 }); // the first arrives
+    server.faults.plan('chunk', { kind: 'status', status: 503 });
+    server.faults.plan('status', { kind: 'forget' });
+    await put(bucket, image);
+    expect(server.count('session')).toBe(2);
+    expect(hashes(server)).toEqual([sha256(image)]);
+  }));
+
   it('reads an object again that was not answered, was cut, ended early, stood still or came damaged', withWire(async (server, bucket) => {
     await put(bucket, IMAGE);
     server.faults.plan('download', { kind: 'reset', afterBytes: 1_000 });

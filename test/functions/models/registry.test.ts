@@ -189,7 +189,8 @@ describe('a mirror of the known models', () => {
 
   it('leaves the number of numbers to the layer that the configuration chose', async () => {
     const mirror = await mirrorWith('mobilenet', network(224, 1001));
-    expect(await dimOf(await loadModel(request({ name: 'mobilenet', layer: 'averaged' }), { dataDir: 'unused', mirror }))).toBe(3);
+    // Raw, since the mean of an image between -1 and 1 can be nothing but rounding, which engines do not share.
+    expect(await dimOf(await loadModel(request({ name: 'mobilenet', layer: 'averaged', preprocess: 'raw' }), { dataDir: 'unused', mirror }))).toBe(3);
   });
 
   it('says what is wrong with a damaged file, whatever its size', async () => {

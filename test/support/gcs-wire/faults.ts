@@ -11,6 +11,8 @@ export type Fault =
   | { readonly kind: 'short'; readonly afterBytes: number }
   /** Does the work and loses the answer. */
   | { readonly kind: 'lost' }
+  /** Has nothing left of what was uploaded in the session. */
+  | { readonly kind: 'forget' }
   /** Answers after a while, or never. */
   | { readonly kind: 'slow'; readonly delayMs: number }
   /** Sends the first bytes and no more. */

@@ -62,6 +62,10 @@ export class Session {
     this.#bytes = Buffer.concat([this.#bytes, coming.subarray(0, coming.length - (coming.length % UNIT_BYTES))]);
   }
 
+  forget(): void {
+    this.#bytes = Buffer.alloc(0);
+  }
+
   /** @returns the object once it is whole; until then there is none */
   finish(range: string): StoredObject | undefined {
     if (this.#finished) return this.#finished;

@@ -96,6 +96,7 @@ export class WireServer {
   async #continue({ query, request, response, fault }: Exchange): Promise<void> {
     const session = this.sessions.require(query.get('upload_id') ?? '');
     const range = request.headers['content-range'] ?? '';
+    if (fault?.kind === 'forget') session.forget();
     session.begin(range);
     await readBody(request, fault, (bytes) => session.receive(bytes)).catch((error: unknown) => {
       session.cut();
