@@ -20,7 +20,7 @@ export interface GroupSearchOptions extends SearchOptions {
 
 /** How much further down is looked each time. */
 const DEEPER = 2;
-/** The same where what a filter leaves out is passed over: what was not found where it mostly is, is far away. */
+/** The same, once, where what a filter leaves out is passed over: what was not found there either is far away. */
 const DEEPER_PASSING = 8;
 /** To rank one hit more costs about as much as to look up so many of the images that match, which a search among them takes. */
 const LOOKUPS_PER_HIT = 50;
@@ -35,9 +35,10 @@ export async function searchGroups(index: Pick<VectorIndex, 'search' | 'size'>, 
   let open = among?.size === 0 ? [] : [...queries.keys()];
   const least = top + (without?.size ?? 0);
   let depth = among ? depthAmong(least, among.size / index.size) : least;
+  const depthMax = depth * DEEPER_PASSING;
   let only = among;
   for (; open.length > 0; depth *= only ? DEEPER_PASSING : DEEPER) {
-    if (only && depth * LOOKUPS_PER_HIT > only.size) [only, depth] = [undefined, least];
+    if (only && (depth > depthMax || depth * LOOKUPS_PER_HIT > only.size)) [only, depth] = [undefined, least];
     const found = await index.search(open.map((q) => queries[q] as Float32Array), { ...options, top: depth, among: only ? undefined : among });
     open.forEach((q, i) => (answers[q] = firstOfGroups(found[i] as Hit[], { groupOf, without, only, top })));
     open = open.filter((q, i) => (answers[q] as Hit[]).length < top && (found[i] as Hit[]).length >= depth);
