@@ -99,19 +99,37 @@ export function addAutoscaleCommand(program: Command, environment: Environment):
     });
 }
 
+const REEMBED_WAY = `
+On one machine the system has to run meanwhile ("npm start"). Step by step:
+
+  eis reembed MODEL --to PLACE
+      embeds every stored image with the new weights, beside what is searched;
+      holds both versions against each other; switches, or says why not
+  eis status
+      how far it is
+  eis reembed MODEL --rollback
+      searches the former version again; before the switch: stays with it
+  eis reembed MODEL --finish --write-config
+      keeps what is searched, removes the other version
+
+Cut off anywhere, the same command goes on. To end it without a switch, give
+--rollback, then --finish.`;
+
 /** `eis reembed`, which works on the store and the queue themselves. */
 export function addReembedCommand(program: Command, environment: Environment): void {
   program
     .command('reembed')
-    .description('embed a model again with other weights while it is searched, then switch to them; given again, it goes on where it was cut off')
+    .description('change the weights of a model while it is searched')
     .argument('<model>', 'a name of config.json')
-    .option('--to <place>', 'the new weights: a URL, or a path; default: "next" of the model in config.json')
-    .option('--min-overlap <share>', 'of the nearest 10 that both versions find, below which nothing is switched', parseShare, MIN_OVERLAP)
-    .option('--max-missing <n>', 'images that may stay behind because they cannot be embedded any more', parseCount, 0)
+    .option('--to <place>', 'the new weights: a URL, or a path; default: those of the one that is under way, or "next" of the model in config.json')
+    .option('--min-overlap <share>', 'switch only if both versions find this share of the nearest 10 alike, from 0 to 1', parseShare, MIN_OVERLAP)
+    .option('--max-recall-loss <share>', 'switch only if the new version does not find fewer altered copies of stored images than the former one, by more than this share and by more than chance explains', parseShare, 0)
+    .option('--max-missing <n>', 'switch only if at most so many images cannot be embedded with the new weights', parseCount, 0)
     .addOption(new Option('--rollback', 'search the former version again, at once').conflicts(['to', 'finish']))
     .addOption(new Option('--finish', 'keep the version that is searched, and remove the other').conflicts('to'))
     .option('--write-config', 'with --finish: write the new weights into config.json')
     .option('--json', 'print one JSON object on standard output', false)
+    .addHelpText('after', REEMBED_WAY)
     .action(async (model: string, options: ReembedCommandOptions) => {
       await (await import('./reembed-command.js')).reembedCommand(model, environment, options);
     });

@@ -2,52 +2,51 @@
  * `eis reembed`: moves a model to other weights while it is searched. It works on the store and the queue themselves: on one
  * machine those in EIS_DATA_DIR, on a cluster where MONGODB_URI and AMQP_URL are set, as in the wrapper's pods.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
-import { request } from 'undici';
-import { definitionFile, resolveDefinition } from '../common/config-defaults.js';
-import { loadConfig, modelConfig, type Config, type ModelDefinition } from '../common/config.js';
-import type { DefinitionFile, ModelFile } from '../common/config-schema.js';
+import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { resolveDefinition } from '../common/config-defaults.js';
+import { loadConfig, modelConfig, type Config } from '../common/config.js';
 import { variableSuffix, type Environment } from '../common/environment.js';
-import { EisError } from '../common/errors.js';
-import { askFunctionVersion } from '../common/function-version.js';
-import type { Lane } from '../common/lanes.js';
 import { SILENT_LOG } from '../common/log.js';
 import { openStore } from '../common/store/open-store.js';
 import type { Reembedding } from '../common/store/store.js';
-import type { IndexStats } from '../common/wire.js';
 import { openQueue } from '../ingest/queue/open-queue.js';
 import { finish, rollBack } from '../ingest/reembed/end.js';
-import { stopped, type LaneView, type ReembedParts } from '../ingest/reembed/parts.js';
-import { isSameDefinition, reembed } from '../ingest/reembed/reembed.js';
-import { localLane } from '../local/processes.js';
+import { stopped, type ReembedParts } from '../ingest/reembed/parts.js';
+import { reembed } from '../ingest/reembed/reembed.js';
+import { demandConfig } from './reembed-config.js';
+import { measureInLanes, viewOf } from './reembed-lanes.js';
 
 export interface ReembedCommandOptions {
   /** A URL, or a path from where the user is. */
   readonly to?: string;
   readonly minOverlap: number;
   readonly maxMissing: number;
+  readonly maxRecallLoss: number;
   readonly rollback?: boolean;
   readonly finish?: boolean;
   readonly writeConfig?: boolean;
   readonly json: boolean;
 }
 
-const ASK_TIMEOUT_MS = 2_000;
-
 /** @throws EisError EIS_REEMBED where it stops, with how to go on */
 export async function reembedCommand(model: string, environment: Environment, options: ReembedCommandOptions): Promise<void> {
   const config = loadConfig(environment.configFile);
   modelConfig(config, model);
   const interrupted = new AbortController();
-  process.once('SIGINT', () => interrupted.abort(new Error('Interrupted. The same command goes on from here.')));
+  process.once('SIGINT', () => interrupted.abort(stopped(model, 'interrupted. The same command goes on from here.')));
   const store = await openStore(environment);
   const queue = await openQueue({ environment, models: [...config.extractWorkers.keys()], log: SILENT_LOG });
   try {
     const lanes = { main: viewOf(model, 'main', { config, environment }), next: viewOf(model, 'next', { config, environment }) };
-    const parts: ReembedParts = { store, queue, lanes, signal: interrupted.signal, onNotice: (notice) => process.stderr.write(`${notice}\n`) };
+    const { signal } = interrupted;
+    const parts: ReembedParts = {
+      store, queue, lanes, signal,
+      measureRecall: (versions) => measureInLanes(model, versions, { config, environment, store, signal }),
+      onNotice: (notice) => process.stderr.write(`${notice}\n`),
+    };
     const job = await run(model, { config, environment, options, parts });
-    process.stdout.write(options.json ? `${JSON.stringify({ model, step: job?.step ?? 'finished', ...(job?.version && { version: job.version.version }), ...(job?.agreement && { agreement: job.agreement }), ...(job?.missing !== undefined && { missing: job.missing }) })}\n` : `${describe(model, job)}\n`);
+    process.stdout.write(`${options.json ? JSON.stringify(toJson(model, job)) : describe(model, job)}\n`);
   } finally {
     await Promise.all([queue.close(), store.close()]);
   }
@@ -68,72 +67,22 @@ async function run(model: string, { config, environment, options, parts }: Run):
     return undefined;
   }
   const to = options.to === undefined ? (modelConfig(config, model).next ?? (await parts.store.reembeddings.get(model))?.to) : resolveDefinition({ model_url: options.to }, environment.workingDir);
-  if (!to) throw stopped(model, 'to what? Name the new weights with --to, or under "next" of the model in config.json.');
+  if (!to) throw stopped(model, 'to what? Name the new weights with --to PLACE, a path or a URL, or under "next" of the model in config.json.');
   const namesake = config.models.find(({ name }) => variableSuffix(name) === variableSuffix(model, 'next'));
+  const { modelUrl } = to;
+  const isRemote = environment.functionUrl(model, 'next') !== undefined || modelUrl === undefined || !isAbsolute(modelUrl);
+  if (!isRemote && !existsSync(modelUrl)) throw stopped(model, `there is no file or folder ${modelUrl}. Name the new weights by a path from here, or by a URL.`);
   if (namesake) throw stopped(model, `its second lane would be called as model ${namesake.name} is. Rename that one in config.json first.`);
   return reembed({ model, to, gates: options }, parts);
 }
 
-/** By the addresses in the environment, else those that `npm start` gives. */
-function viewOf(model: string, lane: Lane, { config, environment }: Pick<Run, 'config' | 'environment'>): LaneView {
-  const local = localLane(config, environment, { model, lane });
-  const functionUrl = environment.functionUrl(model, lane) ?? local.functionUrl;
-  const indexUrls = environment.indexUrls(model, lane)?.flat() ?? local.indexUrls;
-  return {
-    functionVersion: () => askFunctionVersion(functionUrl).catch(() => undefined),
-    async index() {
-      const stats = await Promise.all(indexUrls.map(askStats)).catch(() => []);
-      const version = stats[0]?.model_version;
-      if (version === undefined || stats.some(({ model_version }) => model_version !== version)) return undefined;
-      return { version, vectors: sumByShard(stats) };
-    },
-  };
-}
-
-async function askStats(url: string): Promise<IndexStats> {
-  const { statusCode, body } = await request(`${url}/stats`, { headersTimeout: ASK_TIMEOUT_MS, bodyTimeout: ASK_TIMEOUT_MS });
-  const stats = (await body.json()) as IndexStats;
-  if (statusCode !== 200) throw new Error(`status ${statusCode}`);
-  return stats;
-}
-
-/** Of several replicas of a shard the one that has least counts. */
-function sumByShard(stats: readonly IndexStats[]): number {
-  const shards = new Map<string, number>();
-  for (const { shard, vectors } of stats) shards.set(shard, Math.min(vectors, shards.get(shard) ?? Infinity));
-  return [...shards.values()].reduce((sum, vectors) => sum + vectors, 0);
+function toJson(model: string, job: Reembedding | undefined): object {
+  const { step = 'finished', from, version, missing, agreement, recall } = job ?? {};
+  return { model, step, ...(from && { from_version: from.version }), ...(version && { version: version.version }), ...(missing !== undefined && { missing }), ...(agreement && { agreement }), ...(recall && { recall }) };
 }
 
 function describe(model: string, job: Reembedding | undefined): string {
   if (!job) return `${model}: finished. The version that is searched is the only one.`;
-  if (job.step === 'rolled_back') return `${model}: version ${job.from.version.slice(0, 8)} is searched, as before. Give the command with --to again to go on, or --finish to remove the new version.`;
-  return `${model}: version ${job.version?.version.slice(0, 8)} is searched now. The former one is kept: --rollback goes back to it at once, --finish removes it.`;
-}
-
-// ── config.json ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/**
- * Sees that config.json names the new weights as the model's own, or writes it so.
- *
- * @throws EisError EIS_REEMBED saying what to write there
- */
-function demandConfig(model: string, to: ModelDefinition, { file, isWritten }: { readonly file: string; readonly isWritten: boolean }): void {
-  const { next, ...standing } = modelConfig(loadConfig(file), model);
-  if (!next && isSameDefinition(standing, to)) return;
-  const entry = toEntry(model, to);
-  if (!isWritten) throw stopped(model, `config.json has to name the new weights before the former version goes. Write this as the entry of ${model} in ${file} (or give --write-config), then give --finish again:\n  ${JSON.stringify(entry)}`);
-  const contents = JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')) as { models: ModelFile[] };
-  const changed = { ...contents, models: contents.models.map((each) => (each.name === model ? entry : each)) };
-  try {
-    writeFileSync(`${file}.new`, `${JSON.stringify(changed, null, 2)}\n`);
-    renameSync(`${file}.new`, file);
-  } catch (cause) {
-    throw new EisError('EIS_REEMBED', { model, detail: `${relative('.', resolve(file))} cannot be written: ${(cause as Error).message}` }, { cause });
-  }
-}
-
-/** What is its default is left out. */
-function toEntry(name: string, to: ModelDefinition): DefinitionFile & { readonly name: string } {
-  const { engine, ...definition } = definitionFile(to);
-  return { name, ...definition, ...(engine === 'auto' ? {} : { engine }) };
+  if (job.step === 'rolled_back') return `${model}: version ${job.from.version.slice(0, 8)} is searched, as before. "eis reembed ${model}" goes on with the new weights, "eis reembed ${model} --finish" ends it and removes what was embedded with them.`;
+  return `${model}: version ${job.version?.version.slice(0, 8)} is searched now. The former one, ${job.from.version.slice(0, 8)}, is kept and goes on getting new images: "eis reembed ${model} --rollback" goes back to it at once, "eis reembed ${model} --finish" removes it.`;
 }

@@ -1,6 +1,7 @@
 /** `eis status`: what waits, what failed, what is indexed; and what became of a submission, or of what was refused. */
 import type { LedgerAnswer, LedgerEntryWire, ModelStatus } from '../common/wire.js';
 import type { QueueStatus, QueuesAnswer, ReembeddingStatus } from '../common/wire-queues.js';
+import { describeRecall } from '../ingest/reembed/recall.js';
 import { askGateway } from './ask-gateway.js';
 import { displaySource, formatAge } from './display.js';
 import type { GatewayAddress } from './gateway-option.js';
@@ -83,7 +84,7 @@ function describeModels(queues: readonly QueueStatus[], models: readonly ModelSt
       name,
       ...(queue ? [String(queue.ready), String(queue.unacked), queue.oldest_age_s === 0 ? '—' : formatAge(queue.oldest_age_s), String(queue.dead)] : ['—', '—', '—', '—']),
       served ? String(served.vectors) : '—',
-      served ? `${served.shards.ok} of ${served.shards.total}` : 'not served',
+      served ? `${served.shards.ok} of ${served.shards.total}` : name.includes('.') ? 'second lane' : 'not served', // no model's name has a dot
     ];
   });
   const dead = queues.some((queue) => queue.dead > 0) ? ['', ...wrap('There are dead letters: "eis dead list" says why; "eis dead replay" tries them again.', terminalWidth(process.stdout))] : [];
@@ -92,19 +93,26 @@ function describeModels(queues: readonly QueueStatus[], models: readonly ModelSt
 
 const STEPS: Readonly<Record<ReembeddingStatus['step'], string>> = {
   starting: 'its second lane is starting',
-  filling: 'the new version is being filled',
+  filling: 'the new version is being filled, with what waits for MODEL.next',
   comparing: 'both versions are being compared',
   indexing: 'the indexes of the new version are coming up',
+  evaluating: 'altered copies of stored images are searched for in both versions',
   switching: 'the new version is about to be searched',
-  switched: 'the new version is searched, the former one is kept ("eis reembed MODEL --rollback", or --finish)',
-  rolled_back: 'the former version is searched, the new one is kept ("eis reembed MODEL --to …" to go on, or --finish)',
-  finishing: 'the new version is searched, and its main lane takes it over (--finish goes on)',
-  removing: 'what is not searched is being removed (--finish goes on)',
+  switched: 'the new version is searched, the former one is kept ("eis reembed MODEL --rollback" goes back to it, "eis reembed MODEL --finish" removes it)',
+  rolled_back: 'the former version is searched, the new one is kept ("eis reembed MODEL" goes on with it, "eis reembed MODEL --finish" removes it)',
+  finishing: 'the new version is searched, and its main lane takes it over ("eis reembed MODEL --finish" goes on)',
+  removing: 'what is not searched is being removed ("eis reembed MODEL --finish" goes on)',
 };
 
-function describeReembedding({ model, step, to, missing = 0, agreement }: ReembeddingStatus): string {
-  const details = [...(agreement ? [`${(100 * agreement.overlap).toFixed(1)} % agreement`] : []), ...(missing > 0 ? [`${missing} images not embedded`] : [])];
-  return `${model} is being embedded again with ${to}: ${STEPS[step].replace('MODEL', model)}${details.length > 0 ? ` (${details.join(', ')})` : ''}.`;
+function describeReembedding({ model, step, to, missing = 0, agreement, recall }: ReembeddingStatus): string {
+  const measured = [
+    ...(agreement ? [`Both versions agree on ${(100 * agreement.overlap).toFixed(1)} % of the nearest ${agreement.k}.`] : []),
+    ...(recall ? [describeRecall(recall)] : []),
+    ...(missing > 0 ? [`${missing} images could not be embedded with the new weights.`] : []),
+  ];
+  const isSwitched = ['switched', 'rolled_back', 'finishing', 'removing'].includes(step);
+  const goOn = isSwitched ? [] : [`If nobody runs the command any more, "eis reembed ${model}" goes on, or says why it cannot.`];
+  return [`${model} is being embedded again with ${to}: ${STEPS[step].replaceAll('MODEL', model)}.`, ...measured, ...goOn].join(' ');
 }
 
 function describeSubmission({ id, counts }: NonNullable<Status['submission']>): string {

@@ -26,6 +26,8 @@ export interface Limits {
   readonly embeddingCacheBytesMax: number;
   /** How long the addresses that a host name of index pods stands for are taken for known. */
   readonly dnsRefreshMs: number;
+  /** Time for which a gateway that has just started is not ready while no lane of a model says that it holds the version that is searched. */
+  readonly lanesWaitMaxMs: number;
   /** Time for one search, whole. */
   readonly searchTimeoutMs: number;
   /** Time for the body of a search to arrive; time for which an upload to the wrapper may stand still. */
@@ -120,6 +122,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   functionQueueTimeMaxMs: 1_000,
   embeddingCacheBytesMax: 64 * MEBIBYTE,
   dnsRefreshMs: 5_000,
+  lanesWaitMaxMs: 60_000,
   searchTimeoutMs: 15_000,
   bodyTimeoutMs: 30_000,
   shadowInFlightMax: 4,

@@ -6,7 +6,7 @@ import { ErrorBodySchema } from './wire.js';
  * How far a re-embedding is. Before `switched` the former version is searched, and after `rolled_back` again; `finishing`: the
  * main lane takes the version over; `removing`: the second lane ends, and what is not searched goes.
  */
-export const REEMBEDDING_STEPS = ['starting', 'filling', 'comparing', 'indexing', 'switching', 'switched', 'rolled_back', 'finishing', 'removing'] as const;
+export const REEMBEDDING_STEPS = ['starting', 'filling', 'comparing', 'indexing', 'evaluating', 'switching', 'switched', 'rolled_back', 'finishing', 'removing'] as const;
 export type ReembeddingStep = (typeof REEMBEDDING_STEPS)[number];
 
 export const QueueStatus = Type.Object({
@@ -18,6 +18,19 @@ export const QueueStatus = Type.Object({
 });
 export type QueueStatus = Static<typeof QueueStatus>;
 
+const Found = Type.Object({ at_1: Type.Integer({ description: 'whose original is the first' }), at_10: Type.Integer({ description: 'whose original is among the first ten' }) });
+
+/** How well both versions of a model find altered copies of stored images. */
+export const RecallMeasurement = Type.Object({
+  copies: Type.Integer({ description: 'that were searched for in both versions' }),
+  passed_over: Type.Integer({ description: 'images that no copy could be made of, because their pictures could not be had again' }),
+  former: Found,
+  next: Found,
+  lost: Type.Integer({ description: 'copies whose original is the first for the former version alone' }),
+  gained: Type.Integer({ description: 'copies whose original is the first for the new version alone' }),
+});
+export type RecallMeasurement = Static<typeof RecallMeasurement>;
+
 /** How far `eis reembed` is with a model. */
 export const ReembeddingStatus = Type.Object({
   model: Type.String(),
@@ -27,6 +40,7 @@ export const ReembeddingStatus = Type.Object({
   version: Type.Optional(Type.String({ description: 'the new one' })),
   missing: Type.Optional(Type.Integer({ description: 'images that the new version has not, when that was last looked at' })),
   agreement: Type.Optional(Type.Object({ overlap: Type.Number(), k: Type.Integer(), sampled: Type.Integer(), among: Type.Integer() }, { description: 'share of the nearest k that both versions find, over stored images' })),
+  recall: Type.Optional(RecallMeasurement),
   updated_at: Type.String({ format: 'date-time' }),
 });
 export type ReembeddingStatus = Static<typeof ReembeddingStatus>;

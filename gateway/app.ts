@@ -1,5 +1,5 @@
 /** The gateway: puts its parts together. It holds no store and no bucket, and does not listen. */
-import { createService, type App } from '../common/http.js';
+import { createService, type App, type Readiness } from '../common/http.js';
 import type { Limits } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { Metrics } from '../common/metrics.js';
@@ -8,7 +8,7 @@ import { limitAdmission } from './admission.js';
 import { addSafetyHeaders, openToOrigins, refuseOtherSites } from './browser-safety.js';
 import { boundConnections } from './connections.js';
 import { addImagesRoutes } from './images-route.js';
-import { createModelStatuses } from './model-status.js';
+import { createModelStatuses, type ModelStatuses } from './model-status.js';
 import { addModelsRoutes } from './models-route.js';
 import { addOpenApi } from './openapi.js';
 import { addPage } from './page.js';
@@ -34,12 +34,12 @@ export interface GatewayParts {
 }
 
 /**
- * A gateway over its connections, which stay the caller's to close. It is ready as soon as it listens: shards that do
- * not answer are named in every answer, and restarting a gateway mends none.
+ * A gateway over its connections, which stay the caller's to close. It is ready as soon as it knows which lane of each model
+ * is searched: shards that do not answer are named in every answer, and restarting a gateway mends none.
  */
 export async function createGateway({ models, wrapper, access, limits, log, metrics, version, random = Math.random }: GatewayParts): Promise<App> {
   const statuses = createModelStatuses({ models, timeoutMs: limits.indexTimeoutMs });
-  const app = createService({ log, metrics, readiness: () => ({ ready: true, detail: statuses.describe() }), bodyBytesMax: JSON_BYTES_MAX, requestTimeoutMs: 0, trustProxy: access.trustProxy });
+  const app = createService({ log, metrics, readiness: () => readinessOf(models, statuses), bodyBytesMax: JSON_BYTES_MAX, requestTimeoutMs: 0, trustProxy: access.trustProxy });
   boundConnections(app, { limits, metrics });
   // Nobody but the routes that want a body reads it, each within bounds of its own.
   app.removeAllContentTypeParsers();
@@ -61,4 +61,10 @@ export async function createGateway({ models, wrapper, access, limits, log, metr
     addModelsRoutes(api, { models, statuses });
   });
   return app;
+}
+
+function readinessOf(models: ServedModels, statuses: ModelStatuses): Readiness {
+  const undecided = [...models.values()].filter(({ isDecided }) => !isDecided).map(({ name }) => name);
+  if (undecided.length === 0) return { ready: true, detail: statuses.describe() };
+  return { ready: false, detail: `Waiting for the index pods and the function of the version that is searched, of: ${undecided.join(', ')}.` };
 }

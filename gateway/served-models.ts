@@ -38,12 +38,17 @@ export interface Searchable {
   readonly name: string;
   /** Does a search in one of the model's lanes: see `Lanes.search`. */
   inOneLane(work: (lane: SearchedModel) => Promise<SearchAnswer>): Promise<SearchAnswer>;
+<<<<<<< HEAD
 }
 
 /** A model with its connections. */
 export interface ConnectedModel extends Searchable {
   /** Of the lane that searches go to now. */
   readonly shards: readonly Shard[];
+=======
+  /** Whether it is known which of its lanes is searched. */
+  readonly isDecided: boolean;
+>>>>>>> 2a66a2cb4d804bc83b37b2df04726cd615c16c90
   /** Closes every connection. */
   close(): Promise<void>;
 }
@@ -76,6 +81,8 @@ export interface ConnectionParts {
 const CONNECT_SHARE = 0.25;
 /** How late a gateway may notice that another version is searched: until then it answers by the one of before, as a whole. */
 const LANES_EVERY_MS = 1_000;
+/** As long as one that has just started does not know it. */
+const LANES_FIRST_EVERY_MS = 100;
 
 interface Wiring {
   readonly config: Config;
@@ -115,15 +122,30 @@ function serve(model: ConnectedModel, settings: Pick<ServedModel, 'weight' | 'sh
     get shards() {
       return model.shards; // those of another lane, when the searches go there
     },
+<<<<<<< HEAD
+=======
+    inOneLane: (work) => lanes.search(work),
+    get isDecided() {
+      return lanes.isDecided;
+    },
+    close,
+>>>>>>> 2a66a2cb4d804bc83b37b2df04726cd615c16c90
   };
 }
 
 async function connectModel(name: string, wiring: Wiring): Promise<ConnectedModel> {
   const main = await connectLane(name, 'main', wiring);
   const next = wiring.environment.functionUrl(name, 'next') === undefined ? undefined : await connectLane(name, 'next', wiring);
-  const lanes = new Lanes({ main, next, onMoved: (version) => wiring.log.info({ model: name, version }, 'searches go to the lane of another version') });
+  const lanes = new Lanes({
+    main,
+    next,
+    patienceMs: wiring.environment.limits.lanesWaitMaxMs,
+    onMoved: (version) => wiring.log.info({ model: name, version }, 'searches go to the lane of another version'),
+    onGivenUp: () => wiring.log.warn({ model: name }, 'no lane says that it holds the version that is searched: searches go to the main lane'),
+  });
   await lanes.choose();
   const loop = setInterval(() => void lanes.choose(), LANES_EVERY_MS).unref();
+  const first = setInterval(() => (lanes.isDecided ? clearInterval(first) : void lanes.choose()), LANES_FIRST_EVERY_MS).unref();
   return {
     name,
     get shards() {
@@ -132,6 +154,7 @@ async function connectModel(name: string, wiring: Wiring): Promise<ConnectedMode
     inOneLane: (work) => lanes.search(work),
     async close() {
       clearInterval(loop);
+      clearInterval(first);
       await Promise.all([main.close(), next?.close()]);
     },
   };
@@ -169,8 +192,14 @@ async function askIndex(shards: readonly Shard[], timeoutMs: number): Promise<La
   if (shards.some(({ pods }) => pods.length === 0)) return undefined;
   const stats = await Promise.all(shards.flatMap(({ pods }) => pods.map((pod) => pod.stats(call)))).catch(() => []);
   const [first] = stats;
+  // Before a pod has asked the store it says the same as one of a model that has no images.
+  if (first?.model_version === '' && !(await areReady(shards, call))) return undefined;
   if (!first || stats.some((each) => each.model_version !== first.model_version || each.live_version !== first.live_version)) return undefined;
   return { version: first.model_version, live: first.live_version ?? first.model_version };
+}
+
+async function areReady(shards: readonly Shard[], call: Call): Promise<boolean> {
+  return Promise.all(shards.flatMap(({ pods }) => pods.map((pod) => pod.ready(call)))).then(() => true, () => false);
 }
 
 function connectFunction(model: string, lane: Lane, { environment, embedMetrics, measureEmbeds }: Wiring): Pick<SearchedModel, 'embedder' | 'spareEmbedder'> & { readonly url: string; readonly closeClient: () => Promise<void> } {

@@ -19,6 +19,8 @@ export interface BackfillParts {
   readonly target: VectorCollection | undefined;
   /** Where the images are known from. */
   readonly from: readonly VectorCollection[];
+  /** Images that `target` has removed are missing, too: for `from` that are removed from whenever `target` is. */
+  readonly revives?: boolean;
   /** Images that the ledger knows under it are not published again. */
   readonly submission: string;
   readonly signal?: AbortSignal;
@@ -43,7 +45,7 @@ const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 10_000 };
 
 /**
  * Publishes one message for every living image of `from` that `target` does not hold, living or removed: what was
- * removed stays removed. Doing it again, also after it was cut off, is harmless. A queue that is full is waited for.
+ * removed stays removed, also what is removed meanwhile. Doing it again, also after it was cut off, is harmless. A queue that is full is waited for.
  *
  * @returns yields how far it is, after each range and while it waits; the outcomes stand in the ledger under the submission
  * @throws the signal's reason; EisError when the store cannot serve
@@ -83,8 +85,8 @@ export interface Missing {
   readonly keys: readonly ChangeKey[];
 }
 
-/** The living images of `from` in these slots that `target` does not hold, living or removed; each once. */
-export async function* findMissing({ from, target }: Pick<BackfillParts, 'from' | 'target'>, slots: SlotRange): AsyncGenerator<Missing> {
+/** The living images of `from` in these slots that `target` does not hold, living or (but for `revives`) removed; each once. */
+export async function* findMissing({ from, target, revives = false }: Pick<BackfillParts, 'from' | 'target' | 'revives'>, slots: SlotRange): AsyncGenerator<Missing> {
   const seen = new Set<string>();
   if (target) for await (const keys of target.keys(slots)) for (const { id } of keys) seen.add(id);
   for (const collection of from) {
@@ -93,7 +95,7 @@ export async function* findMissing({ from, target }: Pick<BackfillParts, 'from' 
       for (const { id } of fresh) seen.add(id);
       for (let i = 0; i < fresh.length; i += STEP) {
         const step = fresh.slice(i, i + STEP);
-        const removed = new Set((await target?.getMany(step.map(({ id }) => id)))?.map(({ id }) => id)); // the living were seen before
+        const removed = new Set(revives ? [] : (await target?.getMany(step.map(({ id }) => id)))?.map(({ id }) => id)); // the living were seen before
         yield { collection, keys: step.filter(({ id }) => !removed.has(id)) };
       }
     }
@@ -102,11 +104,11 @@ export async function* findMissing({ from, target }: Pick<BackfillParts, 'from' 
 
 async function* publishMissing(parts: BackfillParts, { collection, keys }: Missing): AsyncGenerator<Step> {
   const { store, model, submission } = parts;
-  const records = await collection.getMany(keys.map(({ id }) => id));
+  const acceptedAt = Date.now(); // before they are read: what is removed after that stays removed
+  const records = (await collection.getMany(keys.map(({ id }) => id))).filter(({ deletedAt }) => deletedAt === undefined);
   const known = new Map(records.flatMap(({ urls: [source], metadata }) => (source === undefined ? [] : [[source, metadata] as const])));
   const sources = [...known.keys()];
   const entries = await store.ledger.getMany(sources.map((source) => laneLedgerKey(model, { submission, source })));
-  const acceptedAt = Date.now();
   const messages = sources.filter((_, i) => entries[i] === undefined).map((source): ImageMessage => {
     const metadata = known.get(source);
     return { submission, source, acceptedAt, ...(metadata && { metadata }) };

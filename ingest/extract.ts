@@ -60,7 +60,7 @@ function embedded(message: ImageMessage, { sha256, vector, modelVersion, ...rest
 }
 
 function place(message: ImageMessage, live: LiveVersion, { id, vector, phash, width, height, format }: Omit<ImageRecord, 'urls'>): PlacedWrite {
-  return { live, message, image: { id, vector, phash, width, height, format, url: message.source, origin: originOf(message), ...(message.metadata && { metadata: message.metadata }) } };
+  return { live, message, image: { id, vector, phash, width, height, format, url: message.source, origin: originOf(message), givenAt: message.acceptedAt, ...(message.metadata && { metadata: message.metadata }) } };
 }
 
 /** The same for every delivery of a message, so that one after a crash is told what the first one was. */

@@ -63,7 +63,7 @@ async function settleDead(model: string, { queue, ledger }: { readonly queue: Im
   } while (after !== undefined);
 }
 
-function describeJob({ model, step, to, from, version, missing, agreement, updatedAt }: Reembedding): ReembeddingStatus {
+function describeJob({ model, step, to, from, version, missing, agreement, recall, updatedAt }: Reembedding): ReembeddingStatus {
   return {
     model, step,
     to: to.modelUrl ?? model,
@@ -71,6 +71,7 @@ function describeJob({ model, step, to, from, version, missing, agreement, updat
     ...(version ? { version: version.version } : {}),
     ...(missing === undefined ? {} : { missing }),
     ...(agreement ? { agreement } : {}),
+    ...(recall ? { recall } : {}),
     updated_at: new Date(updatedAt).toISOString(),
   };
 }

@@ -119,15 +119,27 @@ function addImages(app: App, { store, bucket, models }: WrapperParts): void {
 
   app.delete('/images/:id', { schema: { params: Params, querystring: DeleteQuery } }, async (request): Promise<DeleteAnswer> => {
     const id = requireId(request.params.id);
-    const removed = await Promise.all(models.map(async (model) => {
-      const versions = await writtenVersions(store, model);
-      return (await Promise.all(versions.map((version) => store.collection(model, version).delete(id)))).includes(true);
-    }));
+    const removed = await remove(id, { store, models });
     // After the models: an image that is found has its bytes. An object that outlived its image can still be removed.
     const object = request.query.object === true ? await bucket.delete(id) : undefined;
-    if (!removed.includes(true) && object !== true) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
-    return { id, models: models.filter((_, i) => removed[i]), ...(object === undefined ? {} : { object }) };
+    if (removed.length === 0 && object !== true) throw new EisError('EIS_IMAGE_UNKNOWN', { id });
+    return { id, models: removed, ...(object === undefined ? {} : { object }) };
   });
+}
+
+/**
+ * Removes an image that any model knows from all of them, and with it what of it is still in their queues.
+ *
+ * @returns the models that had it
+ */
+async function remove(id: string, { store, models }: Pick<WrapperParts, 'store' | 'models'>): Promise<string[]> {
+  const at = Date.now();
+  const written = await Promise.all(models.map(async (model) => (await writtenVersions(store, model)).map((version) => store.collection(model, version))));
+  const collections = written.flat();
+  const known = await Promise.all(collections.map((collection) => collection.getMany([id])));
+  if (known.flat().length === 0) return []; // a tombstone for every id that somebody makes up would be without bound
+  const had = await Promise.all(collections.map(async (collection) => ((await collection.delete(id, at)) ? [collection.model] : [])));
+  return [...new Set(had.flat())];
 }
 
 /** Whether an image was removed, and no model holds it any more. One that is still on its way was not. */

@@ -19,6 +19,8 @@ interface ImageDocument {
   createdAt: number;
   updatedAt: number;
   deletedAt?: number | undefined;
+  /** Of a tombstone: writes that were given before leave it standing. */
+  removedAt?: number | undefined;
   canonical?: string | undefined;
   /** The delivery that stored it: see `ImageWrite.origin`. */
   origin: string;
@@ -29,6 +31,9 @@ interface ImageDocument {
 const PAGE = 256;
 /** Small, so that what a page leaves is collected while it is young: it is read by every poll of every index. */
 const KEY_PAGE = 256;
+
+/** What is known of an image that was deleted before it came. */
+const UNKNOWN_IMAGE = { urls: [], phash: '', width: 0, height: 0, format: '', origin: '' };
 
 /** A string between an id and the next one: ids are of one length. */
 const after = (id: string): string => `${id}!`;
@@ -72,13 +77,18 @@ export class LmdbCollection implements VectorCollection {
 
   #writeOne(image: ImageWrite, now: number): WriteOutcome {
     const standing = this.#images.get(image.id);
-    if (!standing || standing.deletedAt !== undefined) {
+    if (!standing || (standing.deletedAt !== undefined && !isKeptOut(image, standing))) {
       const { phash, width, height, format, origin, metadata } = image;
       const updatedAt = changeTime(now, standing);
       this.#put(image.id, { urls: [image.url], phash, width, height, format, origin, createdAt: updatedAt, updatedAt, ...(metadata && { metadata }) }, standing);
       void this.#vectors.put(image.id, encodeVector(image.vector));
       return 'stored';
     }
+    if (standing.deletedAt === undefined) this.#addTo(standing, image, now);
+    return standing.origin === image.origin ? 'stored' : 'duplicate';
+  }
+
+  #addTo(standing: ImageDocument, image: ImageWrite, now: number): void {
     const isNewUrl = !standing.urls.includes(image.url) && standing.urls.length < this.#urlsPerImageMax;
     const metadata = latestMetadata(standing.metadata, image.metadata);
     if (isNewUrl || metadata !== standing.metadata) {
@@ -86,7 +96,6 @@ export class LmdbCollection implements VectorCollection {
       const urls = isNewUrl ? [...standing.urls, image.url] : standing.urls;
       this.#put(image.id, { ...standing, urls, ...(metadata && { metadata }), updatedAt: isChange ? changeTime(now, standing) : standing.updatedAt }, standing);
     }
-    return standing.origin === image.origin ? 'stored' : 'duplicate';
   }
 
   /** Writes a document and moves its place in the order of changes; inside a transaction. */
@@ -96,20 +105,24 @@ export class LmdbCollection implements VectorCollection {
     void this.#changes.put([document.updatedAt, id], true);
   }
 
-  delete(id: string): Promise<boolean> {
+  delete(id: string, at = 0): Promise<boolean> {
     return commit(this.#images, () => {
       const standing = this.#images.get(id);
-      if (!standing || standing.deletedAt !== undefined) return false;
+      if (standing?.deletedAt !== undefined) {
+        if (at > (standing.removedAt ?? 0)) void this.#images.put(id, { ...standing, removedAt: at });
+        return false;
+      }
       const updatedAt = changeTime(this.#now(), standing);
-      this.#put(id, { ...standing, updatedAt, deletedAt: updatedAt }, standing);
-      return true;
+      this.#put(id, { ...(standing ?? { ...UNKNOWN_IMAGE, createdAt: updatedAt }), updatedAt, deletedAt: updatedAt, removedAt: at }, standing);
+      if (!standing) void this.#vectors.put(id, Buffer.alloc(0));
+      return standing !== undefined;
     });
   }
 
-  /** Forgets every image. The databases stay, empty: other processes have them open. */
+  /** Forgets every image, and every note. The databases stay, empty: other processes have them open. */
   clear(): Promise<void> {
     return commit(this.#images, () => {
-      for (const database of [this.#images, this.#vectors, this.#changes]) database.clearSync();
+      for (const database of [this.#images, this.#vectors, this.#changes, this.#notes]) database.clearSync();
     });
   }
 
@@ -186,6 +199,11 @@ export class LmdbCollection implements VectorCollection {
     for await (const page of this.#livingPages({ start: 0, end: 65_536 }, KEY_PAGE)) living += page.length;
     return living;
   }
+}
+
+/** Whether an image was deleted after this write of it was given. */
+function isKeptOut({ givenAt = Infinity }: ImageWrite, { removedAt = 0 }: ImageDocument): boolean {
+  return givenAt < removedAt;
 }
 
 /** Every change of an image has a time of its own, even within a millisecond: a follower tells changes apart by it. */

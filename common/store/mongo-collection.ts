@@ -7,10 +7,10 @@ import { EisError } from '../errors.js';
 import { SLOTS, slotOf, type SlotRange } from '../slots.js';
 import type { MongoConnection } from './mongo-connection.js';
 import { batches, merged } from './mongo-cursors.js';
-import { toKey, toRecord, type ImageDocument, type ImageKeyDocument, type NoteDocument } from './mongo-documents.js';
+import { noteId, toKey, toRecord, type ImageDocument, type ImageKeyDocument, type NoteDocument } from './mongo-documents.js';
 import { NOTES_COLLECTION, type MongoSchema } from './mongo-schema.js';
-import { groupPipeline, imageUpdates, TOMBSTONE_PIPELINE } from './mongo-updates.js';
-import { upsertAll } from './mongo-upsert.js';
+import { groupPipeline, imageUpdates, tombstonePipeline } from './mongo-updates.js';
+import { isRace, upsertAll } from './mongo-upsert.js';
 import type { ChangeKey, GroupWrite, ImageWrite, LiveVersion, StoredRecord, VectorCollection, WriteOutcome } from './store.js';
 
 const BATCH = 256;
@@ -73,9 +73,11 @@ export class MongoCollection implements VectorCollection {
     );
   }
 
-  async delete(id: string): Promise<boolean> {
-    const { modifiedCount } = await this.#run(() => this.#images.updateOne({ _id: id, deleted_at: { $exists: false } }, TOMBSTONE_PIPELINE));
-    return modifiedCount === 1;
+  async delete(id: string, at = 0): Promise<boolean> {
+    await this.#options.schema.ensure(this.#options.name);
+    const bury = () => this.#images.findOneAndUpdate({ _id: id }, tombstonePipeline(id, at), { upsert: true, returnDocument: 'before', projection: { deleted_at: 1 } });
+    const before = await this.#run(() => bury().catch((error: unknown) => (isRace(error) ? bury() : Promise.reject(error as Error))));
+    return before !== null && before.deleted_at === undefined;
   }
 
   async setGroups(writes: readonly GroupWrite[]): Promise<number> {
@@ -88,17 +90,13 @@ export class MongoCollection implements VectorCollection {
   }
 
   async readNote(name: string): Promise<unknown> {
-    const note = await this.#run(() => this.#notes.findOne({ _id: this.#noteId(name) }));
+    const note = await this.#run(() => this.#notes.findOne({ _id: noteId(this.#options.name, name) }));
     return note ? (JSON.parse(note.value) as unknown) : undefined;
   }
 
   async writeNote(name: string, value: unknown): Promise<void> {
     const written = [{ $replaceWith: { _id: '$_id', value: { $literal: JSON.stringify(value) }, updated_at: '$$NOW' } }];
-    await this.#run(() => upsertAll(this.#notes, [{ id: this.#noteId(name), pipeline: written }]));
-  }
-
-  #noteId(name: string): string {
-    return `${this.#options.name}/${name}`;
+    await this.#run(() => upsertAll(this.#notes, [{ id: noteId(this.#options.name, name), pipeline: written }]));
   }
 
   async getMany(ids: readonly string[]): Promise<StoredRecord[]> {

@@ -25,6 +25,8 @@ export interface ImageDocument {
   readonly created_at: Date;
   readonly updated_at: Date;
   readonly deleted_at?: Date;
+  /** Of a tombstone: writes that were given before leave it standing. */
+  readonly removed_at?: Date;
   /** Of its group of near-duplicates. */
   readonly canonical?: string;
 }
@@ -56,6 +58,11 @@ export interface NoteDocument {
   /** JSON, as text: no key of it means anything to the server. */
   readonly value: string;
   readonly updated_at: Date;
+}
+
+/** @param collection the name of the one that it is of */
+export function noteId(collection: string, name: string): string {
+  return `${collection}/${name}`;
 }
 
 /** The version of a model that is searched. */

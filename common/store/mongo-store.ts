@@ -7,11 +7,11 @@ import { EisError } from '../errors.js';
 import { SILENT_LOG, type Log } from '../log.js';
 import { MongoCollection } from './mongo-collection.js';
 import { MongoConnection } from './mongo-connection.js';
-import type { ModelDocument } from './mongo-documents.js';
+import { noteId, type ModelDocument, type NoteDocument } from './mongo-documents.js';
 import { isPassing } from './mongo-errors.js';
 import { waitToRetry } from './mongo-guard.js';
 import { MongoLedger } from './mongo-ledger.js';
-import { MODELS_COLLECTION, MongoSchema, type StoreReport } from './mongo-schema.js';
+import { MODELS_COLLECTION, MongoSchema, NOTES_COLLECTION, type StoreReport } from './mongo-schema.js';
 import { MongoReembeddings } from './mongo-reembeddings.js';
 import { isRace } from './mongo-upsert.js';
 import { versionIsLive, versionName, type LiveVersion, type Store, type VectorCollection } from './store.js';
@@ -110,6 +110,7 @@ export class MongoStore implements Store {
     const name = versionName(model, live.version);
     await this.#connection.run(() => this.#connection.db.dropCollection(name));
     this.#schema.forget(name);
+    await this.#connection.run(() => this.#connection.db.collection<NoteDocument>(NOTES_COLLECTION).deleteMany({ _id: { $gte: noteId(name, ''), $lt: `${name}0` } })); // "0" comes after "/"
   }
 
   close(): Promise<void> {

@@ -16,8 +16,16 @@ export interface Update {
 /** The server's time, but later than the last change: every change of an image has a time of its own, even within a millisecond. */
 const CHANGE_TIME: Document = { $max: ['$$NOW', { $add: ['$updated_at', 1] }] };
 
-/** Whether an image is new here, or has a tombstone. */
-const IS_ABSENT: Document = { $or: [{ $eq: [{ $type: '$origin' }, 'missing'] }, { $ne: [{ $type: '$deleted_at' }, 'missing'] }] };
+const IS_NEW: Document = { $eq: [{ $type: '$origin' }, 'missing'] };
+const IS_DELETED: Document = { $ne: [{ $type: '$deleted_at' }, 'missing'] };
+
+const REMOVED_AT: Document = { $ifNull: ['$removed_at', { $literal: new Date(0) }] };
+
+/** Whether an image is new here, or was deleted before this was given. */
+function isAbsent(givenAt: number): Document {
+  const isLater = givenAt === Infinity ? true : { $lte: [REMOVED_AT, { $literal: new Date(givenAt) }] };
+  return { $or: [IS_NEW, { $and: [IS_DELETED, isLater] }] };
+}
 
 /** What an image has that is written again: it may add to it. */
 interface Addition {
@@ -28,7 +36,8 @@ interface Addition {
 /**
  * One update for each distinct image, in no order: the writes of one image, taken together, do what they would one after
  * the other. The first of them stores it, when it is absent; every one adds its URL, when it is new and there is room; and
- * the metadata that was given last stands, when it was given later than what is there.
+ * the metadata that was given last stands, when it was given later than what is there. Where the image was deleted after all
+ * of them were given, it stays so.
  */
 export function imageUpdates(images: readonly ImageWrite[], urlsPerImageMax: number): Update[] {
   const byId = new Map<string, [ImageWrite, ...ImageWrite[]]>();
@@ -41,7 +50,9 @@ export function imageUpdates(images: readonly ImageWrite[], urlsPerImageMax: num
     const urls = [...new Set(writes.map(({ url }) => url))].slice(0, urlsPerImageMax);
     const metadata = writes.reduce<GivenMetadata | undefined>((latest, write) => latestMetadata(latest, write.metadata), undefined);
     const addition = { urls, metadata };
-    return { id, pipeline: [{ $replaceWith: { $cond: [IS_ABSENT, newImage(writes[0], addition), withAddition(addition, urlsPerImageMax)] } }] };
+    const givenAt = Math.max(...writes.map((write) => write.givenAt ?? Infinity));
+    const standing = { $cond: [IS_DELETED, '$$ROOT', withAddition(addition, urlsPerImageMax)] };
+    return { id, pipeline: [{ $replaceWith: { $cond: [isAbsent(givenAt), newImage(writes[0], addition), standing] } }] };
   });
 }
 
@@ -72,5 +83,13 @@ export function groupPipeline(canonical: string | undefined): Document[] {
   return [{ $set: { updated_at: { $cond: [isSame, '$updated_at', CHANGE_TIME] }, canonical: group } }];
 }
 
-/** Sets the tombstone of a living image. */
-export const TOMBSTONE_PIPELINE: Document[] = [{ $set: { updated_at: CHANGE_TIME } }, { $set: { deleted_at: '$updated_at' } }];
+/** What is known of an image that was deleted before it came. */
+const UNKNOWN_IMAGE = { vector: Binary.fromFloat32Array(new Float32Array(0)), urls: [], phash: '', width: 0, height: 0, format: '', origin: '' };
+
+/** Sets the tombstone of an image, known or not; on one that stands, only how long it keeps writes out. */
+export function tombstonePipeline(id: string, at: number): Document[] {
+  const removed_at = { $max: [REMOVED_AT, { $literal: new Date(at) }] };
+  const unknown = { $mergeObjects: [{ _id: '$_id', created_at: CHANGE_TIME }, { $literal: { slot: slotOf(id), ...UNKNOWN_IMAGE } }] };
+  const deleted = { $mergeObjects: [{ $cond: [IS_NEW, unknown, '$$ROOT'] }, { updated_at: CHANGE_TIME, deleted_at: CHANGE_TIME, removed_at }] };
+  return [{ $replaceWith: { $cond: [IS_DELETED, { $mergeObjects: ['$$ROOT', { removed_at }] }, deleted] } }];
+}

@@ -7,7 +7,9 @@ import { EisError } from '../errors.js';
 import type { GivenMetadata } from '../metadata.js';
 import { ALL_SLOTS, type SlotRange } from '../slots.js';
 import type { LedgerState } from '../wire.js';
-import type { ReembeddingStep } from '../wire-queues.js';
+import type { RecallMeasurement, ReembeddingStep } from '../wire-queues.js';
+
+export type { RecallMeasurement };
 
 /** One distinct image under one model version. */
 export interface ImageRecord {
@@ -51,6 +53,8 @@ export interface ImageWrite extends Omit<ImageRecord, 'urls'> {
    * gets the same outcome as the first time.
    */
   readonly origin: string;
+  /** When the wrapper took it, ms since the epoch: see `VectorCollection.delete`. Undefined: now. */
+  readonly givenAt?: number;
 }
 
 /** `stored`: the image is new here (or revived by this origin); `duplicate`: another origin had stored it before. */
@@ -75,8 +79,15 @@ export interface VectorCollection {
    */
   write(images: readonly ImageWrite[]): Promise<WriteOutcome[]>;
 
-  /** Sets the tombstone. False when the image is not here or has one already. */
-  delete(id: string): Promise<boolean>;
+  /**
+   * Sets the tombstone, also where the image is not here: what is still on its way here is deleted as well, whatever the
+   * order of the writes.
+   *
+   * @param at by the clock of `ImageWrite.givenAt`: a write that was given before is answered as if it had come before, and changes
+   *   nothing; a later one is a new image. Default: any write is
+   * @returns whether the image was living
+   */
+  delete(id: string, at?: number): Promise<boolean>;
 
   /**
    * Puts living images into groups, or out of them; the batch need not be atomic. It is a change of an image only where it
@@ -86,7 +97,7 @@ export interface VectorCollection {
    */
   setGroups(writes: readonly GroupWrite[]): Promise<number>;
 
-  /** What a job left here for its next run under a name; undefined: nothing. */
+  /** What a job left here for its next run under a name; undefined: nothing. It goes with the version. */
   readNote(name: string): Promise<unknown>;
 
   /** @param value JSON */
@@ -187,6 +198,10 @@ export interface Reembedding {
   readonly missing?: number;
   /** How many of the nearest `k` both versions agree on, as a share, over a sample of stored images. */
   readonly agreement?: { readonly overlap: number; readonly k: number; readonly sampled: number; readonly among: number };
+  /** How well both versions find altered copies of stored images. */
+  readonly recall?: RecallMeasurement;
+  /** When it was begun, by the clock of who began it; ms since the epoch. */
+  readonly startedAt: number;
   /** How often it was saved; 0: never. */
   readonly revision: number;
   /** ms since the epoch. */
@@ -231,7 +246,7 @@ export interface Store {
   collection(model: string, live: LiveVersion): VectorCollection;
 
   /**
-   * Removes every image of a version, tombstones included. Doing it again changes nothing.
+   * Removes every image of a version, tombstones included, and what jobs noted of it. Doing it again changes nothing.
    *
    * @throws EisError EIS_STORE_REFUSED when it is the version that is searched
    */

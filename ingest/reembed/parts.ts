@@ -1,7 +1,7 @@
 /** What a re-embedding is made of, from outside, and what its steps share. */
 import { wait } from '../../common/backoff.js';
 import { EisError } from '../../common/errors.js';
-import type { LiveVersion, Reembedding, Store, VectorCollection } from '../../common/store/store.js';
+import type { LiveVersion, RecallMeasurement, Reembedding, Store, VectorCollection } from '../../common/store/store.js';
 import type { ImageQueue } from '../queue/queue.js';
 import type { Agreement } from './agreement.js';
 
@@ -19,6 +19,8 @@ export interface ReembedParts {
   readonly lanes: { readonly main: LaneView; readonly next: LaneView };
   /** Default: `measureAgreement`. */
   readonly measure?: (model: string, versions: readonly [LiveVersion, LiveVersion]) => Promise<Agreement>;
+  /** Searches for altered copies of stored images in both lanes, of the former version and of the new one: see `recall.ts`. */
+  readonly measureRecall: (versions: readonly [LiveVersion, LiveVersion]) => Promise<RecallMeasurement>;
   readonly onNotice: (notice: string) => void;
   readonly signal: AbortSignal;
   /** Between two looks. */

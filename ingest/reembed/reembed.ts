@@ -7,6 +7,7 @@ import { isEnding } from '../../common/store/lane-versions.js';
 import type { LiveVersion, Reembedding } from '../../common/store/store.js';
 import { measureAgreement } from './agreement.js';
 import { countMissing, fill, type Filling } from './fill.js';
+import { describeRecall, isClearLoss, isEnough, lossOf } from './recall.js';
 import { askWhole, save, stopped, waitFor, type ReembedParts } from './parts.js';
 
 /** What has to hold before the new version is searched. */
@@ -15,6 +16,8 @@ export interface Gates {
   readonly minOverlap: number;
   /** Images that may stay behind because they cannot be embedded any more. */
   readonly maxMissing: number;
+  /** By how many copies of stored images the new version may find fewer, as a share, where that is no chance: see `isClearLoss`. */
+  readonly maxRecallLoss: number;
 }
 
 type Changes = Partial<Reembedding> & Pick<Reembedding, 'step'>;
@@ -25,6 +28,7 @@ const STEPS: Readonly<Partial<Record<Reembedding['step'], Step>>> = {
   filling: fillUp,
   comparing: compare,
   indexing: bringUpIndexes,
+  evaluating: evaluate,
   switching: switchOver,
 };
 
@@ -53,7 +57,7 @@ async function begin(model: string, to: ModelDefinition, parts: ReembedParts): P
   if (!standing) {
     const from = await store.liveVersion(model);
     if (!from) throw stopped(model, 'it has no images yet, so there is nothing to embed again. Put the new weights into config.json.');
-    return save({ model, step: 'starting', to, from, revision: 0 }, {}, parts);
+    return save({ model, step: 'starting', to, from, startedAt: Date.now(), revision: 0 }, {}, parts);
   }
   if (isEnding(standing)) throw stopped(model, 'the one before is being finished. Give --finish again until it is.');
   if (!isSameDefinition(standing.to, to)) throw stopped(model, `one to ${standing.to.modelUrl ?? model} is under way. End that first with --rollback and --finish.`);
@@ -72,19 +76,19 @@ async function start(job: Reembedding, _gates: Gates, parts: ReembedParts): Prom
   return { step: 'filling', version };
 }
 
-function fillingOf({ model, from, version }: Reembedding, { store }: ReembedParts): Filling & { readonly version: LiveVersion } {
+function fillingOf({ model, from, version, startedAt }: Reembedding, { store }: ReembedParts): Filling & { readonly version: LiveVersion } {
   const known = version as LiveVersion; // known since it was started
-  return { model, version: known, from: store.collection(model, from), target: store.collection(model, known) };
+  return { model, startedAt, version: known, from: store.collection(model, from), target: store.collection(model, known) };
 }
 
 async function fillUp(job: Reembedding, { maxMissing }: Gates, parts: ReembedParts): Promise<Changes> {
   const filling = fillingOf(job, parts);
-  parts.onNotice(`Filling version ${filling.version.version.slice(0, 8)}.`);
+  parts.onNotice(`Filling version ${filling.version.version.slice(0, 8)} with what version ${job.from.version.slice(0, 8)} has; that one is searched meanwhile.`);
   const submission = await fill(filling, parts);
   const missing = await countMissing(filling);
   if (missing > maxMissing) {
     await save(job, { submission, missing }, parts);
-    throw stopped(job.model, `${missing} images could not be embedded with the new weights, and nothing was switched. "eis status --rejected --submission ${submission}" says why. Mend that and give the same command again, or go on without them with --max-missing ${missing}, or end it with --rollback and --finish.`);
+    throw stopped(job.model, `${missing} images could not be embedded with the new weights, and nothing was switched. "eis status --rejected --submission ${submission}" says why. Mend that and give the same command again, or give it with --max-missing ${missing} to go on without them, or end it with --rollback and --finish.`);
   }
   return { step: 'comparing', submission, missing };
 }
@@ -94,17 +98,34 @@ async function compare(job: Reembedding, { minOverlap }: Gates, parts: ReembedPa
   const agreement = await (parts.measure?.(job.model, [job.from, version]) ?? measureAgreement([from, target]));
   const { overlap, k, sampled, among } = agreement;
   const found = `Both versions agree on ${(100 * overlap).toFixed(1)} % of the nearest ${k} of ${sampled} stored images, among ${among}`;
-  parts.onNotice(`${found}.`);
-  if (overlap >= minOverlap) return { step: 'indexing', agreement };
+  if (overlap >= minOverlap) {
+    parts.onNotice(`${found}.`);
+    return { step: 'indexing', agreement };
+  }
   await save(job, { agreement }, parts);
-  throw stopped(job.model, `${found}; at least ${100 * minOverlap} % are asked for, and nothing was switched. If the new weights are right, go on with --min-overlap ${Math.floor(100 * overlap) / 100}; if not, end it with --rollback and --finish.`);
+  throw stopped(job.model, `${found}; at least ${100 * minOverlap} % are asked for, and nothing was switched. If the new weights are right, give the same command with --min-overlap ${Math.floor(100 * overlap) / 100}; if not, end it with --rollback and --finish.`);
 }
 
 async function bringUpIndexes(job: Reembedding, _gates: Gates, parts: ReembedParts): Promise<Changes> {
   const { target } = fillingOf(job, parts);
   parts.onNotice('Waiting until the index pods of the second lane hold every image.');
   await waitFor(askWhole(parts.lanes.next, target), { model: job.model, missing: `the index pods of its second lane do not hold all ${await target.count()} images of the new version.` }, parts);
-  return { step: 'switching' };
+  return { step: 'evaluating' };
+}
+
+/** What was measured stays, so that the same command says the same again. */
+async function evaluate(job: Reembedding, { maxRecallLoss }: Gates, parts: ReembedParts): Promise<Changes> {
+  const { version } = fillingOf(job, parts);
+  const isKnown = job.recall !== undefined && isEnough(job.recall);
+  if (!isKnown) parts.onNotice('Searching for altered copies of stored images in both versions.');
+  const recall = isKnown ? job.recall : await parts.measureRecall([job.from, version]);
+  const found = describeRecall(recall);
+  if (!isClearLoss(recall, maxRecallLoss)) {
+    parts.onNotice(found);
+    return { step: 'switching', recall };
+  }
+  await save(job, { recall }, parts);
+  throw stopped(job.model, `${found} That is clearly fewer (found by the former alone: ${recall.lost}, by the new one alone: ${recall.gained}), and nothing was switched. If the new weights are right all the same, give the same command with --max-recall-loss ${Math.ceil(100 * lossOf(recall)) / 100}; if not, end it with --rollback and --finish.`);
 }
 
 /** What came in while this was not at work, as after a kill, is waited for once more before the pointer moves. */

@@ -10,6 +10,15 @@ it('does not begin to embed a model again whose second lane would be taken for a
   const file = join(folder, 'config.json');
   writeFileSync(file, JSON.stringify({ models: [{ name: 'm' }, { name: 'm-next' }] }));
   const environment = parseEnvironment({ EIS_CONFIG: file, EIS_DATA_DIR: folder });
-  const command = reembedCommand('m', environment, { to: '/models/new', minOverlap: 0, maxMissing: 0, json: true });
+  const command = reembedCommand('m', environment, { to: file, minOverlap: 0, maxMissing: 0, maxRecallLoss: 0, json: true });
   await expect(command).rejects.toMatchObject({ code: 'EIS_REEMBED', message: expect.stringContaining('m-next') as string });
+});
+
+it('does not begin with a path at which nothing is', async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify({ models: [{ name: 'm' }] }));
+  const environment = parseEnvironment({ EIS_CONFIG: file, EIS_DATA_DIR: folder });
+  const command = reembedCommand('m', environment, { to: '/nowhere/new', minOverlap: 0, maxMissing: 0, maxRecallLoss: 0, json: true });
+  await expect(command).rejects.toMatchObject({ code: 'EIS_REEMBED', message: expect.stringContaining('/nowhere/new') as string });
 });

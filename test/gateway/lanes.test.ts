@@ -27,11 +27,11 @@ function fakeLane(version: string, live: string): FakeLane {
 
 const answerOf = (version: string, failed: SearchAnswer['shards']['failed'] = []): SearchAnswer => ({ model_version: version, shards: { total: 2, ok: 2 - failed.length, failed } }) as unknown as SearchAnswer;
 
-function prepare(): { main: FakeLane; next: FakeLane; lanes: Lanes<FakeLane>; point: (version: string) => void; moves: string[] } {
+function prepare({ patienceMs = 60_000 } = {}): { main: FakeLane; next: FakeLane; lanes: Lanes<FakeLane>; point: (version: string) => void; moves: string[] } {
   const [main, next] = [fakeLane('old', 'old'), fakeLane('new', 'old')];
   const moves: string[] = [];
   const point = (version: string): void => [main, next].forEach((lane) => (lane.held &&= { ...lane.held, live: version }));
-  return { main, next, lanes: new Lanes({ main, next, onMoved: (version) => moves.push(version) }), point, moves };
+  return { main, next, lanes: new Lanes({ main, next, patienceMs, onMoved: (version) => moves.push(version), onGivenUp: () => moves.push('given up') }), point, moves };
 }
 
 describe('Lanes', () => {
@@ -79,9 +79,41 @@ describe('Lanes', () => {
     expect(lanes.current).toBe(main);
   });
 
+  it('searches neither at first until one of them is known to have the version that is searched, and goes back to that never', async () => {
+    const { main, next, lanes, point, moves } = prepare();
+    point('new');
+    [main.held, next.held] = [undefined, undefined];
+    const search = () => lanes.search(async (lane) => answerOf(lane.runs as string));
+    for (const held of [undefined, { version: 'old', live: 'new' }]) {
+      main.held = held; // at first it does not answer; then it does not hold what is searched
+      await lanes.choose();
+      expect(lanes.isDecided).toBe(false);
+      await expect(search()).rejects.toMatchObject({ code: 'EIS_NOT_READY' });
+    }
+    next.held = { version: 'new', live: 'new' };
+    await lanes.choose();
+    expect(await search()).toMatchObject({ model_version: 'new' });
+    [main.held, next.held] = [undefined, undefined];
+    await lanes.choose();
+    expect(lanes.isDecided).toBe(true);
+    expect(moves).toEqual(['new']);
+  });
+
+  it('searches the main lane in the end, where the other does not come up, and goes to that when it does', async () => {
+    const { next, lanes, point, moves } = prepare({ patienceMs: 0 });
+    point('new');
+    next.held = undefined;
+    await lanes.choose();
+    await lanes.choose();
+    expect(await lanes.search(async (lane) => answerOf(lane.runs as string))).toMatchObject({ model_version: 'old' });
+    next.held = { version: 'new', live: 'new' };
+    await lanes.choose();
+    expect(moves).toEqual(['given up', 'new']);
+  });
+
   it('asks nothing of a model that has one lane', async () => {
     const main = fakeLane('old', 'old');
-    const lanes = new Lanes({ main, next: undefined, onMoved: () => undefined });
+    const lanes = new Lanes({ main, next: undefined, patienceMs: 60_000, onMoved: () => undefined, onGivenUp: () => undefined });
     await lanes.choose();
     expect(main.asked).toBe(0);
     expect(await lanes.search(async () => answerOf('old'))).toMatchObject({ model_version: 'old' });
@@ -101,6 +133,7 @@ describe('Lanes', () => {
 
     it('leaves a failure as it is where there is no better lane, and of any other kind', async () => {
       const { lanes, next, point } = prepare();
+      await lanes.choose();
       await expect(lanes.search(async () => Promise.reject(new EisError('EIS_MODEL_VERSION', { held: 'x', asked: 'y' })))).rejects.toMatchObject({ code: 'EIS_MODEL_VERSION' });
       point('new');
       await expect(lanes.search(async (lane) => (lane === next ? answerOf('new') : Promise.reject(new Error('other'))))).rejects.toThrow('other');
@@ -146,5 +179,23 @@ describe('a gateway over two lanes', () => {
     pointer.live = NEW;
     for (const pod of main!.pods) pod.behave = (_request, response) => sendError(response, 409, 'EIS_MODEL_VERSION');
     expect(await versions()).toEqual([NEW, NEW]); // at once: what the old lane refuses is asked of the other
+  });
+
+  it('is not ready after a start until the lane is up whose version is searched, and never answers by the other', async () => {
+    const [main, next] = await Promise.all([OLD, NEW].map((version) => startLane(version, () => NEW)));
+    for (const pod of next!.pods) pod.behave = (_request, response) => sendError(response, 503, 'EIS_NOT_READY');
+    const system = await startSystem({ models: [{ name: 'm', function: main!.fn, pods: main!.pods.map((pod) => [pod]) }], variables: { FUNCTION_URL_M_NEXT: next!.fn.url, INDEX_URLS_M_NEXT: next!.pods.map(({ url }) => url).join(';') } });
+    closing.push(() => system.close());
+    const search = (): Promise<Response> => fetch(`${system.gateway.url}/search`, { method: 'POST', body: new Uint8Array(QUERY), headers: { 'content-type': 'image/png' } });
+    const ready = async (): Promise<[number, string]> => {
+      const response = await fetch(`${system.gateway.url}/readyz`);
+      return [response.status, await response.text()];
+    };
+    expect(await ready()).toEqual([503, expect.stringContaining('of: m.')]);
+    const early = await search();
+    expect([early.status, await early.json()]).toEqual([503, expect.objectContaining({ code: 'EIS_NOT_READY' })]);
+    for (const pod of next!.pods) pod.behave = undefined;
+    await vi.waitFor(async () => expect((await ready())[0]).toBe(200), { timeout: 10_000 });
+    expect(((await (await search()).json()) as SearchAnswer).model_version).toBe(NEW);
   });
 });

@@ -13,7 +13,7 @@ async function startBoth() {
   await store.collection(MODEL, V2).write([image(0, V2.dim)]);
   const save = async (step: Reembedding['step'], version?: typeof V2): Promise<void> => {
     const standing = await store.reembeddings.get(MODEL);
-    await store.reembeddings.save({ model: MODEL, step, to: { modelUrl: '/new' } as Reembedding['to'], from: V1, ...(version && { version }), revision: standing?.revision ?? 0 });
+    await store.reembeddings.save({ model: MODEL, step, to: { modelUrl: '/new' } as Reembedding['to'], from: V1, startedAt: 1, ...(version && { version }), revision: standing?.revision ?? 0 });
   };
   const held = async (): Promise<string[]> => {
     await Promise.all([main.follow(), next.follow()]);

@@ -48,6 +48,20 @@ describe('backfill()', () => {
     expect(await store.ledger.counts('s')).toMatchObject({ accepted: 2 });
   });
 
+  it('publishes what was removed from the target only where that is asked for, and nothing that is removed before it is read', async () => {
+    const [store, queue] = [new MemoryStore(), new StubQueue()];
+    const [from, target] = [store.collection('one', version('a')), store.collection('new', version('c'))];
+    await from.write(['a', 'removed here', 'removed meanwhile'].map((text) => imageWrite(text)));
+    await target.delete(imageWrite('removed here').id);
+    store.fault = async (operation) => {
+      if (operation !== 'getMany') return;
+      store.fault = () => undefined;
+      await from.delete(imageWrite('removed meanwhile').id, Date.now());
+    };
+    expect(await run({ store, queue, target, from: [from], revives: true })).toMatchObject({ published: 2 });
+    expect(queue.sources).toEqual(['https://example.com/a', 'https://example.com/removed here']);
+  });
+
   it('publishes every image of a large collection, and says how far it is', async () => {
     const [store, queue] = [new MemoryStore(), new StubQueue()];
     const from = store.collection('one', version('a'));

@@ -344,6 +344,18 @@ describe('DELETE /images/:id', () => {
     expect(await errorOf(await fetch(`${address}/images/${id}`, { method: 'DELETE' }))).toMatchObject({ status: 404, code: 'EIS_IMAGE_UNKNOWN' });
   });
 
+  it('leaves word of it in every model, for what is on its way there, and none of an id that nobody knows', async () => {
+    const live = { version: 'v', dim: 2 };
+    const { vector, phash, width, height, format } = embeddingOf('x');
+    const image = { id: sha256(JPEG), vector, phash, width, height, format, url: url(1), origin: 'o' };
+    for (const model of MODELS) await store.setLiveVersion(model, live);
+    await store.collection('beta', live).write([image]);
+    for (const id of [image.id, sha256('nobody knows it')]) await fetch(`${address}/images/${id}`, { method: 'DELETE' });
+    await store.collection('alpha', live).write([{ ...image, givenAt: Date.now() - 1_000 }]);
+    expect(await store.collection('alpha', live).count()).toBe(0);
+    expect(await store.collection('alpha', live).getMany([sha256('nobody knows it')])).toEqual([]);
+  });
+
   it('removes its bytes where that is asked for, also those of an image that was removed before, and takes it in again', async () => {
     const id = sha256(JPEG);
     const remove = (query: string): Promise<Response> => fetch(`${address}/images/${id}${query}`, { method: 'DELETE' });

@@ -64,7 +64,7 @@ describe('SecondLanes', () => {
       plan: ({ model, configFile }) => [{ name: `function ${model}.next ${configFile.slice(folder.length)}` } as ProcessSpec],
       onNotice: (notice) => notices.push(notice),
     });
-    const save = async (step: 'filling' | 'switched' | 'finishing' | 'removing'): Promise<void> => void (await store.reembeddings.save({ model: 'm', step, to: TO, from: FROM, revision: (await store.reembeddings.get('m'))?.revision ?? 0 }));
+    const save = async (step: 'filling' | 'switched' | 'finishing' | 'removing'): Promise<void> => void (await store.reembeddings.save({ model: 'm', step, to: TO, from: FROM, startedAt: 1, revision: (await store.reembeddings.get('m'))?.revision ?? 0 }));
     const look = async (): Promise<string[]> => {
       await lanes.look();
       await new Promise(setImmediate);

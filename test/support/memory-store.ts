@@ -22,6 +22,8 @@ export type Fault = (operation: string) => void | Promise<void>;
 
 interface StoredImage extends StoredRecord {
   readonly origin: string;
+  /** Of a tombstone: writes that were given before leave it standing. */
+  readonly removedAt?: number;
 }
 
 export class MemoryStore implements Store {
@@ -124,13 +126,17 @@ export class MemoryCollection implements VectorCollection {
     return images.map((image) => this.#writeOne(image));
   }
 
-  async delete(id: string): Promise<boolean> {
+  async delete(id: string, at = 0): Promise<boolean> {
     await this.#options.before('delete');
     const standing = this.#images.get(id);
-    if (!standing || standing.deletedAt !== undefined) return false;
+    if (standing?.deletedAt !== undefined) {
+      this.#images.set(id, { ...standing, removedAt: Math.max(at, standing.removedAt ?? 0) });
+      return false;
+    }
     const now = this.#changeTime(standing);
-    this.#images.set(id, { ...standing, updatedAt: now, deletedAt: now });
-    return true;
+    const unknown = { id, vector: new Float32Array(0), urls: [], phash: '', width: 0, height: 0, format: '', origin: '', createdAt: now };
+    this.#images.set(id, { ...(standing ?? unknown), updatedAt: now, deletedAt: now, removedAt: at });
+    return standing !== undefined;
   }
 
   async setGroups(writes: readonly GroupWrite[]): Promise<number> {
@@ -182,6 +188,7 @@ export class MemoryCollection implements VectorCollection {
 
   clear(): void {
     this.#images.clear();
+    this.#notes.clear();
   }
 
   /** Takes a record away as if its tombstone had expired, without leaving a change. */
@@ -198,13 +205,14 @@ export class MemoryCollection implements VectorCollection {
     return standing ? Math.max(this.#options.now(), standing.updatedAt + 1) : this.#options.now();
   }
 
-  #writeOne({ url, ...image }: ImageWrite): WriteOutcome {
+  #writeOne({ url, givenAt = Infinity, ...image }: ImageWrite): WriteOutcome {
     const standing = this.#images.get(image.id);
     const now = this.#changeTime(standing);
-    if (!standing || standing.deletedAt !== undefined) {
+    if (!standing || (standing.deletedAt !== undefined && givenAt >= (standing.removedAt ?? 0))) {
       this.#images.set(image.id, { ...image, urls: [url], createdAt: now, updatedAt: now, deletedAt: undefined });
       return 'stored';
     }
+    if (standing.deletedAt !== undefined) return standing.origin === image.origin ? 'stored' : 'duplicate';
     const isNewUrl = !standing.urls.includes(url) && standing.urls.length < this.#options.urlsPerImageMax;
     const metadata = latestMetadata(standing.metadata, image.metadata);
     const isChange = isNewUrl || !hasSameValues(metadata, standing.metadata);

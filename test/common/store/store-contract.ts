@@ -239,6 +239,38 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
         const [record] = await collection().getMany([idOf('a')]);
         expect(record).toMatchObject({ deletedAt: undefined, urls: ['https://later/'] });
       });
+
+      it('leaves out what was given before it and comes later, of an image that was here, and of one that was not', async () => {
+        await collection().write([imageWrite('a', { givenAt: 1_000 })]);
+        expect(await collection().delete(idOf('a'), 2_000)).toBe(true);
+        expect(await collection().delete(idOf('b'), 2_000)).toBe(false);
+        expect(await collection().write([imageWrite('a', { givenAt: 1_000 }), imageWrite('a', { givenAt: 1_999, origin: 'other', url: 'https://other/' }), imageWrite('b', { givenAt: 1_999 })])).toEqual(['stored', 'duplicate', 'duplicate']);
+        const records = await collection().getMany([idOf('a'), idOf('b')]);
+        expect(records.map(({ deletedAt, updatedAt }) => deletedAt === updatedAt)).toEqual([true, true]);
+        expect(await collection().count()).toBe(0);
+        expect(await collect(collection().scan(ALL_SLOTS))).toEqual([]);
+      });
+
+      it('is undone by what is given later, or at the same moment', async () => {
+        await collection().write([imageWrite('a', { givenAt: 1_000 })]);
+        await collection().delete(idOf('a'), 2_000);
+        await collection().delete(idOf('b'), 2_000);
+        expect(await collection().write([imageWrite('a', { givenAt: 2_001, origin: 'later', url: 'https://later/' }), imageWrite('b', { givenAt: 2_000 })])).toEqual(['stored', 'stored']);
+        expect(await collection().getMany([idOf('b')])).toMatchObject([{ deletedAt: undefined, width: 640, urls: ['https://example.com/b'] }]);
+        expect((await collect(collection().scan(ALL_SLOTS))).map(({ urls: [url] }) => url).sort()).toEqual(['https://example.com/b', 'https://later/']);
+        expect(await collection().write([imageWrite('a', { givenAt: 1_500, origin: 'late', url: 'https://late/' })])).toEqual(['duplicate']);
+      });
+
+      it('counts from the last time that it was asked for', async () => {
+        await collection().write([imageWrite('a')]);
+        await collection().delete(idOf('a'), 1_000);
+        const [before] = await collection().getMany([idOf('a')]);
+        expect(await collection().delete(idOf('a'), 3_000)).toBe(false);
+        await collection().delete(idOf('a'), 2_000);
+        expect((await collection().getMany([idOf('a')]))[0]?.updatedAt).toBe(before?.updatedAt);
+        expect(await collection().write([imageWrite('a', { givenAt: 2_500, origin: 'other' })])).toEqual(['duplicate']);
+        expect(await collection().count()).toBe(0);
+      });
     });
 
     describe('setGroups()', () => {
@@ -364,6 +396,13 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
         await store.removeVersion('m', other);
       });
 
+      it('forgets what jobs noted of the version, and nothing of another', async () => {
+        for (const live of [LIVE, other]) await store.collection('m', live).writeNote('job', { of: live.version });
+        await store.removeVersion('m', other);
+        expect(await (await open()).collection('m', other).readNote('job')).toBeUndefined();
+        expect(await collection().readNote('job')).toEqual({ of: LIVE.version });
+      });
+
       it('leaves a collection that can be filled again', async () => {
         await store.collection('m', other).write([imageWrite('a')]);
         await store.removeVersion('m', other);
@@ -380,7 +419,7 @@ export function describeStoreContract(name: string, prepare: () => StoreUnderTes
     });
 
     describe('reembeddings', () => {
-      const job = { model: 'm', step: 'starting', to: { modelUrl: '/models/other', sha256: undefined, layer: undefined, inputSize: 96, preprocess: '[0,1]', engine: 'auto' }, from: LIVE, revision: 0 } as const;
+      const job = { model: 'm', step: 'starting', startedAt: 1, to: { modelUrl: '/models/other', sha256: undefined, layer: undefined, inputSize: 96, preprocess: '[0,1]', engine: 'auto' }, from: LIVE, revision: 0 } as const;
 
       it('are known to all who have the store open, with all that was saved', async () => {
         expect(await store.reembeddings.get('m')).toBeUndefined();

@@ -2,7 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ModelDefinition } from '../../../common/config.js';
 import { laneLedgerKey } from '../../../common/lanes.js';
-import type { ImageWrite, LiveVersion, Reembedding } from '../../../common/store/store.js';
+import type { ImageWrite, LiveVersion, RecallMeasurement, Reembedding } from '../../../common/store/store.js';
 import { normalise } from '../../../common/vector.js';
 import { finish, rollBack } from '../../../ingest/reembed/end.js';
 import type { LaneView, ReembedParts } from '../../../ingest/reembed/parts.js';
@@ -17,7 +17,11 @@ const TO: ModelDefinition = { modelUrl: '/models/new', sha256: undefined, layer:
 const COUNT = 30;
 /** Written so long ago that none of them may be on its way. */
 const LONG_AGO = Date.now() - 3_600_000;
-const OPEN: Gates = { minOverlap: 0, maxMissing: 0 };
+const OPEN: Gates = { minOverlap: 0, maxMissing: 0, maxRecallLoss: 0 };
+
+const found = (at_1: number): RecallMeasurement['former'] => ({ at_1, at_10: 100 });
+/** Both versions find every copy. */
+const ALIKE: RecallMeasurement = { copies: 100, passed_over: 0, former: found(100), next: found(100), lost: 0, gained: 0 };
 
 /** What a test kills the command with. */
 const KILLED = new Error('killed');
@@ -28,8 +32,9 @@ function image(i: number, dim: number): ImageWrite {
 }
 
 /** A system whose second lane embeds what is in its queue, except what it refuses. */
-async function startSystem(): Promise<{ store: MemoryStore; parts: ReembedParts; notices: string[]; refused: Set<string>; lane: { version: LiveVersion | undefined; lag: number }; main: { version: LiveVersion }; embedded: () => number }> {
-  const store = new MemoryStore({ now: () => LONG_AGO });
+async function startSystem(): Promise<{ store: MemoryStore; clock: { now: number }; parts: ReembedParts; notices: string[]; refused: Set<string>; lane: { version: LiveVersion | undefined; lag: number }; main: { version: LiveVersion }; embedded: () => number }> {
+  const clock = { now: LONG_AGO };
+  const store = new MemoryStore({ now: () => clock.now });
   const queue = openQueue([MODEL]);
   await store.setLiveVersion(MODEL, OLD);
   await store.collection(MODEL, OLD).write(Array.from({ length: COUNT }, (_, i) => image(i, OLD.dim)));
@@ -69,6 +74,7 @@ async function startSystem(): Promise<{ store: MemoryStore; parts: ReembedParts;
       await close(); // as the lane ends when the store says that it is to be removed
       return queue.removeLane(model);
     } },
+    measureRecall: async () => ALIKE,
     lanes: { main: view(() => main.version), next: view(() => lane.version) },
     onNotice: (notice) => notices.push(notice),
     signal: new AbortController().signal,
@@ -76,7 +82,7 @@ async function startSystem(): Promise<{ store: MemoryStore; parts: ReembedParts;
     patienceMs: 300,
     gatewaysMs: 0,
   };
-  return { store, parts, notices, refused, lane, main, embedded: () => embedded };
+  return { store, clock, parts, notices, refused, lane, main, embedded: () => embedded };
 }
 
 const run = (parts: ReembedParts, gates: Gates = OPEN, to: ModelDefinition = TO): Promise<Reembedding> => reembed({ model: MODEL, to, gates }, parts);
@@ -124,7 +130,7 @@ describe('reembed()', () => {
       return save(job);
     };
     await run(parts);
-    expect(steps).toEqual(['starting', 'filling', 'comparing', 'indexing', 'switching', 'switched']);
+    expect(steps).toEqual(['starting', 'filling', 'comparing', 'indexing', 'evaluating', 'switching', 'switched']);
   });
 
   it('stops before the switch where both versions agree on too little, says how to go on, and does', async () => {
@@ -135,6 +141,31 @@ describe('reembed()', () => {
     expect(await store.liveVersion(MODEL)).toEqual(OLD);
     expect(await store.reembeddings.get(MODEL)).toMatchObject({ step: 'comparing', agreement: { overlap: 0.234 } });
     expect(await run({ ...parts, measure }, { ...OPEN, minOverlap: 0.23 })).toMatchObject({ step: 'switched' });
+  });
+
+  it('stops before the switch where the new version finds clearly fewer altered copies, says the same when it is asked again, and goes on when told to', async () => {
+    const { store, parts } = await startSystem();
+    let measured = 0;
+    const measureRecall = async (): Promise<RecallMeasurement> => {
+      measured++;
+      return { ...ALIKE, former: found(95), next: found(82), lost: 15, gained: 2 };
+    };
+    const failure = await run({ ...parts, measureRecall }).catch((error: unknown) => error as Error);
+    expect(failure).toMatchObject({ code: 'EIS_REEMBED', message: expect.stringMatching(/95\.0 % first.*82\.0 %.*--max-recall-loss 0\.13/s) as string });
+    expect(await store.liveVersion(MODEL)).toEqual(OLD);
+    expect(await store.reembeddings.get(MODEL)).toMatchObject({ step: 'evaluating', recall: { copies: 100, lost: 15 } });
+    await expect(run({ ...parts, measureRecall })).rejects.toThrow((failure as Error).message);
+    expect(measured).toBe(1);
+    expect(await run({ ...parts, measureRecall }, { ...OPEN, maxRecallLoss: 0.13 })).toMatchObject({ step: 'switched', recall: { lost: 15 } });
+  });
+
+  it('says so where too few copies could be searched for, goes on, and measures again when it comes by again', async () => {
+    const { parts, notices } = await startSystem();
+    const few = { ...ALIKE, copies: 7, passed_over: 23, former: found(7), next: found(0), lost: 7 };
+    expect(await run({ ...parts, measureRecall: async () => few })).toMatchObject({ step: 'switched', recall: { copies: 7 } });
+    expect(notices.join('\n')).toMatch(/Only 7 altered copies.*too few to tell.*23 images were passed over/);
+    await rollBack(MODEL, parts);
+    expect(await run(parts)).toMatchObject({ step: 'switched', recall: { copies: 100 } });
   });
 
   it('stops before the switch while images are missing that could not be embedded, and goes on without them when told to', async () => {
@@ -166,6 +197,20 @@ describe('reembed()', () => {
     await expect(run(parts)).rejects.toThrow('those of the version that is searched');
     await expect(run(parts, OPEN, { ...TO, modelUrl: '/models/third' })).rejects.toThrow('one to /models/new is under way');
     expect(await store.liveVersion(MODEL)).toEqual(OLD);
+  });
+
+  it('leaves out what was removed before the version of its second lane was known, stored there or on its way', async () => {
+    const { store, parts, lane, clock } = await startSystem();
+    const [stored, onItsWay] = [image(1, NEW.dim), image(2, NEW.dim)];
+    lane.version = undefined;
+    await run(parts).catch(() => undefined);
+    await store.collection(MODEL, NEW).write([stored]);
+    clock.now = Date.now() + 1;
+    for (const { id } of [stored, onItsWay]) await store.collection(MODEL, OLD).delete(id);
+    lane.version = NEW;
+    expect(await run(parts)).toMatchObject({ step: 'switched', missing: 0 });
+    await store.collection(MODEL, NEW).write([{ ...onItsWay, givenAt: Date.now() - 1_000 }]);
+    expect(await store.collection(MODEL, NEW).count()).toBe(COUNT - 2);
   });
 
   it('gives way to another command that is at work on the same', async () => {
