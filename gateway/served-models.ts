@@ -38,17 +38,14 @@ export interface Searchable {
   readonly name: string;
   /** Does a search in one of the model's lanes: see `Lanes.search`. */
   inOneLane(work: (lane: SearchedModel) => Promise<SearchAnswer>): Promise<SearchAnswer>;
-<<<<<<< HEAD
 }
 
 /** A model with its connections. */
 export interface ConnectedModel extends Searchable {
   /** Of the lane that searches go to now. */
   readonly shards: readonly Shard[];
-=======
   /** Whether it is known which of its lanes is searched. */
   readonly isDecided: boolean;
->>>>>>> 2a66a2cb4d804bc83b37b2df04726cd615c16c90
   /** Closes every connection. */
   close(): Promise<void>;
 }
@@ -122,14 +119,9 @@ function serve(model: ConnectedModel, settings: Pick<ServedModel, 'weight' | 'sh
     get shards() {
       return model.shards; // those of another lane, when the searches go there
     },
-<<<<<<< HEAD
-=======
-    inOneLane: (work) => lanes.search(work),
     get isDecided() {
-      return lanes.isDecided;
+      return model.isDecided;
     },
-    close,
->>>>>>> 2a66a2cb4d804bc83b37b2df04726cd615c16c90
   };
 }
 
@@ -150,6 +142,9 @@ async function connectModel(name: string, wiring: Wiring): Promise<ConnectedMode
     name,
     get shards() {
       return lanes.current.shards;
+    },
+    get isDecided() {
+      return lanes.isDecided;
     },
     inOneLane: (work) => lanes.search(work),
     async close() {
