@@ -66,8 +66,8 @@ function buildProgram(): Command {
     .addOption(gateway)
     .option('--top <n>', 'how many', '10')
     .option('--model <name>', 'which model; default: chosen by the serving weights')
-    .option('--not <image>', 'less like this one, which weighs half as much; can be repeated', (image: string, others: string[]) => [...others, image], [])
-    .option('--filter <json>', 'only images whose metadata match, such as {"year":{"gte":2020}}')
+    .option('--not <image>', 'less like this one, which weighs half as much; can be given several times', (image: string, others: string[]) => [...others, image], [])
+    .option('--filter <json>', `only images whose metadata match, in single quotes: '{"year":{"gte":2020},"tags":{"in":["cat","dog"]}}' (docs/searching.md)`)
     .option('--json', 'print the answer as JSON', false)
     .action(async (images: string[], options: SearchCommandOptions) => {
       const { searchCommand } = await import('./cli/search-command.js');

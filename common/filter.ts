@@ -11,10 +11,12 @@
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { EisError } from './errors.js';
+import { findFault } from './filter-fault.js';
 import type { Limits } from './limits.js';
 import { isMetadataKey, type Metadata } from './metadata.js';
 
-type Scalar = string | number | boolean;
+/** What a name may be asked for, and a value that is no list. */
+export type Scalar = string | number | boolean;
 
 /** What is asked of a name: each that is there has to hold, the first six of one and the same value. */
 export type Condition =
@@ -72,7 +74,7 @@ export function parseFilterText(text: string, limits: FilterLimits): Filter {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new EisError('EIS_FILTER_INVALID', { detail: 'The filter is not JSON.', form: FILTER_FORM }, { cause });
+    throw new EisError('EIS_FILTER_INVALID', { detail: `The filter is not JSON: ${(cause as SyntaxError).message}. Names and texts stand in double quotes; in a shell, the whole in single ones: '{"year": 2020}'.`, form: FILTER_FORM }, { cause });
   }
   return parseFilter(value, limits);
 }
@@ -84,39 +86,70 @@ export function parseFilter(value: unknown, { filterBytesMax, filterDepthMax }: 
   if (isDeeper(value, filterDepthMax)) throw refuse(`The filter has filters within filters more than ${filterDepthMax} deep.`);
   const bytes = Buffer.byteLength(JSON.stringify(value) ?? '');
   if (bytes > filterBytesMax) throw refuse(`The filter has ${bytes} bytes; at most ${filterBytesMax} are taken.`);
-  if (!isFilter.Check(value)) throw refuse(`The filter is not right at ${whereWrong(value)}.`);
+  if (!isFilter.Check(value)) throw refuse(whatIsWrong(value));
   const unknown = namesOf(value).find((name) => !isMetadataKey(name));
   if (unknown !== undefined) throw refuse(`The filter asks for ${JSON.stringify(unknown)}, which no metadata can have as a name.`);
   return value;
 }
 
-/** Whether metadata matches; the filter's own work is done once, here. */
-export function compileFilter(filter: Filter): (metadata: Metadata) => boolean {
-  const tests = Object.entries(filter).map(([name, asked]) => compileMember(name, asked as Condition | readonly Filter[] | Filter));
-  return (metadata) => tests.every((test) => test(metadata));
+/** Says of a row whether it matches. */
+export type RowTest<Row> = (row: Row) => boolean;
+
+/**
+ * Whether metadata matches; the filter's own work is done once, here.
+ *
+ * @param testOf makes the test of one name, for rows that hold their metadata otherwise than as an object
+ */
+export function compileFilter(filter: Filter): RowTest<Metadata>;
+export function compileFilter<Row>(filter: Filter, testOf: (name: string, condition: Condition) => RowTest<Row>): RowTest<Row>;
+export function compileFilter(filter: Filter, testOf: (name: string, condition: Condition) => RowTest<Metadata> = testMetadata): RowTest<Metadata> {
+  const compile = (inner: Filter): RowTest<Metadata> => {
+    const tests = Object.entries(inner).map(([name, asked]) => {
+      if (name === 'and') return every((asked as readonly Filter[]).map(compile));
+      if (name === 'or') return some((asked as readonly Filter[]).map(compile));
+      if (name === 'not') return negate(compile(asked as Filter));
+      return testOf(name, asked as Condition);
+    });
+    return every(tests);
+  };
+  return compile(filter);
 }
 
-function compileMember(name: string, asked: Condition | readonly Filter[] | Filter): (metadata: Metadata) => boolean {
-  if (name === 'and' || name === 'or') {
-    const tests = (asked as readonly Filter[]).map(compileFilter);
-    return name === 'and' ? (metadata) => tests.every((test) => test(metadata)) : (metadata) => tests.some((test) => test(metadata));
-  }
-  if (name === 'not') {
-    const test = compileFilter(asked as Filter);
-    return (metadata) => !test(metadata);
-  }
-  return compileCondition(name, asked as Condition);
+function every<Row>(tests: readonly RowTest<Row>[]): RowTest<Row> {
+  const [only] = tests;
+  return tests.length === 1 && only ? only : (row) => tests.every((test) => test(row));
 }
 
-function compileCondition(name: string, condition: Condition): (metadata: Metadata) => boolean {
+function some<Row>(tests: readonly RowTest<Row>[]): RowTest<Row> {
+  return (row) => tests.some((test) => test(row));
+}
+
+function negate<Row>(test: RowTest<Row>): RowTest<Row> {
+  return (row) => !test(row);
+}
+
+/** What is asked of a name, made ready. */
+export interface CompiledCondition {
+  readonly exists: boolean | undefined;
+  /** Of one value, or one text of a list; undefined: any will do. */
+  readonly holds: ((value: Scalar) => boolean) | undefined;
+  /** What alone holds; undefined where something else is asked. */
+  readonly among: readonly Scalar[] | undefined;
+}
+
+export function compileCondition(condition: Condition): CompiledCondition {
   const { exists, ...ofValue } = typeof condition === 'object' ? condition : { in: [condition] };
   const tests = Object.entries(ofValue).map(([operator, operand]) => compileOperator(operator, operand as Scalar | readonly Scalar[]));
-  const holds = (value: Scalar): boolean => tests.every((test) => test(value));
+  return { exists, holds: tests.length > 0 ? every(tests) : undefined, among: tests.length === 1 ? ofValue.in : undefined };
+}
+
+function testMetadata(name: string, condition: Condition): RowTest<Metadata> {
+  const { exists, holds } = compileCondition(condition);
   return (metadata) => {
-    if (!Object.hasOwn(metadata, name)) return exists === false && tests.length === 0;
+    if (!Object.hasOwn(metadata, name)) return exists === false && !holds;
     if (exists === false) return false;
     const value = metadata[name] as Scalar | readonly string[];
-    return tests.length === 0 || (typeof value === 'object' ? value.some(holds) : holds(value));
+    return !holds || (typeof value === 'object' ? value.some(holds) : holds(value));
   };
 }
 
@@ -162,10 +195,9 @@ function namesOf({ and = [], or = [], not, ...conditions }: Filter): string[] {
   return [...Object.keys(conditions), ...[...and, ...or, ...(not ? [not] : [])].flatMap(namesOf)];
 }
 
-/** The place that the schema's deepest complaint is about. */
-function whereWrong(value: unknown): string {
-  const [deepest = ''] = isFilter.Errors(value).map(({ instancePath }) => instancePath).sort((a, b) => b.split('/').length - a.split('/').length);
-  return deepest === '' ? 'its beginning: it has to be an object' : deepest;
+function whatIsWrong(value: unknown): string {
+  const { at, detail } = findFault(value) ?? { at: isFilter.Errors(value)[0]?.instancePath ?? '', detail: '' };
+  return `The filter is not right at ${at === '' ? 'its beginning' : at}${detail === '' ? '.' : `: ${detail}`}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

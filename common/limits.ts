@@ -89,6 +89,8 @@ export interface Limits {
   readonly filterBytesMax: number;
   /** Filters within filters. */
   readonly filterDepthMax: number;
+  /** Memory of an index pod for what filters that were asked for lately say of each image: a bit an image and filter. */
+  readonly filterVerdictBytesMax: number;
   /** Images that one search may be for. */
   readonly queryImagesMax: number;
   /** Images or URLs in one request to the wrapper. */
@@ -150,6 +152,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   metadataKeysMax: 64,
   filterBytesMax: 8_192,
   filterDepthMax: 8,
+  filterVerdictBytesMax: 16 * MEBIBYTE,
   queryImagesMax: 8,
   imagesPerRequestMax: 1_000,
   queriesPerRequestMax: 64,

@@ -78,7 +78,8 @@ function isMetadataValue(value: unknown): value is MetadataValue {
   return isText(value) || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
 }
 
-function isText(value: unknown): value is string {
+/** Whether it is a text that a store gives back as it was. */
+export function isText(value: unknown): value is string {
   return typeof value === 'string' && !BROKEN.test(value);
 }
 

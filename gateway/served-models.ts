@@ -33,25 +33,32 @@ export interface SearchedModel {
   readonly shards: readonly Shard[];
 }
 
-/** `embedder` and `shards` are those that searches go to now; a search holds on to those that it began with. */
-export interface ServedModel extends SearchedModel {
-  /** Share of the searches that name no model, relative to the others'. */
-  readonly weight: number;
-  /** The model that answers a share (0 to 1) of its searches as well, unseen. */
-  readonly shadow: Shadow | undefined;
+/** What a search needs of a model. */
+export interface Searchable {
+  readonly name: string;
   /** Does a search in one of the model's lanes: see `Lanes.search`. */
   inOneLane(work: (lane: SearchedModel) => Promise<SearchAnswer>): Promise<SearchAnswer>;
+}
+
+/** A model with its connections. */
+export interface ConnectedModel extends Searchable {
+  /** Of the lane that searches go to now. */
+  readonly shards: readonly Shard[];
   /** Whether it is known which of its lanes is searched. */
   readonly isDecided: boolean;
   /** Closes every connection. */
   close(): Promise<void>;
 }
 
-/** What a search needs of a model. */
-export type Searchable = Pick<ServedModel, 'name' | 'inOneLane'>;
+export interface ServedModel extends ConnectedModel {
+  /** Share of the searches that name no model, relative to the others'. */
+  readonly weight: number;
+  /** The model that answers a share (0 to 1) of its searches as well, unseen. */
+  readonly shadow: Shadow | undefined;
+}
 
 export interface Shadow {
-  readonly model: Omit<ServedModel, 'shadow'>;
+  readonly model: ConnectedModel;
   readonly share: number;
 }
 
@@ -101,33 +108,20 @@ export async function connectModels(config: Config, environment: Environment, { 
   const connected = (name: string): ConnectedModel => models.get(name) as ConnectedModel;
   return new Map(served.map(([name, { weight, shadow }]) => [
     name,
-    serve(connected(name), { weight: environment.model === undefined ? weight : 1, shadow: shadow && { model: serve(connected(shadow.model), { weight: 0, shadow: undefined }), share: shadow.share } }),
+    serve(connected(name), { weight: environment.model === undefined ? weight : 1, shadow: shadow && { model: connected(shadow.model), share: shadow.share } }),
   ]));
 }
 
-interface ConnectedModel extends Pick<ServedModel, 'name' | 'close'> {
-  readonly lanes: Lanes<ConnectedLane>;
-}
-
-function serve({ name, lanes, close }: ConnectedModel, { weight, shadow }: Pick<ServedModel, 'weight' | 'shadow'>): ServedModel {
+function serve(model: ConnectedModel, settings: Pick<ServedModel, 'weight' | 'shadow'>): ServedModel {
   return {
-    name,
-    weight,
-    shadow,
-    get embedder() {
-      return lanes.current.embedder;
-    },
-    get spareEmbedder() {
-      return lanes.current.spareEmbedder;
-    },
+    ...model,
+    ...settings,
     get shards() {
-      return lanes.current.shards;
+      return model.shards; // those of another lane, when the searches go there
     },
-    inOneLane: (work) => lanes.search(work),
     get isDecided() {
-      return lanes.isDecided;
+      return model.isDecided;
     },
-    close,
   };
 }
 
@@ -146,7 +140,13 @@ async function connectModel(name: string, wiring: Wiring): Promise<ConnectedMode
   const first = setInterval(() => (lanes.isDecided ? clearInterval(first) : void lanes.choose()), LANES_FIRST_EVERY_MS).unref();
   return {
     name,
-    lanes,
+    get shards() {
+      return lanes.current.shards;
+    },
+    get isDecided() {
+      return lanes.isDecided;
+    },
+    inOneLane: (work) => lanes.search(work),
     async close() {
       clearInterval(loop);
       clearInterval(first);
@@ -256,6 +256,6 @@ export function missing(variable: string, meaning: string): EisError {
 
 /** Closes every connection. */
 export async function closeModels(models: ServedModels): Promise<void> {
-  const byName = new Map([...models.values()].flatMap(({ shadow, ...model }) => [model, ...(shadow ? [shadow.model] : [])]).map((model) => [model.name, model]));
+  const byName = new Map([...models.values()].flatMap((model): ConnectedModel[] => [model, ...(model.shadow ? [model.shadow.model] : [])]).map((model) => [model.name, model]));
   await Promise.all([...byName.values()].map((model) => model.close()));
 }

@@ -1,17 +1,20 @@
 /**
  * What a pod knows of each image besides its vector: what a hit is answered with, and the version it has of it. Images
  * are rows of columns and of an arena of texts: with one URL some 150 bytes each, of which no garbage collection knows; one
- * that has metadata takes its JSON and 3 bytes more, one that has none takes nothing more.
+ * that has metadata takes somewhat less than its JSON, one that has none takes nothing more.
  */
 import { EisError } from '../common/errors.js';
-import { valuesOf, type Metadata } from '../common/metadata.js';
+import type { Filter } from '../common/filter.js';
+import { valuesOf } from '../common/metadata.js';
 import type { StoredRecord } from '../common/store/store.js';
 import { IMAGE_ID, type IndexHit } from '../common/wire.js';
 import { bytesOfColumns, CATALOG_ROW_BYTES, CatalogColumns, PHASH_BYTES, ROW_BITS, rowIn } from './catalog-columns.js';
 import { GroupTable } from './group-table.js';
+import type { FilteredRows } from './filter-verdicts.js';
 import { IdTable, NUMBERS_MAX } from './id-table.js';
-import { readId, writeId } from './row-chunk.js';
-import { decodeRow, encodeRow, hasUrlsAlone, type RowFacts } from './row-text.js';
+import { NameTable } from './packed-metadata.js';
+import { ID_BYTES, readId, writeId } from './row-chunk.js';
+import { compileTextFilter, decodeRow, encodeRow, type RowFacts } from './row-text.js';
 import type { SectionReader, SectionWriter } from './snapshot-file.js';
 import { TextArena } from './text-arena.js';
 
@@ -31,6 +34,8 @@ interface SavedCatalog {
   readonly texts: readonly number[];
   /** Bytes of the section after the arena's. */
   readonly groups: number;
+  /** Of metadata, by number. */
+  readonly names: readonly string[];
 }
 
 /** A catalog of one moment, to be saved. */
@@ -41,7 +46,7 @@ export interface FrozenCatalog {
   end(): void;
 }
 
-export class Catalog {
+export class Catalog implements FilteredRows {
   readonly #columns = new CatalogColumns();
   readonly #numbers = new IdTable({ rowBits: ROW_BITS, ids: (chunk) => this.#columns.ids(chunk) });
   readonly #texts = new TextArena({
@@ -49,6 +54,8 @@ export class Catalog {
     moved: (row, place) => this.#setPlace(row, place),
   });
   #groups = new GroupTable();
+  #names = new NameTable();
+  #changed: (row: number) => void = () => undefined;
   #rows = 0;
   #firstFree = FREE_END;
 
@@ -79,7 +86,7 @@ export class Catalog {
   set({ id, urls, width, height, phash, updatedAt, metadata: given, canonical }: StoredRecord): void {
     if (!IMAGE_ID.test(id)) throw new EisError('EIS_IMAGE_ID_INVALID', {});
     const metadata = valuesOf(given);
-    const { text, isPlain } = encodeRow({ urls, width, height, phash, ...(metadata && { metadata }) });
+    const { text, isPlain } = encodeRow({ urls, width, height, phash, ...(metadata && { metadata }) }, this.#names);
     const row = this.#numbers.get(id) ?? this.#add(id);
     const columns = this.#columns.writable(row);
     this.#groups.set(id, canonical !== undefined && IMAGE_ID.test(canonical) ? canonical : undefined);
@@ -88,6 +95,7 @@ export class Catalog {
     columns.heights[rowIn(row)] = height;
     if (isPlain) columns.phashes.set(Buffer.from(phash, 'hex'), rowIn(row) * PHASH_BYTES);
     this.#setText(row, text);
+    this.#changed(row);
   }
 
   /** The images here that are in the group of one, which may be elsewhere. */
@@ -109,15 +117,29 @@ export class Catalog {
     return [{ id, score, url: urls[0] ?? '', urls: [...urls], width, height, phash, ...(metadata && { metadata }), ...(canonical !== undefined && { canonical }) }];
   }
 
-  /** Which images have metadata that matches, as of when it is asked. */
-  whereMetadata(matches: (metadata: Metadata) => boolean): (id: string) => boolean {
-    const matchesNone = matches({});
-    return (id) => {
-      const row = this.#numbers.get(id);
-      if (row === undefined) return false;
-      const metadata = this.#metadata(row);
-      return metadata ? matches(metadata) : matchesNone;
+  get rowsEnd(): number {
+    return this.#rows;
+  }
+
+  rowOf(id: string): number | undefined {
+    return this.#numbers.get(id);
+  }
+
+  copyId(row: number, target: Uint8Array, at: number): void {
+    const { ids } = this.#columns.at(row);
+    for (let byte = 0, from = rowIn(row) * ID_BYTES; byte < ID_BYTES; byte++) target[at + byte] = ids[from + byte] as number;
+  }
+
+  rowTest(filter: Filter): (row: number) => boolean {
+    const matches = compileTextFilter(filter, this.#names);
+    return (row) => {
+      const place = this.#placeOf(row);
+      return place >= 0 && this.#texts.look(place, matches);
     };
+  }
+
+  watch(changed: (row: number) => void): void {
+    this.#changed = changed;
   }
 
   delete(id: string): void {
@@ -128,6 +150,7 @@ export class Catalog {
     const place = this.#placeOf(row);
     this.#setFree(row);
     this.#texts.drop(place);
+    this.#changed(row);
   }
 
   /** What is set and deleted meanwhile may or may not be among them. */
@@ -140,12 +163,13 @@ export class Catalog {
     const [size, rows, chunks] = [this.size, this.#rows, this.#columns.hold()];
     const texts = this.#texts.parts();
     const groups = this.#groups.toBytes();
+    const names = [...this.#names.names];
     return {
       async write(writer) {
         await writer.write(bytesOfColumns(chunks, rows));
         await writer.write(texts);
         await writer.write([groups]);
-        return { size, rows, texts: texts.map(({ length }) => length), groups: groups.length } satisfies SavedCatalog;
+        return { size, rows, texts: texts.map(({ length }) => length), groups: groups.length, names } satisfies SavedCatalog;
       },
       end: () => this.#columns.release(chunks),
     };
@@ -158,7 +182,7 @@ export class Catalog {
    * @throws EisError EIS_SNAPSHOT_INVALID
    */
   static async restore(contents: unknown, reader: SectionReader): Promise<Catalog> {
-    const { size, rows, texts, groups } = contents as SavedCatalog;
+    const { size, rows, texts, groups, names } = contents as SavedCatalog;
     const catalog = new Catalog();
     if (!(Number.isSafeInteger(rows) && rows >= 0 && rows < NUMBERS_MAX) || rows * CATALOG_ROW_BYTES !== reader.nextBytes) throw invalid();
     catalog.#columns.grow(rows);
@@ -166,10 +190,11 @@ export class Catalog {
     if (!Array.isArray(texts) || texts.reduce((sum: number, bytes: number) => sum + bytes, 0) !== reader.nextBytes) throw invalid();
     await reader.read(catalog.#texts.allocate(texts));
     catalog.#adopt(rows, size);
-    if (groups !== reader.nextBytes) throw invalid();
+    if (groups !== reader.nextBytes || !Array.isArray(names)) throw invalid();
     const bytes = new Uint8Array(groups);
     await reader.read([bytes]);
     catalog.#groups = GroupTable.fromBytes(bytes);
+    catalog.#names = new NameTable(names);
     return catalog;
   }
 
@@ -185,15 +210,10 @@ export class Catalog {
     if (this.size !== size) throw invalid();
   }
 
-  #metadata(row: number): Metadata | undefined {
-    const text = this.#texts.read(this.#placeOf(row));
-    return hasUrlsAlone(text) ? undefined : decodeRow(text).facts.metadata;
-  }
-
   #entry(row: number): CatalogEntry {
     const { updatedAt, widths, heights, phashes } = this.#columns.at(row);
     const at = rowIn(row);
-    const { isPlain, facts } = decodeRow(this.#texts.read(this.#placeOf(row)));
+    const { isPlain, facts } = decodeRow(this.#texts.read(this.#placeOf(row)), this.#names);
     if (!isPlain) return { ...{ urls: [] }, ...facts, updatedAt: updatedAt[at] as number };
     const phash = Buffer.from(phashes.buffer, phashes.byteOffset + at * PHASH_BYTES, PHASH_BYTES).toString('hex');
     return { ...facts, width: widths[at] as number, height: heights[at] as number, phash, updatedAt: updatedAt[at] as number };

@@ -9,11 +9,11 @@
  * Rows lie in shared memory (`row-store.ts`); worker threads scan disjoint parts of a snapshot of them (`scan.ts`), so
  * even a search of very few rows does not hold the event loop. Concurrent searches share a pass (`shared-pass.ts`).
  */
-import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import { quantiseQuery } from './quantisation.js';
 import { describeCandidates, type Candidate, type RescoreRows } from './rescore.js';
 import { allDone, rescoreQueries, type RescoredHits } from './rescore-queries.js';
-import { readId, rowBytes } from './row-chunk.js';
+import { rowBytes } from './row-chunk.js';
+import { maskRows } from './row-mask.js';
 import type { SnapshotPart } from './row-chunks.js';
 import { RowStore, type Snapshot } from './row-store.js';
 import { RowWriter } from './row-writer.js';
@@ -27,8 +27,6 @@ import { checkEntries, checkLength, type CloseOptions, type FinishedScan, type F
 
 /** A scan's part for one worker is not made smaller than this: handing it over costs about as long as scanning it. */
 const TASK_BYTES_MIN = 1024 * 1024;
-/** Ids that a predicate is asked about in one turn of the event loop. */
-const ACCEPT_SLICE = 2_048;
 /** Tasks of a scan for each thread: more than one, so that a delayed thread holds up less. */
 const TASKS_PER_THREAD = 2;
 
@@ -99,9 +97,9 @@ export class ExactIndex implements VectorIndex {
     await this.#writer.clean();
   }
 
-  async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
+  async search(queries: readonly Float32Array[], { top, among, signal }: SearchOptions): Promise<Hit[][]> {
     for (const query of queries) checkLength(query, this.dim);
-    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => new Float64Array(query)), top, accept }, signal);
+    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => new Float64Array(query)), top, among }, signal);
   }
 
   async vector(id: string): Promise<Float32Array | undefined> {
@@ -147,7 +145,7 @@ export class ExactIndex implements VectorIndex {
 
   /** What could be among the best of each query, of all rows. */
   async #scan(snapshot: Snapshot, queries: readonly PassQuery[]): Promise<Candidates[]> {
-    const masked = await maskQueries(queries, (accept) => maskRows(snapshot, accept));
+    const masked = await maskQueries(queries, (among) => maskRows(this.#rows, snapshot, among));
     const wanted = masked.map(({ vector, keep, mask }): ScanQuery => ({ quantised: quantiseQuery(vector), keep, mask }));
     const tasks = divide(snapshot, scratchesFor(this.#scanner), this.dim);
     const found = await allDone(tasks.map((ranges, scratch) => this.#scanner.scan({ version: snapshot.version, queries: wanted, ranges, scratch })));
@@ -174,19 +172,6 @@ function describe({ parts }: Snapshot, { rows, uppers }: Candidates): RescoreRow
     const { views, firstRow } = findPart(parts, row);
     return { views, row: row - firstRow, upper: uppers[i] as number };
   }));
-}
-
-/** Which living rows of a snapshot a predicate accepts, in shared memory; asked in slices, so that the event loop is not held. */
-async function maskRows(snapshot: Snapshot, accept: (id: string) => boolean): Promise<Uint8Array> {
-  const mask = new Uint8Array(new SharedArrayBuffer(snapshot.rows));
-  for (const { views: { ids, diedAt }, rows, firstRow } of snapshot.parts) {
-    for (let row = 0; row < rows; row++) {
-      if (row % ACCEPT_SLICE === ACCEPT_SLICE - 1) await yieldToLoop();
-      const died = diedAt[row] as number;
-      if ((died === 0 || died > snapshot.version) && accept(readId(ids, row))) mask[firstRow + row] = 1;
-    }
-  }
-  return mask;
 }
 
 /** Splits a snapshot into tasks of about as many rows each. */

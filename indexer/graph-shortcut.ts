@@ -1,14 +1,14 @@
 /**
- * Answers searches by the graph over an index's rows (`row-graph.ts`), as far as it can: what it finds is narrowed to what a
- * predicate accepts and scored exactly, and where too few are left it is asked for more. What the graph cannot answer is
- * left to a scan of all rows: few rows, a large top, a predicate that accepts few, and all while there is no graph.
+ * Answers searches by the graph over an index's rows (`row-graph.ts`), as far as it can: what it finds is scored exactly, and
+ * where too few of it live it is asked for more. What the graph cannot answer is left to a scan of all rows: few rows, a large
+ * top, a search among some ids, and all while there is no graph.
  */
 import type { Shortcut } from './exact-index.js';
 import type { GraphQuery, GraphSearch } from './graph-search.js';
 import { quantiseQuery } from './quantisation.js';
 import type { RescoreQuery, RescoreRows } from './rescore.js';
 import { hitsOf, rescoreQueries, type RescoredHits } from './rescore-queries.js';
-import { addressOf, ID_BYTES, placeOf, readId, rowBytes } from './row-chunk.js';
+import { addressOf, placeOf, rowBytes } from './row-chunk.js';
 import type { RowGraph, StandingGraph } from './row-graph.js';
 import type { RowStore, Snapshot } from './row-store.js';
 import type { Scanner } from './scan-pool.js';
@@ -19,7 +19,7 @@ import type { Hit } from './vector-index.js';
 
 /** Rows that the graph is asked for at first, for each that is wanted. */
 const OVER_FETCH = 3;
-/** When too few of the rows that were found are candidates, so many times as many are asked for. */
+/** When too few of the rows that were found live, so many times as many are asked for. */
 const WIDENING = 4;
 /** Beyond it, a scan is faster. */
 const FETCH_MAX = 8_192;
@@ -93,30 +93,34 @@ export class GraphShortcut {
     return Math.ceil(keep * OVER_FETCH * Math.max(1, (this.#graph.current?.nodes ?? 0) / living));
   }
 
-  #suits({ query: { keep }, reach }: OpenQuery, nodes: number): boolean {
-    return reach <= Math.min(FETCH_MAX, nodes) && keep < this.#rows.size / 2;
+  #suits({ query: { keep, among }, reach }: OpenQuery, nodes: number): boolean {
+    return !among && reach <= Math.min(FETCH_MAX, nodes) && keep < this.#rows.size / 2;
   }
 
   /** Undefined when the graph is gone. */
   async #ask({ version }: Snapshot, { graph, covered, rest }: Cover, open: readonly OpenQuery[]): Promise<Found | undefined> {
     const queries = open.map(({ query: { vector, keep } }): GraphQuery => ({ vector, keep, quantised: quantiseQuery(vector) }));
     const search: GraphSearch = { version, covered, rest, queries, fetch: Math.max(...open.map(({ reach }) => reach)) };
-    const isScored = open.length === 1 && !open[0]?.query.accept; // one way there and back instead of two
+    const isScored = open.length === 1; // one way there and back instead of two
     const answer = await this.#graph.search({ graph, search, fd: isScored ? this.#rows.fd : undefined });
     if (!answer) return undefined;
     const { near, rescored } = answer;
-    if (rescored) return { hits: near.map(({ ids }, i) => hitsOf(rescored.ranked[i] as Ranked, ids)), rescored: rescored.read };
-    return this.#score(open.map(({ query: { vector, keep, accept } }, i) => ({ vector, keep, ...filterRows(near[i] as RescoreRows, accept) })));
+    const found = open.map(({ query: { vector, keep } }, i): RescoreQuery => ({ vector, keep, ...(near[i] as RescoreRows) }));
+    if (!rescored) return this.#score(found);
+    return { hits: found.map((query, i) => (isEnough(query) ? hitsOf(rescored.ranked[i] as Ranked, query.ids) : undefined)), rescored: rescored.read };
   }
 
   /** Hits for the queries that have candidates enough. */
   async #score(queries: readonly RescoreQuery[]): Promise<Found> {
-    const isEnough = ({ slots, keep }: RescoreQuery): boolean => slots.length >= keep;
     const enough = queries.filter(isEnough);
     const { hits, rescored }: RescoredHits = enough.length > 0 ? await rescoreQueries(this.#scanner, this.#rows.fd, enough) : { hits: [], rescored: 0 };
     let next = 0;
     return { hits: queries.map((query) => (isEnough(query) ? hits[next++] : undefined)), rescored };
   }
+}
+
+function isEnough({ slots, keep }: RescoreQuery): boolean {
+  return slots.length >= keep;
 }
 
 /**
@@ -132,12 +136,4 @@ function coverOf({ number, nodes, covered: standing }: StandingGraph, { parts }:
     .filter(({ from, to }) => from < to);
   const rows = rest.reduce((sum, { from, to }) => sum + to - from, 0);
   return rows * rowBytes(dim) <= REST_BYTES_MAX && rows < nodes ? { graph: number, covered, rest } : undefined;
-}
-
-function filterRows(rows: RescoreRows, accept: ((id: string) => boolean) | undefined): RescoreRows {
-  if (!accept) return rows;
-  const kept = Array.from(rows.slots.keys()).filter((i) => accept(readId(rows.ids, i)));
-  const ids = Buffer.concat(kept.map((i) => rows.ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
-  const pick = <T extends Uint32Array | Float64Array>(values: T, Kind: { from(items: number[]): T }): T => Kind.from(kept.map((i) => values[i] as number));
-  return { ids, slots: pick(rows.slots, Uint32Array), checksums: pick(rows.checksums, Uint32Array), uppers: pick(rows.uppers, Float64Array) };
 }

@@ -2,7 +2,7 @@
  * `hnsw`: approximate search by a graph of neighbours (`neighbour-graph.ts`), which looks at some thousand rows where
  * `brute` looks at all. It holds what `brute` holds and does with it what `brute` does, but that searches ask the graph
  * first (`graph-shortcut.ts`): a hit that is answered has its exact score, and only which hits are answered is approximate.
- * Few rows, a large top, a predicate that accepts few, and rows that the graph does not stand for yet, are scanned.
+ * Few rows, a large top, a search among some ids, and rows that the graph does not stand for yet, are scanned.
  *
  * The graph goes by directions. For unit vectors that is the order of the scores; a vector of another length is found by
  * its angle first.

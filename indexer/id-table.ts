@@ -70,8 +70,13 @@ export class IdTable {
 
   /** @param id 64 lowercase hex digits; what is none has no number */
   get(id: string): number | undefined {
-    const part = this.#read(id) ? this.#parts[this.#asked[PART_BYTE] as number] : undefined;
-    const place = part && this.#find(part, this.#asked, 0);
+    return this.#read(id) ? this.getAt(this.#asked, 0) : undefined;
+  }
+
+  /** As `get`, of the id that lies at a place in some bytes. */
+  getAt(ids: Uint8Array, at: number): number | undefined {
+    const part = this.#parts[ids[at + PART_BYTE] as number];
+    const place = part && this.#find(part, ids, at);
     return part && place !== undefined ? (part.numbers[place] as number) - FIRST : undefined;
   }
 

@@ -80,7 +80,7 @@ export class IndexHost {
   #isReady = false;
 
   constructor(options: IndexHostOptions) {
-    this.#options = { lane: 'main', now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, ...options };
+    this.#options = { lane: 'main', now: Date.now, reclaim: () => undefined, snapshotEveryMs: DEFAULT_LIMITS.snapshotEveryMs, filterVerdictBytesMax: DEFAULT_LIMITS.filterVerdictBytesMax, ...options };
     this.#freshAt = this.#options.now();
   }
 

@@ -20,10 +20,10 @@ import type { KdTreeWorkers } from './kd-tree-pool.js';
 import { createSearchPasses, maskQueries, type PassQuery, type SearchMoment, type VectorSearch } from './search-pass.js';
 import type { SharedPass } from './shared-pass.js';
 import { mergeRanked } from './top-k.js';
-import { checkEntries, checkLength, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
+import { checkEntries, checkLength, type Among, type Hit, type SearchOptions, type VectorEntry, type VectorIndex } from './vector-index.js';
 
-/** Ids that a predicate is asked about in one turn of the event loop. */
-const ACCEPT_SLICE = 2_048;
+/** Places that are looked at in one turn of the event loop. */
+const MASK_SLICE = 2_048;
 /** So many loose rows are scanned in less time than it takes to hand them to a thread. */
 const CHANGES_MAX = 1_024;
 /**
@@ -90,9 +90,9 @@ export class KdTreeIndex implements VectorIndex {
     this.#rebuild();
   }
 
-  async search(queries: readonly Float32Array[], { top, accept, signal }: SearchOptions): Promise<Hit[][]> {
+  async search(queries: readonly Float32Array[], { top, among, signal }: SearchOptions): Promise<Hit[][]> {
     for (const query of queries) checkLength(query, this.dim);
-    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => new Float64Array(query)), top, accept }, signal);
+    return this.#passes.add({ queries: queries.length, vectors: queries.map((query) => new Float64Array(query)), top, among }, signal);
   }
 
   async vector(id: string): Promise<Float32Array | undefined> {
@@ -137,14 +137,14 @@ export class KdTreeIndex implements VectorIndex {
     return { find: (queries) => this.#find(snapshot, queries), end: () => this.#rows.release() };
   }
 
-  /** Which rows a predicate accepts, in shared memory; asked in slices, so that the event loop is not held. */
-  async #mask({ version, places, trees, loose }: KdSnapshot, accept: (id: string) => boolean): Promise<Uint8Array> {
+  /** Which rows are of some ids, in shared memory; looked at in slices, so that the event loop is not held. */
+  async #mask({ version, places, trees, loose }: KdSnapshot, among: Among): Promise<Uint8Array> {
     const mask = new Uint8Array(new SharedArrayBuffer(places));
     for (const list of [...trees.map((tree) => tree.places), loose]) {
       for (let i = 0; i < list.length; i++) {
-        if (i % ACCEPT_SLICE === ACCEPT_SLICE - 1) await yieldToLoop();
+        if (i % MASK_SLICE === MASK_SLICE - 1) await yieldToLoop();
         const place = list[i] as number;
-        if (this.#rows.isAliveAt(place, version) && accept(this.#rows.idAt(place))) mask[place] = 1;
+        if (this.#rows.isAliveAt(place, version) && among.has(this.#rows.idAt(place))) mask[place] = 1;
       }
     }
     return mask;
@@ -154,7 +154,7 @@ export class KdTreeIndex implements VectorIndex {
     const { version, rows, trees, loose } = snapshot;
     if (snapshot.places === 0 || queries.length === 0) return queries.map(() => []);
     const started = performance.now();
-    const masked = await maskQueries(queries, (accept) => this.#mask(snapshot, accept));
+    const masked = await maskQueries(queries, (among) => this.#mask(snapshot, among));
     const groups = divide(masked.map(({ vector, keep, mask }) => ({ vector, keep, mask })), this.#options.workers.threads);
     const level = this.#levelOfParts(snapshot, queries.length);
     const found = await Promise.all(groups.map((group) => Promise.all(Array.from({ length: 2 ** level }, (_, position) => {

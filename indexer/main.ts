@@ -60,6 +60,7 @@ runMain(async () => {
     createIndex: ({ dim }) => create({ ...optionsFor(dim), newFolder: () => folders.create() }),
     snapshots: restore && new SnapshotKeeper({ folders, model, slots, algorithm: indexing.algorithm, log, restoreIndex: ({ live: { dim }, folder }, contents, reader) => restore({ ...optionsFor(dim), folder }, contents, reader) }),
     snapshotEveryMs: environment.limits.snapshotEveryMs,
+    filterVerdictBytesMax: environment.limits.filterVerdictBytesMax,
     log,
     observer: indexMetrics,
     reclaim: () => RECLAIM_AFTER_MS.forEach((ms) => setTimeout(reclaimMemory, ms).unref()),

@@ -5,7 +5,7 @@
  */
 import { EisError } from '../common/errors.js';
 import { IdTable } from './id-table.js';
-import { allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
+import { addressOf, allocateChunk, CHUNK_ROWS_BITS, CHUNK_ROWS_MAX, placeOf, readId, rowBytes, viewChunk, writeId, type ChunkMemory, type ChunkViews } from './row-chunk.js';
 import { readChunk, type SavedRows } from './saved-rows.js';
 import type { SectionReader } from './snapshot-file.js';
 
@@ -78,6 +78,12 @@ export class RowChunks {
   get(id: string): Row | undefined {
     const number = this.#rows.get(id);
     return number === undefined ? undefined : { views: this.#at(number).views, row: number % CHUNK_ROWS_MAX };
+  }
+
+  /** Address of the living row of the id that lies at a place in some bytes; undefined: it has none. */
+  addressOfId(ids: Uint8Array, at: number): number | undefined {
+    const number = this.#rows.getAt(ids, at);
+    return number === undefined ? undefined : addressOf(this.#at(number).memory.serial, number % CHUNK_ROWS_MAX);
   }
 
   /** A row for an id, whose row before is dead; to be filled in the same turn of the event loop. */

@@ -58,6 +58,11 @@ export class RowStore {
     return this.#chunks.has(id);
   }
 
+  /** Of `addressOf` of row-chunk.ts: where the living row is of the id that lies at a place in some bytes; undefined: it has none. */
+  addressOfId(ids: Uint8Array, at: number): number | undefined {
+    return this.#chunks.addressOfId(ids, at);
+  }
+
   /** @throws EisError EIS_INDEX_FILE, EIS_INDEX_DAMAGED */
   async vector(id: string): Promise<Float32Array | undefined> {
     const stored = this.#stored(id);

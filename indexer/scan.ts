@@ -62,6 +62,7 @@ function scanRange({ memory, from, to, firstRow }: ScanRange, { version, scratch
   group.forEach(({ codes }, i) => scratch.queries.set(codes, i * views.stride));
   for (let row = from; row < to; row += BLOCK_ROWS) {
     const block = { views, version, firstRow, from: row, to: Math.min(to, row + BLOCK_ROWS) };
+    if (!group.some((collector) => collector.wants(block))) continue;
     const [rows, codes, at] = [block.to - row, row * views.stride, scratch.dotsAt];
     for (let first = 0; first < group.length; ) {
       const queries = scratch.queriesAt + first * views.stride * 2;
@@ -103,17 +104,26 @@ class Collector {
     return this.#query.quantised.codes;
   }
 
+  /** Whether one of the rows may be a candidate. */
+  wants({ firstRow, from, to }: Block): boolean {
+    const { mask } = this.#query;
+    if (!mask) return true;
+    for (let i = firstRow + from; i < firstRow + to; i++) if (mask[i] === 1) return true;
+    return false;
+  }
+
   /** @param dots the query's with the block's row r at `[step · r + offset]` */
   collect({ views, version, firstRow, from, to }: Block, dots: Int32Array, offset: number, step: number): void {
     const { scales, errors, norms, diedAt } = views;
     const { quantised: { scale, perError, perNorm }, mask } = this.#query;
     let floor = this.#lowers.floor;
     for (let i = from; i < to; i++) {
+      if (mask !== undefined && mask[firstRow + i] !== 1) continue;
       const score = (dots[step * (i - from) + offset] as number) * ((scales[i] as number) * scale);
       const error = perError * (errors[i] as number) + perNorm * (norms[i] as number);
       if (score + error < floor) continue; // a comparison with NaN is false: what is not known is kept
       const died = diedAt[i] as number;
-      if ((died !== 0 && died <= version) || (mask !== undefined && mask[firstRow + i] !== 1)) continue;
+      if (died !== 0 && died <= version) continue;
       this.#rows.push(firstRow + i);
       this.#uppers.push(score + error);
       const lower = score - error;

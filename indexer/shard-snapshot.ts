@@ -13,7 +13,7 @@ import { readSnapshotFile, writeSnapshotFile, type SectionReader } from './snaps
 import type { VectorIndex } from './vector-index.js';
 
 /** A new one whenever what is written changes. */
-const FORMAT = 4;
+const FORMAT = 5;
 
 /** Tombstones are kept for 30 days: whoever was away for longer might miss that an image was removed. */
 export const SNAPSHOT_AGE_MAX_MS = 29 * 24 * 60 * 60 * 1000;

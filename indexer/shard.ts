@@ -2,17 +2,19 @@
  * One version of a pod's shard, loaded: its vectors and what is known of their images, which follow the store together, and
  * are saved together for the pod's next start. Where one was saved it is loaded from there, else from the store.
  */
-import { compileFilter, type Filter } from '../common/filter.js';
+import type { Filter } from '../common/filter.js';
+import { DEFAULT_LIMITS } from '../common/limits.js';
 import type { Log } from '../common/log.js';
 import type { SlotRange } from '../common/slots.js';
 import type { LiveVersion, Store } from '../common/store/store.js';
 import type { IndexGroup, IndexHit } from '../common/wire.js';
 import { Catalog, type CatalogEntry } from './catalog.js';
+import { FilterVerdicts } from './filter-verdicts.js';
 import { Follower, type ChangeKind } from './follower.js';
 import { searchGroups } from './group-search.js';
 import type { FrozenShard, RestoredShard } from './shard-snapshot.js';
 import type { SnapshotKeeper } from './snapshot-keeper.js';
-import type { Hit, SearchOptions, VectorIndex } from './vector-index.js';
+import type { SearchOptions, VectorIndex } from './vector-index.js';
 
 export interface ShardOptions {
   readonly model: string;
@@ -24,11 +26,13 @@ export interface ShardOptions {
   readonly observer: { changed(kind: ChangeKind): void };
   /** Keeps the shard for the pod's next start; undefined: it is loaded from the store each time. */
   readonly snapshots?: SnapshotKeeper | undefined;
+  /** Memory for what filters of before say of each image. */
+  readonly filterVerdictBytesMax?: number;
   /** ms since the epoch. */
   readonly now: () => number;
 }
 
-export interface ShardSearch extends Omit<SearchOptions, 'accept'> {
+export interface ShardSearch extends Omit<SearchOptions, 'among'> {
   /** Only images whose metadata match: the top is the top of those. */
   readonly filter?: Filter | undefined;
   /** Whether of each group of near-duplicates only the best is answered. */
@@ -48,6 +52,7 @@ export class Shard {
   readonly live: LiveVersion;
   readonly #index: VectorIndex;
   readonly #catalog: Catalog;
+  readonly #verdicts: FilterVerdicts;
   readonly #options: ShardOptions;
   readonly #follower: Follower;
   #freshAt = 0;
@@ -62,10 +67,11 @@ export class Shard {
 
   /** Empty, or as it was saved. */
   private constructor(live: LiveVersion, options: ShardOptions, restored: RestoredShard | undefined) {
-    const { store, model, slots, createIndex, now } = options;
+    const { store, model, slots, createIndex, filterVerdictBytesMax = DEFAULT_LIMITS.filterVerdictBytesMax, now } = options;
     this.live = live;
     this.#index = restored?.index ?? createIndex(live);
     this.#catalog = restored?.catalog ?? new Catalog();
+    this.#verdicts = new FilterVerdicts(this.#catalog, { bytesMax: filterVerdictBytesMax });
     this.#options = options;
     this.#isSaved = restored !== undefined;
     this.#changes = restored ? 0 : 1;
@@ -85,7 +91,7 @@ export class Shard {
   }
 
   get memoryBytes(): number {
-    return this.#index.memoryBytes + this.#catalog.memoryBytes;
+    return this.#index.memoryBytes + this.#catalog.memoryBytes + this.#verdicts.memoryBytes;
   }
 
   /** When it last had all that the store had: when its last poll that succeeded began. ms since the epoch. */
@@ -132,14 +138,15 @@ export class Shard {
    * @throws what `VectorIndex.search` throws
    */
   async search(queries: readonly Float32Array[], options: ShardSearch): Promise<IndexHit[][]> {
-    const found = await this.#find(queries, options);
-    return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
-  }
-
-  #find(queries: readonly Float32Array[], { filter, collapse, without, ...options }: ShardSearch): Promise<Hit[][]> {
-    const search = { ...options, accept: filter && this.#catalog.whereMetadata(compileFilter(filter)) };
-    if (!collapse && !without) return this.#index.search(queries, search);
-    return searchGroups(this.#index, queries, { ...search, without, groupOf: collapse ? (id) => this.#catalog.groupOf(id) : undefined });
+    const { filter, collapse, without, ...search } = options;
+    const among = filter && (await this.#verdicts.hold(filter));
+    try {
+      const groupOf = collapse ? (id: string): string => this.#catalog.groupOf(id) : undefined;
+      const found = await searchGroups(this.#index, queries, { ...search, without, groupOf, among });
+      return found.map((hits) => hits.flatMap(({ id, score }) => this.#catalog.describe(id, score)));
+    } finally {
+      if (among) this.#verdicts.release(among);
+    }
   }
 
   /** How many images of a group are here, and what is known of the first ones, by id. */

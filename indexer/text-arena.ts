@@ -56,6 +56,14 @@ export class TextArena {
     return bytes.subarray(start + HEADER_BYTES, start + HEADER_BYTES + (words[start / 4 + 1] as number));
   }
 
+  /** What `look` makes of the text that lies at `[start, end)` of some bytes: of a place, as `read`, but without an object made for it. */
+  look<T>(place: number, look: (bytes: Uint8Array, start: number, end: number) => T): T {
+    const index = Math.floor(place / PIECE_SPAN);
+    const start = place - index * PIECE_SPAN;
+    const { bytes, words } = this.#pieces[index] as Piece;
+    return look(bytes, start + HEADER_BYTES, start + HEADER_BYTES + (words[start / 4 + 1] as number));
+  }
+
   /** Writes the text of a row, and tells the owner where. */
   write(row: number, text: Uint8Array): void {
     const piece = this.#pieceFor(sizeOf(text.length));

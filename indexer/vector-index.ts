@@ -21,11 +21,18 @@ export interface Hit {
   readonly score: number;
 }
 
+/** Some ids. What becomes of them while a search runs, it may or may not see. */
+export interface Among {
+  has(id: string): boolean;
+  /** All of them, 32 bytes each, one after the other, in pieces that are good until the next is asked for. */
+  pieces(): Iterable<Uint8Array>;
+}
+
 export interface SearchOptions {
   /** How many hits each query gets at most; 1 or more. */
   readonly top: number;
-  /** Only ids that it accepts are candidates: the top is the top of those. It must be pure, and is called once per id at least. */
-  readonly accept?: ((id: string) => boolean) | undefined;
+  /** Only these are candidates: the top is the top of those. It takes about as long as they are many. */
+  readonly among?: Among | undefined;
   /** Aborted before the search's turn came: it is not done. What runs is not interrupted. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { DEFAULT_LIMITS, limitVariable, type Limits } from '../common/limits.js';
 import { packagePath } from '../common/package-root.js';
+import { optionalRules } from '../k8s/monitoring/optional-rules.js';
 
 const read = (file: string): string => readFileSync(packagePath(file), 'utf8');
 const operating = (): string => read('README.md').split('## Operating')[1]!.split('\n## ')[0]!;
@@ -36,7 +37,8 @@ describe('the table of settings in README.md', () => {
 describe('docs/operating.md', () => {
   it('names every alert, and no other', () => {
     const rules = parse(read(readdirSync(packagePath('compose')).filter((name) => name.startsWith('prometheus-')).map((name) => `compose/${name}/rules.yml`)[0]!)) as { groups: { rules: { alert?: string }[] }[] };
-    const alerts = rules.groups.flatMap((group) => group.rules.flatMap(({ alert }) => alert ?? []));
+    const optional = optionalRules({ hasShadow: true, scaled: [{ deployment: 'worker-m', podsMax: 2, signalMax: 60 }] });
+    const alerts = [...rules.groups, ...optional].flatMap((group) => group.rules.flatMap((rule) => ('alert' in rule && rule.alert) || []));
     const named = [...read('docs/operating.md').matchAll(/`(Eis[A-Z]\w+)`/g)].map(([, name]) => name!);
     expect([...new Set(named)].sort()).toEqual([...new Set(alerts)].sort());
   });

@@ -4,6 +4,7 @@
  */
 import { stringify } from 'yaml';
 import { renderDashboard } from '../monitoring/dashboard.js';
+import type { OptionalParts } from '../monitoring/optional-parts.js';
 import { DATASOURCE } from '../monitoring/panels.js';
 import { labelsOf } from './names.js';
 import type { ConfigMap, Manifest } from './objects.js';
@@ -16,13 +17,13 @@ const DASHBOARDS = '/var/lib/grafana/dashboards';
 const MOUNT_AT = 'elastic-image-search/mount-at';
 
 /** @param prometheusUrl as Grafana's pod reaches it */
-export function renderGrafana(prometheusUrl: string): Manifest[] {
+export function renderGrafana(prometheusUrl: string, optional: OptionalParts): Manifest[] {
   const datasources = { apiVersion: 1, datasources: [{ name: 'Elastic image search', ...DATASOURCE, access: 'proxy', url: prometheusUrl, editable: false }] };
   const providers = { apiVersion: 1, providers: [{ name: 'elastic-image-search', type: 'file', allowUiUpdates: false, options: { path: DASHBOARDS } }] };
   return [
     renderFolder('grafana-datasources', `${PROVISIONING}/datasources`, { 'elastic-image-search.yaml': stringify(datasources) }),
     renderFolder('grafana-providers', `${PROVISIONING}/dashboards`, { 'elastic-image-search.yaml': stringify(providers) }),
-    renderFolder('grafana-dashboards', DASHBOARDS, { 'elastic-image-search.json': `${JSON.stringify(renderDashboard(), null, 1)}\n` }),
+    renderFolder('grafana-dashboards', DASHBOARDS, { 'elastic-image-search.json': `${JSON.stringify(renderDashboard(optional), null, 1)}\n` }),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** Prometheus, with its targets by name: discovery through the API would need rights that nobody has to give here. */
 import { stringify } from 'yaml';
 import type { Config } from '../../common/config.js';
+import { optionalParts } from '../monitoring/optional-parts.js';
 import { renderRules } from '../monitoring/rules.js';
 import { renderScrapeConfig, type ScrapeJob } from '../monitoring/scrape.js';
 import { renderGrafana } from './grafana.js';
@@ -41,9 +42,10 @@ export function renderPrometheus(context: RenderContext): Manifest[] {
   const { platform, prometheus: { pods } } = config;
   const workload: Workload = { component: 'prometheus', name: 'prometheus' };
   const jobs = scrapeJobs(config);
+  const optional = optionalParts(config);
   const files = {
     'prometheus.yml': stringify(renderScrapeConfig({ jobs, rulesFile: `${FOLDER}/rules.yml`, everyS: EVERY_S })),
-    'rules.yml': stringify(renderRules(jobs.map(({ name }) => name)), { lineWidth: 0 }),
+    'rules.yml': stringify(renderRules(jobs.map(({ name }) => name), optional), { lineWidth: 0 }),
   };
   const configMap = contentName(workload.name, ...Object.values(files));
   const container = {
@@ -57,7 +59,7 @@ export function renderPrometheus(context: RenderContext): Manifest[] {
   return [
     renderConfigMap(workload, configMap, files),
     renderService(workload, { ports: PORTS }),
-    ...renderGrafana(`http://${workload.name}:${PORTS.http}`),
+    ...renderGrafana(`http://${workload.name}:${PORTS.http}`, optional),
     ...renderStatefulSet({ workload, pods: { min: pods, max: pods }, serviceName: workload.name, disk: { name: 'data', gibibytes: DISKS.prometheus, keep: true }, containers: [container] }, context),
   ];
 }

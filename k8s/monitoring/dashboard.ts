@@ -1,5 +1,6 @@
 /** The dashboard: searches from the outside inwards, then what comes in, then the processes. */
 import { FAILED, LATENCY_S, shareOf, SLOW } from './objectives.js';
+import { NO_OPTIONAL_PARTS, type OptionalParts } from './optional-parts.js';
 import { DATASOURCE, layOut, type Query, type Row } from './panels.js';
 
 const RATE = '$__rate_interval';
@@ -69,10 +70,30 @@ const PROCESSES: Row = {
   ],
 };
 
-export const ROWS: readonly Row[] = [SEARCHES, FUNCTION, INDEX, INGEST, PROCESSES];
+const SHADOW: Row = {
+  title: 'Shadow: a second model answers as well, unseen',
+  panels: [
+    { title: 'Overlap@10', unit: 'percentunit', description: 'Share of the first ten results that both models name, on average.', queries: one(`${rate('model, shadow', `eis_shadow_overlap_ratio_sum{${MODEL}}`)} / ${rate('model, shadow', `eis_shadow_overlap_ratio_count{${MODEL}}`)}`, '{{shadow}} beside {{model}}') },
+    { title: 'Time of both, 95 %', unit: 's', description: 'Of the searches that both answered. What the gateway remembers took "live" no time to embed.', queries: one(p95('model, shadow, of', `eis_shadow_duration_seconds_bucket{${MODEL},stage="total"}`), '{{of}} ({{shadow}} beside {{model}})') },
+    { title: 'Searches of the shadow', unit: 'reqps', description: 'By outcome, and those that were left out, by what was in the way.', queries: [{ expr: rate('shadow, outcome', `eis_shadow_searches_total{${MODEL}}`), legend: '{{shadow}} {{outcome}}' }, { expr: rate('shadow, reason', `eis_shadow_dropped_total{${MODEL}}`), legend: '{{shadow}} left out: {{reason}}' }] },
+  ],
+};
+
+const AUTOSCALE: Row = {
+  title: 'Autoscaler',
+  panels: [
+    { title: 'Pods', unit: 'short', description: 'That a Deployment is to have, and that the last decision gives it.', queries: [{ expr: `max by (deployment) (eis_autoscale_replicas{${MODEL}})`, legend: '{{deployment}}' }, { expr: `max by (deployment) (eis_autoscale_replicas_wanted{${MODEL}})`, legend: '{{deployment}} wanted' }] },
+    { title: 'Signal', unit: 'short', description: 'Of gateways requests that are being answered, of workers seconds for which the foremost message has waited.', queries: one(`max by (deployment) (eis_autoscale_signal{${MODEL}})`, '{{deployment}}') },
+    { title: 'Rounds without a decision', unit: 'reqps', queries: one(rate('deployment, code', `eis_autoscale_failures_total{${MODEL}}`), '{{deployment}} {{code}}') },
+  ],
+};
+
+export function dashboardRows({ hasShadow, scaled }: OptionalParts = NO_OPTIONAL_PARTS): readonly Row[] {
+  return [SEARCHES, ...(hasShadow ? [SHADOW] : []), FUNCTION, INDEX, INGEST, ...(scaled.length > 0 ? [AUTOSCALE] : []), PROCESSES];
+}
 
 /** The dashboard as Grafana reads it from a file. */
-export function renderDashboard(): object {
+export function renderDashboard(optional: OptionalParts = NO_OPTIONAL_PARTS): object {
   const model = { name: 'model', label: 'Model', type: 'query', datasource: DATASOURCE, query: { query: 'label_values(eis_search_total, model)', refId: 'models' }, definition: 'label_values(eis_search_total, model)', includeAll: true, allValue: '.*', multi: true, refresh: 2, sort: 1, current: { text: ['All'], value: ['$__all'] } };
   return {
     uid: 'elastic-image-search',
@@ -84,6 +105,6 @@ export function renderDashboard(): object {
     time: { from: 'now-3h', to: 'now' },
     refresh: '30s',
     templating: { list: [model] },
-    panels: layOut(ROWS),
+    panels: layOut(dashboardRows(optional)),
   };
 }

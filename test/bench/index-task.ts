@@ -6,7 +6,8 @@ import { QUERIES, type IndexData } from './index-data.js';
 
 /** How many hits are asked for. */
 export const TOP = 10;
-const WARM_UP_SEARCHES = 8;
+/** Before measured ones, by one client. */
+export const WARM_UP_SEARCHES = 8;
 
 /** Of the command line. */
 export interface IndexBenchOptions {

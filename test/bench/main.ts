@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addAutoscaleBench } from './autoscale.js';
 import { addDedupeBench } from './dedupe.js';
 import { addEmbedBench } from './embed.js';
+import { addFilterBench } from './filter.js';
 import { addGatewayBench } from './gateway.js';
 import { addIndexBench } from './index.js';
 import { addIngestBench } from './ingest.js';
@@ -16,6 +17,7 @@ const program = new Command('bench').description('Measures one operation; --help
 addAutoscaleBench(program);
 addDedupeBench(program);
 addEmbedBench(program);
+addFilterBench(program);
 addGatewayBench(program);
 addIndexBench(program);
 addIngestBench(program);

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { parseConfig } from '../../common/config.js';
 import { parseEnvironment } from '../../common/environment.js';
 import { packagePath } from '../../common/package-root.js';
-import { ROWS } from '../../k8s/monitoring/dashboard.js';
+import { dashboardRows } from '../../k8s/monitoring/dashboard.js';
 import { renderRules } from '../../k8s/monitoring/rules.js';
 import { renderScrapeConfig, type ScrapeJob } from '../../k8s/monitoring/scrape.js';
 import { planProcesses } from '../../local/processes.js';
@@ -78,7 +78,7 @@ describe.skipIf(PROMETHEUS_MISSING !== undefined)(`Prometheus over the system of
   });
 
   it('has values for every panel of the dashboard, but those of what went wrong', async () => {
-    for (const { title, queries } of ROWS.flatMap(({ panels }) => panels)) {
+    for (const { title, queries } of dashboardRows().flatMap(({ panels }) => panels)) {
       for (const { expr } of queries) {
         const { result } = await ask(expr);
         if (!EMPTY.includes(title)) expect(result.length, `${title}: ${expr}`).toBeGreaterThan(0);
@@ -93,7 +93,7 @@ describe.skipIf(PROMETHEUS_MISSING !== undefined)(`Prometheus over the system of
       for (const { name } of parsePrometheus(text)) exported.add(name);
       for (const [, name] of text.matchAll(/^# TYPE (\w+) /gm)) exported.add(name!);
     }
-    const expressions = [...renderRules([]).groups.flatMap(({ rules }) => rules), ...ROWS.flatMap(({ panels }) => panels).flatMap(({ queries }) => queries)].map(({ expr }) => expr);
+    const expressions = [...renderRules([]).groups.flatMap(({ rules }) => rules), ...dashboardRows().flatMap(({ panels }) => panels).flatMap(({ queries }) => queries)].map(({ expr }) => expr);
     const asked = new Set(expressions.flatMap((expr) => [...expr.replaceAll(/"[^"]*"/g, '').matchAll(/(?<![\w:])eis_\w+/g)].map(([name]) => name)));
     expect(asked.size).toBeGreaterThan(25);
     expect([...asked].filter((name) => !exported.has(name))).toEqual([]);

@@ -70,6 +70,36 @@ describe('parseFilter()', () => {
     expect(() => parseFilter(filter, DEFAULT_LIMITS)).toThrow(/A filter is a JSON object like/);
   });
 
+  it.each<[unknown, string]>([
+    [5, 'at its beginning: A filter is an object like {"year": 2020}, and 5 is none.'],
+    [{ year: { between: [1, 2] } }, 'at /year/between: "between" is none of gt, gte, lt, lte, in, exists. A range has two of them: {"gte": 2020, "lt": 2024}.'],
+    [{ year: { '>=': 1 } }, 'Did you mean "gte"?'],
+    [{ year: { $lte: 1 } }, 'Did you mean "lte"?'],
+    [{ year: { exist: true } }, 'Did you mean "exists"?'],
+    [{ year: { eq: 1 } }, 'Equality is the value alone: {"year": 2020}.'],
+    [{ tags: ['cat'] }, 'at /tags: Of several values one is enough with "in": {"tags": {"in": ["cat"]}}.'],
+    [{ tags: null }, 'Images that have no "tags" are found by {"tags": {"exists": false}}.'],
+    [{ tags: {} }, 'That images have it at all is {"tags": {"exists": true}}.'],
+    [{ year: { gte: true } }, '"gte" takes a number or a text, and true is neither: {"gte": 2020}.'],
+    [{ tags: { in: 'cat' } }, '"in" takes a list of one text, number, true or false, or more: {"in": ["cat", "dog"]}.'],
+    [{ tags: { exists: 'false' } }, '"exists" takes true or false without quotes, and "false" is neither.'],
+    [{ or: { year: 1 } }, 'at /or: "or" takes a list of one filter or more: {"or": [{"year": 2020}, {"draft": false}]}.'],
+    [{ not: [{ year: 1 }] }, 'at /not: "not" takes one filter, not a list: {"not": {"draft": true}}.'],
+    [{ and: [{ year: 1 }, 'x'] }, 'at /and/1: A filter is an object'],
+  ])('says of %j what would be right there', (filter, words) => {
+    expect(() => parseFilter(filter, DEFAULT_LIMITS)).toThrow(words);
+  });
+
+  it('knows a fault in whatever the schema refuses', () => {
+    fc.assert(fc.property(fc.dictionary(fc.constantFrom('year', 'and', 'or', 'not'), fc.jsonValue({ maxDepth: 3 }), { minKeys: 1, maxKeys: 2 }), (value) => {
+      try {
+        parseFilter(value, DEFAULT_LIMITS);
+      } catch (error) {
+        expect((error as Error).message).toMatch(/^The filter (is not right at .*: .* A filter is|asks for|has )/s);
+      }
+    }), { numRuns: 2_000, seed: 5 });
+  });
+
   it('bounds bytes and depth', () => {
     const nest = (depth: number): Filter => (depth === 1 ? { year: 1 } : { not: nest(depth - 1) });
     const limits = { filterBytesMax: 60, filterDepthMax: 3 };
@@ -81,6 +111,6 @@ describe('parseFilter()', () => {
   });
 
   it('says what is no JSON', () => {
-    expect(() => parseFilterText('{year: 1}', DEFAULT_LIMITS)).toThrow(/^The filter is not JSON\. A filter is/);
+    expect(() => parseFilterText('{year: 1}', DEFAULT_LIMITS)).toThrow(/^The filter is not JSON: .*position 1.* double quotes.* in single ones: '{"year": 2020}'\. A filter is/);
   });
 });

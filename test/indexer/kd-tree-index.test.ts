@@ -6,7 +6,7 @@ import { createKdTreePool, type KdTreeWorkers } from '../../indexer/kd-tree-pool
 import { build } from '../../indexer/kd-tree-worker.js';
 import type { VectorEntry } from '../../indexer/vector-index.js';
 import { describeVectorIndexContract } from './vector-index-contract.js';
-import { idOf, random, randomEntries, randomUnit, reference } from './vectors.js';
+import { amongIds, idOf, random, randomEntries, randomUnit, reference } from './vectors.js';
 
 /** Worker threads, shared by the indexes of these tests: starting them takes longer than a test. */
 const pool = createKdTreePool({ threads: 2 });
@@ -182,7 +182,7 @@ describe('KdTreeIndex', () => {
     })();
     let searches = 0;
     while (writing || searches < 5) {
-      expect(await index.search([narrow], { top: 50, accept: (id) => ids.has(id) })).toEqual([expected]);
+      expect(await index.search([narrow], { top: 50, among: amongIds(ids) })).toEqual([expected]);
       searches++;
     }
     await writer;

@@ -1,7 +1,7 @@
 /** Vectors and ids for the tests of indexes, and the reference that exact ones equal. */
 import { createHash } from 'node:crypto';
 import { compareHits, normalise } from '../../common/vector.js';
-import type { Hit, VectorEntry } from '../../indexer/vector-index.js';
+import type { Among, Hit, VectorEntry } from '../../indexer/vector-index.js';
 
 export const idOf = (text: string | number): string => createHash('sha256').update(String(text)).digest('hex');
 
@@ -44,4 +44,16 @@ export function reference(entries: Iterable<VectorEntry>, query: Float32Array, t
     return { id, score };
   });
   return hits.sort(compareHits).slice(0, top);
+}
+
+/** What a search is among, of some ids; two in a piece. */
+export function amongIds(ids: Iterable<string>): Among {
+  const held = new Set(ids);
+  return {
+    has: (id) => held.has(id),
+    *pieces() {
+      const all = [...held];
+      for (let i = 0; i < all.length; i += 2) yield Buffer.from(all.slice(i, i + 2).join(''), 'hex');
+    },
+  };
 }

@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { createAutoscaleMetrics } from '../../autoscale/autoscale-metrics.js';
+import { parseConfig } from '../../common/config.js';
 import { ERRORS, type ErrorCode } from '../../common/errors.js';
 import { createService } from '../../common/http.js';
 import { DEFAULT_LIMITS } from '../../common/limits.js';
@@ -13,23 +15,29 @@ import { limitAdmission } from '../../gateway/admission.js';
 import { createEmbedMetrics } from '../../gateway/embed-metrics.js';
 import { createReplicaMetrics } from '../../gateway/replica-metrics.js';
 import { createSearchMetrics } from '../../gateway/search-metrics.js';
+import { createShadowMetrics } from '../../gateway/shadow-metrics.js';
 import { createIndexMetrics } from '../../indexer/index-metrics.js';
 import { createWorkerMetrics } from '../../ingest/worker-metrics.js';
-import { ROWS, renderDashboard } from '../../k8s/monitoring/dashboard.js';
+import { dashboardRows, renderDashboard } from '../../k8s/monitoring/dashboard.js';
 import { FAILURES, LATENCY_S } from '../../k8s/monitoring/objectives.js';
+import { optionalParts, type OptionalParts } from '../../k8s/monitoring/optional-parts.js';
 import type { Alert, Recording } from '../../k8s/monitoring/rule.js';
 import { renderRules } from '../../k8s/monitoring/rules.js';
 import { PROMETHEUS_MISSING, promtool } from '../support/prometheus-tools.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { ALERT_CASES, type AlertCase, type Series } from './support/alert-cases.js';
-import { manifestsOf, seedText } from './support/deployments.js';
+import { manifestsOf, seedText, serviceIn } from './support/deployments.js';
 
 const JOBS = ['gateway', 'wrapper', 'index', 'worker', 'rabbitmq', 'prometheus'];
-const { groups } = renderRules(JOBS);
+/** As a config.json with all that may be left out. */
+const OPTIONAL: OptionalParts = { hasShadow: true, scaled: [{ deployment: 'gateway-m', podsMax: 4, signalMax: 32 }, { deployment: 'worker-m', podsMax: 10, signalMax: 60 }] };
+const { groups } = renderRules(JOBS, OPTIONAL);
 const rules = groups.flatMap((group) => group.rules);
+/** Those that every config.json has. */
+const always = renderRules(JOBS).groups.flatMap((group) => group.rules);
 const alerts = rules.filter((rule): rule is Alert => 'alert' in rule);
 const recordings = rules.filter((rule): rule is Recording => 'record' in rule);
-const expressions = [...rules.map(({ expr }) => expr), ...ROWS.flatMap(({ panels }) => panels.flatMap(({ queries }) => queries.map(({ expr }) => expr)))];
+const expressions = [...rules.map(({ expr }) => expr), ...dashboardRows(OPTIONAL).flatMap(({ panels }) => panels.flatMap(({ queries }) => queries.map(({ expr }) => expr)))];
 
 /** The files of the ConfigMap, in a folder. */
 function writeFiles(): string {
@@ -42,8 +50,8 @@ function writeFiles(): string {
 describe.skipIf(PROMETHEUS_MISSING !== undefined)(`promtool${PROMETHEUS_MISSING ? ` (${PROMETHEUS_MISSING})` : ''}`, () => {
   it('takes the configuration and the rules', async () => {
     const folder = writeFiles();
-    expect(await promtool('check', 'config', join(folder, 'prometheus.yml'))).toContain(`SUCCESS: ${rules.length} rules found`);
-    expect(await promtool('check', 'rules', join(folder, 'rules.yml'))).toContain(`SUCCESS: ${rules.length} rules found`);
+    expect(await promtool('check', 'config', join(folder, 'prometheus.yml'))).toContain(`SUCCESS: ${always.length} rules found`);
+    expect(await promtool('check', 'rules', join(folder, 'rules.yml'))).toContain(`SUCCESS: ${always.length} rules found`);
   });
 
   it.each(groups.map(({ name, rules }) => ({ name, rules })))('finds that every alert of the group $name fires when it should, in words that name what is wrong, and is quiet when not', async ({ name: group, rules: own }) => {
@@ -87,11 +95,14 @@ describe('alerts', () => {
 
 /** The labels of every series that a role exports, by its name. */
 async function exportedLabels(): Promise<Map<string, Set<string>>> {
+  const autoscaler = new Metrics('autoscaler');
   const [gateway, indexer, worker] = [new Metrics('gateway').collectProcess(), new Metrics('indexer', { model: 'm', shard: '0/1' }), new Metrics('worker', { model: 'm' })];
   const app = createService({ log: SILENT_LOG, metrics: gateway, readiness: () => ({ ready: true, detail: '' }), bodyBytesMax: 1 });
   await limitAdmission(app, { limits: DEFAULT_LIMITS, metrics: gateway });
   await app.close();
   createSearchMetrics(gateway);
+  createShadowMetrics(gateway, () => 0);
+  createAutoscaleMetrics(autoscaler, []);
   createReplicaMetrics(gateway, SILENT_LOG);
   createEmbedMetrics(gateway);
   createMeasureEmbeds(gateway);
@@ -99,7 +110,7 @@ async function exportedLabels(): Promise<Map<string, Set<string>>> {
   createWorkerMetrics(worker, { model: 'm', queue: undefined as never });
   createMeasureEmbeds(worker);
   const exported = new Map([['up', new Set(['job', 'instance'])], ['ALERTS', new Set(['alertname', 'alertstate', 'severity'])]]);
-  for (const [{ registry }, own] of [[gateway, []], [indexer, ['model', 'shard']], [worker, ['model']]] as const) {
+  for (const [{ registry }, own] of [[gateway, []], [autoscaler, []], [indexer, ['model', 'shard']], [worker, ['model']]] as const) {
     for (const { name, type, labelNames } of registry.getMetricsAsArray() as unknown as { name: string; type: string; labelNames: string[] }[]) {
       const suffixes = type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
       for (const suffix of suffixes) exported.set(name + suffix, new Set(['job', 'instance', 'role', ...own, ...labelNames, ...(suffix === '_bucket' ? ['le'] : [])]));
@@ -132,9 +143,29 @@ describe('expressions', () => {
   });
 });
 
+describe('what may be left out of config.json', () => {
+  const optionalOf = (edit: Parameters<typeof seedText>[0]): OptionalParts => optionalParts(parseConfig(seedText(edit), 'config.json'));
+
+  it('is watched where it is, and its alerts and panels are left out where it is not', () => {
+    expect(optionalOf(undefined)).toEqual({ hasShadow: false, scaled: [] });
+    expect(always.map((rule) => ('alert' in rule ? rule.alert : rule.record)).join()).not.toMatch(/Shadow|Autoscale/);
+    expect(dashboardRows().map(({ title }) => title).join()).not.toMatch(/Shadow|Autoscaler/);
+  });
+
+  it('is asked of Deployments by their names, most pods and what these should do', () => {
+    const optional = optionalOf((config) => {
+      config.platform = { ...config.platform, autoscaling: 'eis', autoscale: { in_flight_per_pod: 5, queue_age_s: 90 } };
+      for (const service of ['serving', 'extract_worker']) for (const model of serviceIn(config, service).models) model['pods'] = { min: 1, max: 3 };
+    });
+    const [gateway] = optional.scaled;
+    expect(gateway).toEqual({ deployment: expect.stringMatching(/^gateway-/) as string, podsMax: 3, signalMax: 15 });
+    expect(optional.scaled.at(-1)).toEqual({ deployment: expect.stringMatching(/^worker-/) as string, podsMax: 3, signalMax: 90 });
+  });
+});
+
 describe('the dashboard', () => {
   interface Placed { id: number; type: string; title: string; gridPos: { x: number; y: number; w: number; h: number }; datasource?: { uid: string }; targets?: { refId: string; expr: string }[] }
-  const { panels } = renderDashboard() as { panels: Placed[] };
+  const { panels } = renderDashboard(OPTIONAL) as { panels: Placed[] };
 
   it('has its panels side by side, none over another', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);

@@ -74,6 +74,9 @@ export function describeAccess(startedPage: () => PageStack): void {
     await searching(page, () => page.setInputFiles('#file', pathOf('balloons-03.jpg')));
     await page.getByRole('button', { name: 'Search a region' }).click();
     expect(await violations(page)).toEqual([]);
+    await results(page).nth(4).click();
+    await searching(page, () => page.getByRole('dialog').getByRole('button', { name: 'Less like this' }).click());
+    expect(await violations(page)).toEqual([]);
     await results(page).nth(2).click();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     expect(await violations(page)).toEqual([]);

@@ -99,6 +99,36 @@ export function describeUse(startedPage: () => PageStack): void {
       await page.getByText('no other image has metadata that match the filter').waitFor();
     });
 
+    it('keeps several examples, for and against, through another address and back', async () => {
+      const page = await open();
+      await choose(page, 'fruit-02.jpg');
+      for (const [i, says] of [[1, 'Also like this'], [3, 'Less like this']] as const) {
+        await results(page).nth(i).click();
+        await searching(page, () => page.getByRole('dialog').getByRole('button', { name: says }).click());
+      }
+      const examples = page.getByRole('list', { name: 'Further images of this search' }).getByRole('listitem');
+      expect(await examples.count()).toBe(2);
+      expect(await page.locator('#status').innerText()).toContain('with 2 further examples');
+      const { searchParams } = new URL(page.url());
+      expect([searchParams.getAll('like').length, searchParams.getAll('unlike').length]).toEqual([1, 1]);
+      const found = await labels(page);
+      const again = await searching(page, () => page.reload());
+      expect(again.slice(0, found.length - 1)).toEqual(found.slice(1)); // by its address the image is one that is stored, which is not among its own results
+      expect(await examples.count()).toBe(2);
+    });
+
+    it('says what is wrong with a filter, and searches again when it was mended', async () => {
+      const page = await open();
+      const before = await choose(page, 'house-03.jpg');
+      await page.locator('#filter').fill('{"year": {"between": 1}}');
+      await page.keyboard.press('Enter');
+      await page.locator('#error').getByText('"between" is none of gt, gte, lt, lte, in, exists').waitFor();
+      visited!.complaints.length = 0; // the browser tells of every answer 400
+      await page.locator('#filter').fill('{"year": {"exists": false}}');
+      expect(await searching(page, () => page.keyboard.press('Enter'))).toEqual(before);
+      expect(await page.locator('#error').isVisible()).toBe(false);
+    });
+
     it('searches a region that is drawn, and the whole again', async () => {
       const page = await open();
       const whole = await choose(page, 'balloons-04.jpg');

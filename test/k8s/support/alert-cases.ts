@@ -42,6 +42,20 @@ const requests = (refused: number, route = '/search'): Series => ({
   [`eis_http_request_duration_seconds_count{role="gateway",route="${route}",status="429"}`]: '0+60x60',
 });
 
+/** Searches a minute of a shadow: by outcome, and those that were left out. */
+const shadowed = (perMinute: Readonly<Record<string, number>>, dropped = 0): Series => ({
+  ...Object.fromEntries(Object.entries(perMinute).map(([outcome, count]) => [`eis_shadow_searches_total{model="m",shadow="n",outcome="${outcome}"}`, `0+${count}x90`])),
+  'eis_shadow_dropped_total{model="m",shadow="n",reason="function"}': `0+${dropped}x90`,
+});
+
+/** What the autoscaler says of a Deployment that has so many pods, from a time on. */
+const scaled = (deployment: string, pods: number, signal: number): Series => ({
+  [`eis_autoscale_replicas{deployment="${deployment}",model="m"}`]: `${pods}x90`,
+  [`eis_autoscale_signal{deployment="${deployment}",model="m"}`]: `${signal}x90`,
+});
+const DECIDED = 'eis_autoscale_last_decision_timestamp_seconds{deployment="worker-m",model="m"}';
+const NOT_DECIDED = 'eis_autoscale_failures_total{deployment="worker-m",model="m",code="EIS_PROMETHEUS"}';
+
 export const ALERT_CASES: readonly AlertCase[] = [
   {
     alert: 'EisTargetDown', at: '10m',
@@ -187,5 +201,33 @@ export const ALERT_CASES: readonly AlertCase[] = [
     labels: { model: 'm', part: 'store' },
     summary: 'Workers of model m take no images, because they wait for the store.',
     quiet: { 'the store was away for a moment': { 'eis_ingest_waiting{model="m",part="store",instance="a"}': '1x3 0x30' } },
+  },
+  {
+    alert: 'EisShadowFailing', at: '60m',
+    firing: shadowed({ ok: 4, EIS_FUNCTION_UNAVAILABLE: 12 }),
+    labels: { model: 'm', shadow: 'n' },
+    summary: '75% of the searches that model n answers unseen beside m fail.',
+    quiet: { 'few fail': shadowed({ ok: 12, EIS_FUNCTION_UNAVAILABLE: 4 }), 'a shard of either model is away': shadowed({ ok: 2, partial: 10 }), 'nobody searches': shadowed({ ok: 0, EIS_FUNCTION_UNAVAILABLE: 0 }) },
+  },
+  {
+    alert: 'EisShadowDropped', at: '60m',
+    firing: shadowed({ ok: 4 }, 12),
+    labels: { model: 'm', shadow: 'n' },
+    summary: 'More than half of the searches that model n should answer unseen beside m are left out.',
+    quiet: { 'most are answered': shadowed({ ok: 12 }, 4), 'nobody searches': shadowed({}, 0), 'a gateway closed': { 'eis_shadow_dropped_total{model="m",shadow="n",reason="closing"}': '0+5x90' } },
+  },
+  {
+    alert: 'EisAutoscaleFailing', at: '30m',
+    firing: { [DECIDED]: '100x90', [NOT_DECIDED]: '0x2 0+4x90' },
+    labels: { deployment: 'worker-m', model: 'm', code: 'EIS_PROMETHEUS' },
+    summary: 'The autoscaler decides nothing for worker-m any more (EIS_PROMETHEUS), which keeps the pods that it has.',
+    quiet: { 'some rounds fail, and others decide': { [DECIDED]: '0+60x90', [NOT_DECIDED]: '0+1x90' }, 'it is over': { [DECIDED]: '0x10 600+60x90', [NOT_DECIDED]: '0+4x10 40x90' } },
+  },
+  {
+    alert: 'EisAutoscaleAtMaximum', at: '60m',
+    firing: { ...scaled('worker-m', 10, 300), ...scaled('gateway-m', 4, 20) },
+    labels: { deployment: 'worker-m', model: 'm' },
+    summary: 'worker-m has had as many pods as it may for half an hour, and they do not suffice.',
+    quiet: { 'it may have more': scaled('worker-m', 9, 300), 'they suffice': { ...scaled('worker-m', 10, 30), ...scaled('gateway-m', 4, 32) } },
   },
 ];
