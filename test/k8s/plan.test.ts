@@ -97,10 +97,11 @@ describe('the plan', () => {
     expect(plan.meaning[0]).toMatch(/^mobilenet: removed\..*its embeddings stay in the store/);
   });
 
-  it('of a shadow replaces the gateways of that model alone, which ask both models, and says what it costs', () => {
+  it('of a shadow replaces the gateways of that model, which ask both models, and Prometheus, which looks at it, and says what it costs', () => {
     const shadowed = seedText((config) => (modelIn(config, 'serving', 'resnet')['shadow'] = { model: 'mobilenet', share: 0.1 }));
     const plan = planOf(seedText(), shadowed);
-    expect(plan.changes.map(({ kind, name, effect }) => [kind, name.replace(/-[0-9a-f]{8}$/, ''), effect])).toEqual([['ConfigMap', 'gateway-resnet', undefined], ['Deployment', 'gateway-resnet', 'its pods are replaced, one after the other']]);
+    const replaced = 'its pods are replaced, one after the other';
+    expect(plan.changes.map(({ kind, name, effect }) => [kind, name.replace(/-[0-9a-f]{8}$/, ''), effect])).toEqual([['ConfigMap', 'gateway-resnet', undefined], ['ConfigMap', 'grafana-dashboards', undefined], ['ConfigMap', 'prometheus', undefined], ['Deployment', 'gateway-resnet', replaced], ['StatefulSet', 'prometheus', replaced]]);
     expect(plan.meaning).toEqual(['resnet: 10 % of its searches are answered by mobilenet as well, for the metrics alone (eis_shadow_…): so many more calls of its function and of its index pods, when they have room for them. Its gateways are replaced.']);
     expect(planOf(shadowed, seedText()).meaning).toEqual(['resnet: no search is answered by mobilenet as well any more. Its gateways are replaced.']);
   });
