@@ -20,20 +20,26 @@ export interface LaneProbe {
   functionVersion(): Promise<string | undefined>;
 }
 
+/**
+ * How long a gateway that has just started waits for another lane where the main one's index has the version that is searched, and its
+ * function does not say so: it is being replaced, and the second lane is there; or it is not here yet, or the model was changed without a second lane.
+ */
+const FUNCTION_PATIENCE_MS = 5_000;
+
 export interface LanesOptions<Lane extends LaneProbe> {
   readonly main: Lane;
   /** Undefined: the model has one lane, and nothing is ever asked. */
   readonly next: Lane | undefined;
-  /** How long from now neither is searched while it is not known which of them has the version that is searched. */
+  /** How long from now neither is searched while the main lane does not have the version that is searched, nor does the other answer. */
   readonly patienceMs: number;
   readonly onMoved: (version: string) => void;
-  /** Told when that time is over: the main lane is searched then, whichever version it holds. */
+  /** Told when it has waited long enough: the main lane is searched then, whichever version it holds. */
   readonly onGivenUp: () => void;
 }
 
 export class Lanes<Lane extends LaneProbe> {
   readonly #options: LanesOptions<Lane>;
-  readonly #until: number;
+  readonly #began = performance.now();
   #current: Lane;
   /** Whether it is known which lane has the version that is searched, function and all: a gateway begins with one that nobody has chosen. */
   #isDecided: boolean;
@@ -42,7 +48,6 @@ export class Lanes<Lane extends LaneProbe> {
 
   constructor(options: LanesOptions<Lane>) {
     this.#options = options;
-    this.#until = performance.now() + options.patienceMs;
     this.#current = options.main;
     this.#isDecided = options.next === undefined;
   }
@@ -105,12 +110,15 @@ export class Lanes<Lane extends LaneProbe> {
    * @returns where they go now
    */
   async #choose(refused?: Lane): Promise<Lane> {
-    const { main, next } = this.#options;
+    const { main, next, patienceMs } = this.#options;
     if (!next) return main;
+    let waitsMs = patienceMs;
     for (const lane of refused === main ? [next, main] : [main, next]) {
       const index = await lane.index();
       if (!index || index.version !== index.live) continue;
-      const isKnown = this.#isDecided && lane === this.#current && lane !== refused;
+      if (lane === main) waitsMs = Math.min(patienceMs, FUNCTION_PATIENCE_MS);
+      const isNew = lane === main && index.live === ''; // nothing is stored yet, in any version
+      const isKnown = isNew || (this.#isDecided && lane === this.#current && lane !== refused);
       if (!isKnown && (await lane.functionVersion()) !== index.live) continue;
       this.#isDecided = true;
       if (lane !== this.#current) {
@@ -119,7 +127,7 @@ export class Lanes<Lane extends LaneProbe> {
       }
       return lane;
     }
-    if (!this.#isDecided && performance.now() >= this.#until) {
+    if (!this.#isDecided && performance.now() >= this.#began + waitsMs) {
       this.#isDecided = true;
       this.#options.onGivenUp();
     }

@@ -1,5 +1,5 @@
 /** Two lanes of a model behind one gateway: which one answers, and that an answer is of one. */
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { EisError } from '../../common/errors.js';
 import type { SearchAnswer } from '../../common/wire.js';
 import { Lanes, type LaneIndex, type LaneProbe } from '../../gateway/lanes.js';
@@ -109,6 +109,40 @@ describe('Lanes', () => {
     next.held = { version: 'new', live: 'new' };
     await lanes.choose();
     expect(moves).toEqual(['given up', 'new']);
+  });
+
+  it('searches the main lane at once where nothing is stored yet, whatever its function embeds with', async () => {
+    const { main, next, lanes, moves } = prepare();
+    main.held = { version: '', live: '' };
+    next.held = undefined;
+    await lanes.choose();
+    expect(lanes.isDecided).toBe(true);
+    expect(lanes.current).toBe(main);
+    expect(moves).toEqual([]);
+  });
+
+  it('waits for seconds, and not for as long as for another lane, where only the function of the main lane is of another version', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { main, next, lanes } = prepare();
+    main.runs = 'changed';
+    next.held = undefined;
+    await lanes.choose();
+    expect(lanes.isDecided).toBe(false);
+    vi.advanceTimersByTime(10_000);
+    await lanes.choose();
+    expect(lanes.isDecided).toBe(true);
+    expect(lanes.current).toBe(main);
+
+    const behind = prepare();
+    behind.point('new');
+    behind.next.held = undefined;
+    vi.advanceTimersByTime(10_000);
+    await behind.lanes.choose();
+    expect(behind.lanes.isDecided).toBe(false);
+    vi.advanceTimersByTime(60_000);
+    await behind.lanes.choose();
+    expect(behind.lanes.current).toBe(behind.main);
   });
 
   it('asks nothing of a model that has one lane', async () => {
