@@ -45,7 +45,7 @@ export function renderPrometheus(context: RenderContext): Manifest[] {
   const optional = optionalParts(config);
   const files = {
     'prometheus.yml': stringify(renderScrapeConfig({ jobs, rulesFile: `${FOLDER}/rules.yml`, everyS: EVERY_S })),
-    'rules.yml': stringify(renderRules(jobs.map(({ name }) => name), optional), { lineWidth: 0 }),
+    'rules.yml': stringify(renderRules(jobs.map(({ name }) => name), { optional, limits: config.platform.limits }), { lineWidth: 0 }),
   };
   const configMap = contentName(workload.name, ...Object.values(files));
   const container = {

@@ -1,19 +1,18 @@
 /** What searches are made of: the function as gateways measure it, and the index shards. */
-import { DEFAULT_LIMITS } from '../../common/limits.js';
+import type { Limits } from '../../common/limits.js';
 import { alert, type Alert, type RuleGroup } from './rule.js';
 
 const STALE_S = 60;
 /** Snapshots that were due. */
 const SNAPSHOTS_MISSED = 4;
-const UNSAVED_S = (SNAPSHOTS_MISSED * DEFAULT_LIMITS.snapshotEveryMs) / 1000;
 
-export function partRules(): RuleGroup {
+export function partRules(limits: Limits): RuleGroup {
   return {
     name: 'function and index',
     rules: [
       { record: 'model:eis_embed_call_duration_seconds:p95_rate5m', expr: 'histogram_quantile(0.95, sum by (model, le) (rate(eis_embed_call_duration_seconds_bucket{role="gateway"}[5m])))' },
       ...functionAlerts(),
-      ...indexAlerts(),
+      ...indexAlerts(limits),
     ],
   };
 }
@@ -44,7 +43,7 @@ function functionAlerts(): Alert[] {
   ];
 }
 
-function indexAlerts(): Alert[] {
+function indexAlerts({ snapshotEveryMs }: Limits): Alert[] {
   return [
     alert('EisShardEjected', {
       severity: 'warning',
@@ -70,7 +69,7 @@ function indexAlerts(): Alert[] {
     alert('EisSnapshotOld', {
       severity: 'warning',
       lasting: '5m',
-      expr: `eis_index_unsaved_seconds > ${UNSAVED_S}`,
+      expr: `eis_index_unsaved_seconds > ${(SNAPSHOTS_MISSED * snapshotEveryMs) / 1000}`,
       summary: 'Shard {{ $labels.shard }} of model {{ $labels.model }} at {{ $labels.instance }} holds changes of {{ $value | humanizeDuration }} in no snapshot; its next start takes longer.',
       action: 'Read why in its logs ("the snapshot could not be written"): mostly its disk is full, which needs room for the vectors and two snapshots (DISKS in k8s/manifests/sizes.ts).',
     }),

@@ -3,7 +3,7 @@ import { parseEnvironment } from '../../common/environment.js';
 import type { Manifest, PodTemplate } from '../../k8s/manifests/objects.js';
 import { manifestsOf, seedText } from './support/deployments.js';
 
-const ENVIRONMENT = { EIS_IMAGE_BYTES_MAX: 5_000_000, EIS_SEARCH_TIMEOUT_MS: '70000', EIS_CLOSE_TIMEOUT_MS: 60_000, EIS_FETCH_DENY: '*.example.com', LOG_LEVEL: 'debug' };
+const ENVIRONMENT = { EIS_IMAGE_BYTES_MAX: 5_000_000, EIS_SEARCH_TIMEOUT_MS: '70000', EIS_CLOSE_TIMEOUT_MS: 60_000, EIS_SNAPSHOT_EVERY_MS: 600_000, EIS_FETCH_DENY: '*.example.com', LOG_LEVEL: 'debug' };
 const platform = (environment: object | undefined): readonly Manifest[] => manifestsOf(seedText((config) => {
   config.platform = environment ? { environment } : {};
   config.services = [...config.services, { name: 'dedupe' }];
@@ -30,6 +30,12 @@ describe('platform.environment', () => {
   it('gives pods the time to end that their processes may take', () => {
     const graceS = (among: readonly Manifest[]): number => podOf(among.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'gateway-resnet')!)!.spec!.terminationGracePeriodSeconds!;
     expect(graceS(given) - graceS(objects)).toBe(40);
+  });
+
+  it('moves what an alert calls too long without a snapshot', () => {
+    const rules = (among: readonly Manifest[]): string => among.flatMap((object) => (object.kind === 'ConfigMap' && object.metadata.name.startsWith('prometheus-') ? Object.values(object.data ?? {}) : [])).join('');
+    expect(rules(objects)).toContain('eis_index_unsaved_seconds > 1200');
+    expect(rules(given)).toContain('eis_index_unsaved_seconds > 2400');
   });
 
   it('moves the bounds of nginx and of the Route', () => {

@@ -31,7 +31,7 @@ import { manifestsOf, seedText, serviceIn } from './support/deployments.js';
 const JOBS = ['gateway', 'wrapper', 'index', 'worker', 'rabbitmq', 'prometheus'];
 /** As a config.json with all that may be left out. */
 const OPTIONAL: OptionalParts = { hasShadow: true, scaled: [{ deployment: 'gateway-m', podsMax: 4, signalMax: 32 }, { deployment: 'worker-m', podsMax: 10, signalMax: 60 }] };
-const { groups } = renderRules(JOBS, OPTIONAL);
+const { groups } = renderRules(JOBS, { optional: OPTIONAL });
 const rules = groups.flatMap((group) => group.rules);
 /** Those that every config.json has. */
 const always = renderRules(JOBS).groups.flatMap((group) => group.rules);
