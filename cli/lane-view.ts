@@ -19,18 +19,22 @@ export interface LaneOf {
   readonly resolve?: ResolveHost;
 }
 
+/** By the addresses in the environment, else those that `npm start` gives. */
+export function lanePlaces(lane: Lane, { model, config, environment }: Omit<LaneOf, 'resolve'>): { readonly functionUrl: string; readonly shards: readonly (readonly string[])[] } {
+  const local = localLane(config, environment, { model, lane });
+  return { functionUrl: environment.functionUrl(model, lane) ?? local.functionUrl, shards: environment.indexUrls(model, lane) ?? local.indexUrls.map((url) => [url]) };
+}
+
 /**
- * By the addresses in the environment, else those that `npm start` gives. A name, such as a headless service's, stands for
+ * At its `lanePlaces`. A name, such as a headless service's, stands for
  * every replica behind it, and each of them is asked.
  */
 export function viewLane(lane: Lane, { model, config, environment, resolve }: LaneOf): LaneView {
-  const local = localLane(config, environment, { model, lane });
-  const functionUrl = environment.functionUrl(model, lane) ?? local.functionUrl;
-  const indexUrls = environment.indexUrls(model, lane)?.flat() ?? local.indexUrls;
+  const { functionUrl, shards } = lanePlaces(lane, { model, config, environment });
   return {
     functionVersion: () => askFunctionVersion(functionUrl).catch(() => undefined),
     async index() {
-      const stats = await askAll(indexUrls, resolve).catch(() => []);
+      const stats = await askAll(shards.flat(), resolve).catch(() => []);
       const version = stats[0]?.model_version;
       if (version === undefined || stats.some(({ model_version }) => model_version !== version)) return undefined;
       return { version, vectors: sumByShard(stats) };

@@ -7,19 +7,13 @@ import { createSafeFetch } from '../common/safe-fetch.js';
 import type { LiveVersion, RecallMeasurement } from '../common/store/store.js';
 import { createIndexClient } from '../gateway/index-client.js';
 import type { ReembedParts } from '../ingest/reembed/parts.js';
-import { localLane } from '../local/processes.js';
 import { openFunction } from './evaluate-function.js';
+import { lanePlaces } from './lane-view.js';
 import { COPIES_IN_FLIGHT, measureRecall } from './reembed-recall.js';
 
 export interface Place {
   readonly config: Config;
   readonly environment: Environment;
-}
-
-/** By the addresses in the environment, else those that `npm start` gives. */
-function placesOf(model: string, lane: Lane, { config, environment }: Place): { readonly functionUrl: string; readonly shards: readonly (readonly string[])[] } {
-  const local = localLane(config, environment, { model, lane });
-  return { functionUrl: environment.functionUrl(model, lane) ?? local.functionUrl, shards: environment.indexUrls(model, lane) ?? local.indexUrls.map((url) => [url]) };
 }
 
 /** Through the functions and the index pods of both lanes. */
@@ -31,7 +25,7 @@ export async function measureInLanes(model: string, [former, next]: readonly [Li
     return part;
   };
   const open = async (lane: Lane, version: LiveVersion) => {
-    const { functionUrl, shards } = placesOf(model, lane, { config, environment });
+    const { functionUrl, shards } = lanePlaces(lane, { model, config, environment });
     return {
       collection: store.collection(model, version),
       fn: kept(await openFunction(model, { config, environment, url: functionUrl, scratch: environment.dataDir, signal })),

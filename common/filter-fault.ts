@@ -1,4 +1,5 @@
 /** What is wrong with a filter that its schema refuses, in words for who wrote it: where, and what would be right there. */
+import { isObject } from './is-object.js';
 import { suggest } from './suggest.js';
 
 export interface FilterFault {
@@ -69,8 +70,4 @@ function isScalar(value: unknown): boolean {
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

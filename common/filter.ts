@@ -12,6 +12,7 @@ import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { EisError } from './errors.js';
 import { findFault } from './filter-fault.js';
+import { isObject } from './is-object.js';
 import type { Limits } from './limits.js';
 import { isMetadataKey, type Metadata } from './metadata.js';
 
@@ -198,8 +199,4 @@ function namesOf({ and = [], or = [], not, ...conditions }: Filter): string[] {
 function whatIsWrong(value: unknown): string {
   const { at, detail } = findFault(value) ?? { at: isFilter.Errors(value)[0]?.instancePath ?? '', detail: '' };
   return `The filter is not right at ${at === '' ? 'its beginning' : at}${detail === '' ? '.' : `: ${detail}`}`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -16,6 +16,7 @@
  * fit, and it gives none: then only what the hash vouches for may be accepted.
  */
 import { LOOKS_ALIKE_BITS } from './hash-index.js';
+import { median } from './median.js';
 
 /** Bits that the hashes of a stratum's pairs differ in at most. Beyond the last but one, hashes say nothing. */
 export const STRATA = [2, LOOKS_ALIKE_BITS, 8, 12, 16, 20, 64] as const;
@@ -78,7 +79,7 @@ export function calibrate(pairs: readonly Evidence[]): Calibration | undefined {
   const width = (above.reduce((most, { margin }) => Math.max(most, margin), 0) / BINS) * (1 + Number.EPSILON * BINS);
   const cells = cellsOf(above, width);
   const counts = countByStratum(cells);
-  const { falloff, shares } = fit(cells, { counts, width, falloff: median(above.map(({ margin }) => margin)) });
+  const { falloff, shares } = fit(cells, { counts, width, falloff: median(above.map(({ margin }) => margin)) as number });
   return { thresholds: counts.map((count, stratum) => thresholdOf(count, shares[stratum] as number, falloff)), falloff, nonCopyShares: shares, margins: above.length };
 }
 
@@ -156,8 +157,4 @@ function countByStratum(cells: readonly Cell[]): number[] {
 function thresholdOf(count: number, nonCopyShare: number, falloff: number): number {
   const wrong = Math.max(FALSE_SHARE_MAX * (1 - nonCopyShare) * count, FALSE_PAIRS_MAX);
   return Math.max(0, falloff * Math.log((nonCopyShare * count) / wrong)); // of none, -Infinity
-}
-
-function median(values: readonly number[]): number {
-  return Float64Array.from(values).sort()[values.length >> 1] as number;
 }

@@ -5,6 +5,7 @@
 import { dot } from '../common/vector.js';
 import { isCopy, type Calibration, type Evidence } from './calibration.js';
 import { hammingDistance, HashIndex, LOOKS_ALIKE_BITS } from './hash-index.js';
+import { median } from './median.js';
 import { marginOf, NEIGHBOURS_MIN, surroundingScore, type Neighbour } from './surroundings.js';
 import type { Member } from './grouping.js';
 
@@ -149,8 +150,4 @@ export class Judge {
     }
     if (narrow.length > 0) await this.#lookAt(narrow, Math.min(REACH_MAX, reach * WIDENING));
   }
-}
-
-function median(values: readonly number[]): number | undefined {
-  return Float64Array.from(values).sort()[values.length >> 1];
 }

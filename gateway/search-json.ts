@@ -1,6 +1,7 @@
 /** What a search is for, as JSON says it: in the body of POST /search, and in the fields of its form. */
 import { EisError } from '../common/errors.js';
 import { parseFilter, type Filter } from '../common/filter.js';
+import { isObject } from '../common/is-object.js';
 import type { Limits } from '../common/limits.js';
 import { IMAGE_ID } from '../common/wire.js';
 import type { QueryImage, SearchInput } from './query-vector.js';
@@ -75,10 +76,6 @@ function parseJson(text: string, right: string): unknown {
   } catch (cause) {
     throw badRequest(`${text.trim() === '' ? 'The body is empty.' : 'The body is not JSON.'} ${right}`, cause);
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function badRequest(detail: string, cause?: unknown): EisError {

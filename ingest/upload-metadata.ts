@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EisError, isEisError } from '../common/errors.js';
+import { isObject } from '../common/is-object.js';
 import { isImageName } from './image-name.js';
 import { digestKey, entryCount } from './lmdb-tables.js';
 import { readLines } from './read-lines.js';
@@ -132,7 +133,7 @@ async function* readObject(path: string): AsyncGenerator<Row> {
   if (size > OBJECT_BYTES_MAX) throw invalid(path, `is one object of more than ${OBJECT_BYTES_MAX} bytes. Write it as .ndjson, an image a line.`);
   const rows = parse(await readFile(path, 'utf8'), path, 'is text that');
   if (!isObject(rows)) throw invalid(path, `is not a JSON object. ${FORM}`);
-  for (const [name, metadata] of Object.entries(rows) as [string, unknown][]) {
+  for (const [name, metadata] of Object.entries(rows)) {
     if (!isObject(metadata)) throw invalid(path, `has no object as ${JSON.stringify(name)}. ${FORM}`);
     yield [name, metadata];
   }
@@ -148,8 +149,4 @@ function parse(text: string, path: string, where: string): unknown {
 
 function invalid(path: string, detail: string, cause?: unknown): EisError {
   return new EisError('EIS_METADATA_INVALID', { detail: `${path} ${detail}` }, { cause });
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
